@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/urfave/cli/v2"
+)
+
+type release struct {
+	Image string `json:"image"`
+	Notes string `json:"notes"`
+}
+
+func (r release) Text(w io.Writer) error { _, err := fmt.Fprintln(w, r.Image); return err }
+func (r release) Env() []Pair            { return []Pair{{"IMAGE", r.Image}, {"NOTES", r.Notes}} }
+
+func program(stdout, stderr io.Writer, fail error) *cli.App {
+	return &cli.App{
+		Name: "ship", Writer: stdout, ErrWriter: stderr,
+		Flags: []cli.Flag{&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}}},
+		Commands: []*cli.Command{{
+			Name:  "set",
+			Flags: []cli.Flag{&cli.DurationFlag{Name: "hold"}, &cli.BoolFlag{Name: "now"}},
+			Action: func(c *cli.Context) error {
+				return Finish(c, release{fmt.Sprintf("%v %s %s %t", c.Args().Slice(), c.String("namespace"), c.Duration("hold"), c.Bool("now")), "a\nb"}, fail)
+			},
+		}},
+	}
+}
+
+func TestFlagsMayStandAnywhere(t *testing.T) {
+	for _, arguments := range [][]string{
+		{"ship", "set", "10", "x", "-n", "prod", "--hold", "1m", "--now"},
+		{"ship", "-n", "prod", "set", "--now", "--hold=1m", "10", "x"},
+		{"ship", "set", "--now", "10", "-n=prod", "--hold", "1m", "--", "x"},
+		{"ship", "set", "10", "x", "--now", "--namespace", "prod", "--hold", "1m", "-o", "text"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := Execute(context.Background(), program(&stdout, &stderr, nil), arguments)
+		assert.Equal(t, Done, code, "%v: %s", arguments, stderr.String())
+		assert.Equal(t, "[10 x] prod 1m0s true\n", stdout.String(), "%v", arguments)
+	}
+}
+
+func TestANegativeNumberIsAWord(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, Done, Execute(context.Background(), program(&stdout, &stderr, nil), []string{"ship", "set", "-5", "--now"}))
+	assert.Contains(t, stdout.String(), "[-5]")
+}
+
+func TestWrongUsageIsOneSentenceAndTwo(t *testing.T) {
+	for _, arguments := range [][]string{
+		{"ship"}, {"ship", "sink"}, {"ship", "set", "--no-such"}, {"ship", "set", "--hold", "long"},
+		{"ship", "set", "-o", "yaml"}, {"ship", "set", "--log-level", "loud"},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, Usage, Execute(context.Background(), program(&stdout, &stderr, nil), arguments), "%v", arguments)
+		assert.Regexp(t, `^error: .+\n(  next: .+\n)?$`, stderr.String(), "%v", arguments)
+		assert.Empty(t, stdout.String(), "%v", arguments)
+	}
+}
+
+func TestAnErrorIsPartOfTheAnswer(t *testing.T) {
+	failure := Errorf(Conflict, "the plan changed").Because(errors.New("002 is new")).Next("run plan again")
+
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, Conflict, Execute(context.Background(), program(&stdout, &stderr, fmt.Errorf("wrapped: %w", failure)), []string{"ship", "set", "-o", "env"}))
+	assert.Equal(t, "IMAGE=[]  0s false\nNOTES=a\\nb\nERROR_CODE=4\nERROR_MESSAGE=the plan changed\nERROR_WHY=002 is new\nERROR_HINT=run plan again\n",
+		stdout.String())
+	assert.Equal(t, "error: the plan changed\n  why:  002 is new\n  next: run plan again\n", stderr.String())
+
+	stdout.Reset()
+	Execute(context.Background(), program(&stdout, &stderr, failure), []string{"ship", "set", "-o", "json"})
+	var document struct {
+		Image string
+		Error Error
+	}
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &document))
+	assert.Equal(t, "002 is new", document.Error.Why)
+	assert.NotEmpty(t, document.Image)
+}
+
+func TestAnUnforeseenFaultIsNeverANo(t *testing.T) {
+	for _, err := range []error{errors.New("boom"), context.Canceled, context.DeadlineExceeded, fmt.Errorf("reading: %w", io.ErrUnexpectedEOF)} {
+		assert.Equal(t, Unknown, AsError(err).Code, "%v", err)
+	}
+}
+
+func TestProgressIsQuietInAPipe(t *testing.T) {
+	var out bytes.Buffer
+	progress := NewProgress(&out)
+	start := time.Unix(1000, 0)
+	for i := range 25 {
+		progress.Show(start.Add(time.Duration(i)*time.Second), "%d of 25", i)
+	}
+	progress.Done()
+	assert.Equal(t, "0 of 25\n10 of 25\n20 of 25\n", out.String())
+}

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Result is a helper's answer. Its JSON form is encoding/json's of the value itself.
+type Result interface {
+	// Text writes the answer for a person, or for $(...).
+	Text(w io.Writer) error
+	// Env gives the answer as KEY=value lines, in this order.
+	Env() []Pair
+}
+
+// Pair is one line of the env format.
+type Pair struct{ Key, Value string }
+
+type format string
+
+const (
+	text   format = "text"
+	asJSON format = "json"
+	env    format = "env"
+)
+
+func parseFormat(name string) (format, error) {
+	switch f := format(name); f {
+	case text, asJSON, env:
+		return f, nil
+	}
+	return text, Usagef("--output %q is none of text, json, env", name)
+}
+
+// formatIn finds the format in raw arguments, for errors that happen before they were parsed.
+func formatIn(arguments []string) (format, error) {
+	found := text
+	for i, argument := range arguments {
+		name, value, joined := strings.Cut(argument, "=")
+		if name != "-o" && name != "--output" && name != "-output" {
+			continue
+		}
+		if !joined && i+1 < len(arguments) {
+			value = arguments[i+1]
+		}
+		parsed, err := parseFormat(value)
+		if err != nil {
+			return text, err
+		}
+		found = parsed
+	}
+	return found, nil
+}
+
+// answeredError says that the answer is written already; only its code is left.
+type answeredError struct {
+	code  int
+	cause error
+}
+
+func (e *answeredError) Error() string { return e.cause.Error() }
+func (e *answeredError) Unwrap() error { return e.cause }
+
+// Finish writes the result to stdout in the chosen format, and what err says:
+// to stderr for people, and in json and env also into the answer on stdout, so
+// that one call gives a pipeline the result and the error. A nil result is not
+// written. The error it returns carries the exit code and is written already.
+func Finish(c *cli.Context, result Result, err error) error {
+	format, formatErr := parseFormat(c.String(outputFlag))
+	if formatErr != nil {
+		return formatErr
+	}
+	var failure *Error
+	if err != nil {
+		failure = AsError(err)
+	}
+	if writeErr := answer(c.App.Writer, c.App.ErrWriter, format, result, failure); writeErr != nil {
+		return Errorf(Unknown, "the answer could not be written").Because(writeErr)
+	}
+	if failure != nil {
+		return &answeredError{failure.Code, failure}
+	}
+	return nil
+}
+
+func answer(stdout, stderr io.Writer, format format, result Result, failure *Error) error {
+	var out bytes.Buffer
+	var err error
+	switch format {
+	case asJSON:
+		err = writeJSON(&out, result, failure)
+	case env:
+		writeEnv(&out, result, failure)
+	default:
+		if result != nil {
+			err = result.Text(&out)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := stdout.Write(out.Bytes()); err != nil {
+		return err
+	}
+	if failure != nil {
+		_, err = stderr.Write(failure.lines())
+	}
+	return err
+}
+
+// lines is the error as a person reads it: what, why, what next.
+func (e *Error) lines() []byte {
+	var out bytes.Buffer
+	fmt.Fprintln(&out, "error:", e.Message)
+	if e.Why != "" {
+		fmt.Fprintln(&out, "  why: ", e.Why)
+	}
+	if e.Hint != "" {
+		fmt.Fprintln(&out, "  next:", e.Hint)
+	}
+	return out.Bytes()
+}
+
+func writeJSON(out *bytes.Buffer, result Result, failure *Error) error {
+	document := map[string]json.RawMessage{}
+	if result != nil {
+		body, err := json.Marshal(result)
+		if err != nil {
+			return fmt.Errorf("writing the result as JSON: %w", err)
+		}
+		if failure == nil {
+			return indent(out, body)
+		}
+		if err := json.Unmarshal(body, &document); err != nil {
+			return fmt.Errorf("a result must be a JSON object: %w", err)
+		}
+	}
+	if failure != nil {
+		body, err := json.Marshal(failure)
+		if err != nil {
+			return fmt.Errorf("writing the error as JSON: %w", err)
+		}
+		document["error"] = body
+	}
+	body, err := json.Marshal(document)
+	if err != nil {
+		return fmt.Errorf("writing the answer as JSON: %w", err)
+	}
+	return indent(out, body)
+}
+
+func indent(out *bytes.Buffer, body []byte) error {
+	if err := json.Indent(out, body, "", "  "); err != nil {
+		return err
+	}
+	return out.WriteByte('\n')
+}
+
+func writeEnv(out *bytes.Buffer, result Result, failure *Error) {
+	var pairs []Pair
+	if result != nil {
+		pairs = result.Env()
+	}
+	if failure != nil {
+		pairs = append(pairs,
+			Pair{"ERROR_CODE", strconv.Itoa(failure.Code)},
+			Pair{"ERROR_MESSAGE", failure.Message},
+			Pair{"ERROR_WHY", failure.Why},
+			Pair{"ERROR_HINT", failure.Hint})
+	}
+	for _, pair := range pairs {
+		fmt.Fprintf(out, "%s=%s\n", pair.Key, oneLine.Replace(pair.Value))
+	}
+}
+
+// A line break in a value would begin a line that looks like another key.
+var oneLine = strings.NewReplacer("\\", "\\\\", "\r", "", "\n", "\\n")

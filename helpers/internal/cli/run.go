@@ -1,0 +1,123 @@
+// Package cli holds the habits that every helper shares: exit codes, output
+// formats, errors of three sentences, logging, signals and the version.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v2"
+)
+
+const (
+	outputFlag   = "output"
+	logLevelFlag = "log-level"
+)
+
+// Run runs app with the process's arguments and exits with the code that
+// its answer has. It returns only in that it never returns.
+func Run(app *cli.App) {
+	os.Exit(Execute(context.Background(), app, os.Args))
+}
+
+// Execute is Run without the exit: it gives the exit code back.
+//
+// The first SIGINT or SIGTERM cancels the context of the action, which then has
+// ten seconds to end (Jenkins abandons a process after 20 s); a second one ends
+// the process at once.
+func Execute(ctx context.Context, app *cli.App, arguments []string) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	prepare(app)
+	err := app.RunContext(ctx, Interspersed(app, arguments))
+	if err == nil {
+		return Done
+	}
+	var answered *answeredError
+	if errors.As(err, &answered) {
+		return answered.code
+	}
+	failure := AsError(err)
+	format, _ := formatIn(arguments)
+	if err := answer(app.Writer, app.ErrWriter, format, nil, failure); err != nil {
+		logrus.WithError(err).Error("the answer could not be written")
+	}
+	return failure.Code
+}
+
+func prepare(app *cli.App) {
+	if app.Writer == nil {
+		app.Writer = os.Stdout
+	}
+	if app.ErrWriter == nil {
+		app.ErrWriter = os.Stderr
+	}
+	app.Version = Version().String()
+	cli.VersionPrinter = func(c *cli.Context) { _, _ = fmt.Fprintln(c.App.Writer, c.App.Name, c.App.Version) }
+	app.ExitErrHandler = func(*cli.Context, error) {}
+	app.HideHelpCommand = true
+	app.Flags = append(app.Flags,
+		&cli.StringFlag{Name: outputFlag, Aliases: []string{"o"}, Value: "text", EnvVars: []string{"SLIPWAY_OUTPUT"},
+			Usage: "how the result is written to stdout: `text`, json or env (KEY=value lines)"},
+		&cli.StringFlag{Name: logLevelFlag, Value: "info", EnvVars: []string{"SLIPWAY_LOG_LEVEL"},
+			Usage: "what is logged to stderr: debug, `info`, warn or error"},
+	)
+	app.OnUsageError = usageError
+	for _, command := range app.Commands {
+		command.OnUsageError = usageError
+		command.HideHelpCommand = true
+	}
+	if len(app.Commands) > 0 && app.Action == nil {
+		app.Action = commandMissing
+	}
+	before := app.Before
+	app.Before = func(c *cli.Context) error {
+		if err := setUp(c); err != nil {
+			return err
+		}
+		if before == nil {
+			return nil
+		}
+		return before(c)
+	}
+}
+
+func setUp(c *cli.Context) error {
+	logrus.SetOutput(c.App.ErrWriter)
+	logrus.SetFormatter(&logrus.TextFormatter{DisableTimestamp: true, DisableLevelTruncation: true})
+	level, err := logrus.ParseLevel(c.String(logLevelFlag))
+	if err != nil {
+		return Usagef("--log-level %q is none of debug, info, warn, error", c.String(logLevelFlag))
+	}
+	logrus.SetLevel(level)
+	_, err = parseFormat(c.String(outputFlag))
+	return err
+}
+
+func usageError(c *cli.Context, err error, _ bool) error {
+	name := c.App.Name
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != name {
+		name += " " + c.Command.Name
+	}
+	return &Error{Code: Usage, Message: name + ": " + err.Error(), Hint: "the flags are listed by: " + name + " --help"}
+}
+
+func commandMissing(c *cli.Context) error {
+	var names []string
+	for _, command := range c.App.VisibleCommands() {
+		names = append(names, command.Name)
+	}
+	list := strings.Join(names, ", ")
+	if c.NArg() == 0 {
+		return Usagef("%s needs a command: %s", c.App.Name, list)
+	}
+	return Usagef("%s has no command %q; it has: %s", c.App.Name, c.Args().First(), list)
+}

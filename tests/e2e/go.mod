@@ -1,0 +1,3 @@
+module slipway.dev/slipway/tests/e2e
+
+go 1.26.0

@@ -1,0 +1,162 @@
+package images
+
+import (
+	"archive/tar"
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+)
+
+const path = "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// images are all of them. What the field calls docker.io/library/postgres:15 is
+// library/postgres:15 in the mirror.
+func (in Input) images() []image {
+	var ground v1.Layer // shared, so that a node unpacks it once
+	base := func() (v1.Layer, error) {
+		var err error
+		if ground == nil {
+			ground, err = layer(system(in.dir("systems", "python-1"), ""))
+		}
+		return ground, err
+	}
+	onGround := func(config v1.Config, trees ...tree) func(context.Context) (v1.Image, error) {
+		return func(context.Context) (v1.Image, error) {
+			below, err := base()
+			if err != nil {
+				return nil, err
+			}
+			return assemble(config, []v1.Layer{below}, trees...)
+		}
+	}
+	alone := func(config v1.Config, trees ...tree) func(context.Context) (v1.Image, error) {
+		return func(context.Context) (v1.Image, error) { return assemble(config, nil, trees...) }
+	}
+	busybox := in.dir("systems", "python-1", "bin", "busybox")
+	shell := func(dir string) tree {
+		return func(out *tar.Writer) error {
+			if err := program(dir+"/busybox", busybox)(out); err != nil {
+				return err
+			}
+			for _, name := range []string{"sh", "cat", "sleep", "ls", "mkdir", "cp", "mv", "rm", "chmod", "grep", "sed", "awk", "env", "ps", "kill", "tee", "head", "tail", "true", "id", "touch", "date", "nohup", "test", "echo", "pwd", "printf", "tr", "wc", "find", "tar", "chown", "which", "sort", "cut"} {
+				if err := link(dir+"/"+name, "busybox")(out); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	certificates := program("etc/ssl/certs/ca-certificates.crt", in.dir("systems", "python-1", "etc/ssl/certs/ca-certificates.crt"))
+	kaniko, trivy := in.Programs["kaniko"], in.Programs["trivy"]
+	return []image{
+		{
+			names: []string{"pause:3.10"}, version: 1, files: []string{filepath.Join(in.Source, "images", "pause", "main.go")},
+			make: func(ctx context.Context) (v1.Image, error) {
+				dir, err := os.MkdirTemp("", "pause")
+				if err != nil {
+					return nil, err
+				}
+				defer os.RemoveAll(dir)
+				build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir, "./images/pause")
+				build.Dir, build.Env = in.Source, append(os.Environ(), "CGO_ENABLED=0")
+				if out, err := build.CombinedOutput(); err != nil {
+					return nil, fmt.Errorf("building pause: %w: %s", err, out)
+				}
+				return assemble(v1.Config{Entrypoint: []string{"/pause"}, User: "65535"}, nil, program("pause", filepath.Join(dir, "pause")))
+			},
+		},
+		{
+			names: []string{"library/python:3.11-slim"}, version: 1, files: []string{in.dir("pip")},
+			make: onGround(v1.Config{Env: []string{path, "LANG=C.UTF-8"}, Cmd: []string{"python3"}},
+				system(in.dir("pip"), ""),
+				link("usr/local/bin/python3", "/usr/bin/python3.11"), link("usr/local/bin/python", "/usr/bin/python3.11")),
+		},
+		{
+			names: []string{"library/postgres:15"}, version: 1, files: []string{filepath.Join(in.Source, "images", "postgres-entrypoint.sh")},
+			make: func(ctx context.Context) (v1.Image, error) {
+				below, err := base()
+				if err != nil {
+					return nil, err
+				}
+				more, err := layer(system(in.dir("systems", "postgres-1"), in.dir("systems", "python-1")))
+				if err != nil {
+					return nil, err
+				}
+				return assemble(v1.Config{
+					Env:        []string{"PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PGDATA=/var/lib/postgresql/data", "LANG=C.UTF-8"},
+					Entrypoint: []string{"docker-entrypoint.sh"}, Cmd: []string{"postgres"},
+					Volumes: map[string]struct{}{"/var/lib/postgresql/data": {}}, StopSignal: "SIGINT",
+				}, []v1.Layer{below, more},
+					program("usr/local/bin/docker-entrypoint.sh", filepath.Join(in.Source, "images", "postgres-entrypoint.sh")),
+					program("etc/passwd", filepath.Join(in.Source, "images", "postgres-passwd")),
+					program("etc/group", filepath.Join(in.Source, "images", "postgres-group")),
+					folder("var/lib/postgresql", 0o755, 999), folder("var/lib/postgresql/data", 0o700, 999), folder("var/run/postgresql", 0o777, 999))
+			},
+		},
+		{
+			names: []string{"jenkins/inbound-agent:3355.v388858a_47b_33-3-jdk21", "jenkins/inbound-agent:latest"}, version: 1,
+			make: onGround(v1.Config{Env: []string{path, "HOME=/home/jenkins", "LANG=C.UTF-8"}, User: "1000:1000", WorkingDir: "/home/jenkins", Entrypoint: []string{"/usr/local/bin/jenkins-agent"}},
+				folder("home/jenkins", 0o755, 1000), folder("home/jenkins/agent", 0o755, 1000), folder("home/jenkins/.jenkins", 0o755, 1000),
+				text("usr/local/bin/jenkins-agent", 0o755, idleAgent),
+				text("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/bash\njenkins:x:1000:1000::/home/jenkins:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
+				text("etc/group", 0o644, "root:x:0:\njenkins:x:1000:\nnogroup:x:65534:\n")),
+		},
+		{
+			names: []string{"osscontainertools/kaniko:v1.24.0-debug", "osscontainertools/kaniko:debug"}, version: 1, files: []string{kaniko},
+			make: alone(v1.Config{Env: []string{"PATH=/usr/local/bin:/kaniko:/busybox", "HOME=/root", "USER=root", "SSL_CERT_DIR=/kaniko/ssl/certs", "DOCKER_CONFIG=/kaniko/.docker/"}, WorkingDir: "/workspace", Entrypoint: []string{"/kaniko/executor"}},
+				program("kaniko/executor", kaniko), shell("busybox"), folder("kaniko/.docker", 0o755, 0), folder("workspace", 0o777, 0),
+				// A shell at the place where Jenkins looks for one.
+				link("bin/sh", "/busybox/sh"),
+				program("kaniko/ssl/certs/ca-certificates.crt", in.dir("systems", "python-1", "etc/ssl/certs/ca-certificates.crt"))),
+		},
+		{
+			names: []string{"aquasec/trivy:0.69.3", "aquasecurity/trivy:0.69.3"}, version: 1, files: []string{trivy},
+			make: alone(v1.Config{Env: []string{"PATH=/usr/local/bin:/bin"}, Entrypoint: []string{"trivy"}},
+				program("usr/local/bin/trivy", trivy), shell("bin"), certificates, folder("tmp", 0o1777, 0), folder("root", 0o755, 0)),
+		},
+		{
+			names: []string{"library/tool:1"}, version: 1,
+			make: onGround(v1.Config{Env: []string{path}, Cmd: []string{"sh"}}, text("etc/tool", 0o644, "a tool's image\n")),
+		},
+		{
+			names: []string{"library/noshell:1"}, version: 1,
+			make: alone(v1.Config{Entrypoint: []string{"/busybox-sleep", "infinity"}}, program("busybox-sleep", busybox)),
+		},
+		{
+			names: []string{"aquasecurity/trivy-db:2"}, version: 1, files: []string{filepath.Join(in.Source, "images", "advisories.json")},
+			make: func(context.Context) (v1.Image, error) { return trivyDatabase(filepath.Join(in.Source, "images", "advisories.json")) },
+		},
+	}
+}
+
+// The lab's agent container only has to be there: the runner speaks to it as
+// kubectl exec does, where Jenkins' remoting would.
+const idleAgent = `#!/bin/sh
+trap 'exit 0' TERM INT
+while :; do sleep 3600 & wait $!; done
+`
+
+// assemble adds the trees as the last layer, above the layers that are given.
+func assemble(config v1.Config, below []v1.Layer, trees ...tree) (v1.Image, error) {
+	own, err := layer(trees...)
+	if err != nil {
+		return nil, err
+	}
+	made, err := mutate.AppendLayers(empty.Image, append(below, own)...)
+	if err != nil {
+		return nil, err
+	}
+	file, err := made.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	file = file.DeepCopy()
+	file.OS, file.Architecture, file.Config = "linux", "amd64", config
+	return mutate.ConfigFile(made, file)
+}

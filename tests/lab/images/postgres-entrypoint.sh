@@ -1,0 +1,24 @@
+#!/bin/sh
+# What k8s/ uses of the official image's contract: the first start makes the
+# database from POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB; runs as 999.
+set -eu
+if [ "${1:-postgres}" != postgres ]; then exec "$@"; fi
+if [ "$(id -u)" = 0 ]; then
+	mkdir -p "$PGDATA"
+	chown -R 999:999 "$PGDATA"
+	exec setpriv --reuid=999 --regid=999 --clear-groups "$0" "$@"
+fi
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+	: "${POSTGRES_PASSWORD:?the superuser needs a password: set POSTGRES_PASSWORD}"
+	user=${POSTGRES_USER:-postgres}
+	printf '%s\n' "$POSTGRES_PASSWORD" >/tmp/password
+	initdb --username="$user" --pwfile=/tmp/password --auth-host=scram-sha-256 --auth-local=trust
+	rm /tmp/password
+	echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
+	if [ "${POSTGRES_DB:-$user}" != postgres ]; then
+		pg_ctl -D "$PGDATA" -o "-c listen_addresses='' -c unix_socket_directories=/tmp" -w start
+		psql -v ON_ERROR_STOP=1 -h /tmp -U "$user" -d postgres -c "CREATE DATABASE \"${POSTGRES_DB:-$user}\""
+		pg_ctl -D "$PGDATA" -m fast -w stop
+	fi
+fi
+exec "${@:-postgres}" -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql,/tmp

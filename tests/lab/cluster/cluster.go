@@ -77,6 +77,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	group, groupCtx = errgroup.WithContext(ctx)
 	group.Go(func() error { return c.startNode(groupCtx) })
 	group.Go(func() error { return c.startDNS(groupCtx) })
+	group.Go(func() error { return c.provideStorage(groupCtx) })
 	if c.With["prometheus"] {
 		group.Go(func() error { return c.startPrometheus(groupCtx) })
 	}

@@ -38,7 +38,7 @@ func (p *process) start() error {
 		return err
 	}
 	defer log.Close()
-	p.command = &exec.Cmd{Path: p.path, Args: append([]string{p.path}, p.arguments...), Stdout: log, Stderr: log, Dir: p.logs}
+	p.command = &exec.Cmd{Path: p.path, Args: append([]string{p.path}, p.arguments...), Stdout: log, Stderr: log, Dir: "/"}
 	p.command.Env = append(os.Environ(), p.env...)
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if p.user != 0 {

@@ -4,9 +4,9 @@ import (
 	"archive/tar"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -72,9 +72,10 @@ func (in Input) images() []image {
 			},
 		},
 		{
-			names: []string{"library/python:3.11-slim"}, version: 1, files: []string{in.dir("pip")},
+			names: []string{"library/python:3.11-slim"}, version: 2, files: []string{in.dir("pip")},
 			make: onGround(v1.Config{Env: []string{path, "LANG=C.UTF-8"}, Cmd: []string{"python3"}},
 				system(in.dir("pip"), ""),
+				text("usr/local/bin/pip", 0o755, "#!/usr/bin/python3.11\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"),
 				link("usr/local/bin/python3", "/usr/bin/python3.11"), link("usr/local/bin/python", "/usr/bin/python3.11")),
 		},
 		{
@@ -130,7 +131,9 @@ func (in Input) images() []image {
 		},
 		{
 			names: []string{"aquasecurity/trivy-db:2"}, version: 1, files: []string{filepath.Join(in.Source, "images", "advisories.json")},
-			make: func(context.Context) (v1.Image, error) { return trivyDatabase(filepath.Join(in.Source, "images", "advisories.json")) },
+			make: func(context.Context) (v1.Image, error) {
+				return trivyDatabase(filepath.Join(in.Source, "images", "advisories.json"))
+			},
 		},
 	}
 }

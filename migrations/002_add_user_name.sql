@@ -1,0 +1,1 @@
+ALTER TABLE users ADD COLUMN name varchar(200) NOT NULL DEFAULT '';

@@ -1,0 +1,40 @@
+package registry
+
+import (
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
+)
+
+// Flags say how a registry is spoken to; they are the same for every helper that does.
+var Flags = []cli.Flag{
+	&cli.BoolFlag{Name: "plain-http", EnvVars: []string{"SLIPWAY_PLAIN_HTTP"}, Usage: "speak HTTP without TLS"},
+	&cli.StringFlag{Name: "ca-file", EnvVars: []string{"SLIPWAY_REGISTRY_CA"}, Usage: "trust the certificates of this PEM `FILE` as well as the system's"},
+	&cli.BoolFlag{Name: "insecure-skip-verify", EnvVars: []string{"SLIPWAY_INSECURE_SKIP_VERIFY"}, Usage: "speak TLS without checking the certificate"},
+}
+
+// Connect gives the client that the flags and the environment ask for.
+func Connect(c *cli.Context) (*Client, error) {
+	username, password := os.Getenv("REGISTRY_USERNAME"), os.Getenv("REGISTRY_PASSWORD")
+	if file := os.Getenv("REGISTRY_PASSWORD_FILE"); password == "" && file != "" {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			return nil, slipway.Usagef("the file that REGISTRY_PASSWORD_FILE names cannot be read").Because(err)
+		}
+		password = strings.TrimRight(string(body), "\r\n")
+	}
+	if (username == "") != (password == "") {
+		return nil, slipway.Usagef("REGISTRY_USERNAME and REGISTRY_PASSWORD belong together, and one of them is empty")
+	}
+	return New(Options{
+		PlainHTTP:  c.Bool("plain-http"),
+		CAFile:     c.String("ca-file"),
+		SkipVerify: c.Bool("insecure-skip-verify"),
+		Username:   username,
+		Password:   password,
+		UserAgent:  "slipway-" + c.App.Name,
+	})
+}

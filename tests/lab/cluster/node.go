@@ -72,7 +72,7 @@ func (c *Cluster) startContainerd(ctx context.Context) error {
 	}
 	// Every image name of the world outside leads to the mirror; the site's own
 	// registry is asked itself, with its certificate checked.
-	if _, err := c.write("hosts.d/_default/hosts.toml", fmt.Sprintf("[host.%q]\ncapabilities = [\"pull\", \"resolve\"]\n", mirrorURL)); err != nil {
+	if _, err := c.write("hosts.d/_default/hosts.toml", fmt.Sprintf("server = %q\n[host.%q]\ncapabilities = [\"pull\", \"resolve\"]\n", mirrorURL, mirrorURL)); err != nil {
 		return err
 	}
 	for _, address := range []string{RegistryAddress, NodeAddress, "nexus.lab"} {

@@ -1,0 +1,116 @@
+// Command deploy-image puts one image, by digest, on a Deployment, and leaves behind how to go back.
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/yaml"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/deploy"
+	"slipway.dev/slipway/helpers/internal/kube"
+)
+
+func main() {
+	slipway.Run(&cli.App{
+		Name:      "deploy-image",
+		Usage:     "put one image, by digest, on a Deployment, and leave behind how to go back",
+		ArgsUsage: "deployment/NAME",
+		Flags: append(append([]cli.Flag{}, kube.Flags...),
+			&cli.StringFlag{Name: "image", Required: true, Usage: "what to deploy: `REPOSITORY:TAG@sha256:...`"},
+			&cli.StringFlag{Name: "container", Usage: "the `NAME` of the container, where there are several"},
+			&cli.IntFlag{Name: "replicas", Value: -1, Usage: "set them as well"},
+			&cli.StringSliceFlag{Name: "record", Usage: "note `KEY=VALUE` on the Deployment, as the annotation slipway.dev/KEY"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "ask the API server whether it would take it, and change nothing"},
+			&cli.StringFlag{Name: "pull-secret", Usage: "keep the Secret of this `NAME`, with which the nodes pull"},
+			&cli.StringFlag{Name: "docker-config", Usage: "the `FILE` with the login for it; without it config.json in DOCKER_CONFIG"},
+			&cli.StringFlag{Name: "create-from", Usage: "make the Deployment from this `FILE` where there is none"},
+		),
+		Action: run,
+	})
+}
+
+func run(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return slipway.Usagef("deploy-image needs one deployment/NAME, and got %d arguments", c.NArg())
+	}
+	options := deploy.Options{Name: strings.TrimPrefix(c.Args().First(), "deployment/"), Container: c.String("container"), Image: c.String("image"), DryRun: c.Bool("dry-run"), PullSecret: c.String("pull-secret")}
+	if strings.Contains(options.Name, "/") || options.Name == "" {
+		return slipway.Usagef("%q is not of the form deployment/NAME", c.Args().First())
+	}
+	if c.IsSet("replicas") {
+		replicas := int32(c.Int("replicas"))
+		if replicas < 0 {
+			return slipway.Usagef("--replicas %d is less than none", replicas)
+		}
+		options.Replicas = &replicas
+	}
+	var err error
+	if options.Record, err = pairs(c.StringSlice("record")); err != nil {
+		return err
+	}
+	if options.PullSecret != "" {
+		if options.Docker, err = dockerConfig(c.String("docker-config")); err != nil {
+			return err
+		}
+	}
+	if file := c.String("create-from"); file != "" {
+		if options.Create, err = manifest(file, options.Name); err != nil {
+			return err
+		}
+	}
+	cluster, err := kube.Connect(c)
+	if err != nil {
+		return err
+	}
+	outcome, err := deploy.Deploy(c.Context, cluster, options)
+	if err != nil {
+		return slipway.Finish(c, nil, err)
+	}
+	return slipway.Finish(c, outcome, nil)
+}
+
+func pairs(given []string) (map[string]string, error) {
+	record := map[string]string{}
+	for _, pair := range given {
+		key, value, found := strings.Cut(pair, "=")
+		if !found || key == "" {
+			return nil, slipway.Usagef("--record %q is not of the form KEY=VALUE", pair)
+		}
+		record[key] = value
+	}
+	return record, nil
+}
+
+func dockerConfig(file string) ([]byte, error) {
+	if file == "" {
+		file = filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json")
+	}
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return nil, slipway.Usagef("the login for --pull-secret cannot be read").Because(err).Next("name the file with --docker-config, or its folder with DOCKER_CONFIG")
+	}
+	return body, nil
+}
+
+// manifest finds the Deployment of that name in a file of one or more documents.
+func manifest(file, name string) (*appsv1.Deployment, error) {
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return nil, slipway.Usagef("the file of --create-from cannot be read").Because(err)
+	}
+	for _, document := range strings.Split("\n"+string(body), "\n---") {
+		var deployment appsv1.Deployment
+		if err := yaml.Unmarshal([]byte(document), &deployment); err != nil {
+			return nil, slipway.Usagef("%s is no YAML", file).Because(err)
+		}
+		if deployment.Kind == "Deployment" && deployment.Name == name {
+			return &deployment, nil
+		}
+	}
+	return nil, slipway.Usagef("%s holds no Deployment %s", file, name)
+}

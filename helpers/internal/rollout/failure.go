@@ -87,7 +87,7 @@ func failed(o Objects, memory *Memory, now time.Time) *failure {
 		return first
 	case stuck && first != nil:
 		return first
-	case stuck && unready > 0 && !withinBudget(o, now):
+	case stuck && unready > 0 && len(seen) == 0 && !withinBudget(o, now):
 		return &failure{code: "STUCK", message: fmt.Sprintf("nothing has moved for %s: %s", now.Sub(memory.Progress).Round(time.Second), newestComplaint(o)), pod: firstUnready(o)}
 	case stuck && deadlineExceeded(o):
 		return &failure{code: "DEADLINE_EXCEEDED", message: "the controller gave up: ProgressDeadlineExceeded"}

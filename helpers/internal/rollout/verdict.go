@@ -103,7 +103,7 @@ func remember(o Objects, now time.Time) *Memory {
 	_, hash, _ := o.revision()
 	before := o.Memory
 	if before == nil || before.Revision != hash {
-		return &Memory{Seen: map[string]time.Time{}, Progress: now, Revision: hash}
+		return &Memory{Seen: map[string]time.Time{}, Most: int32(availableNew(o)), Progress: now, Revision: hash}
 	}
 	memory := *before
 	memory.Seen = map[string]time.Time{}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"k8s.io/client-go/dynamic"
@@ -34,6 +36,7 @@ type Cluster struct {
 	Config    *rest.Config
 	Namespace string
 	http      *http.Client
+	clock     *clock
 }
 
 // Connect reads the flags of Flags. What is wrong with them, or with the
@@ -68,7 +71,38 @@ func New(config *rest.Config, namespace, userAgent string) (*Cluster, error) {
 	if err != nil {
 		return nil, slipway.Usagef("the cluster's configuration cannot be used").Because(err)
 	}
-	return &Cluster{Config: config, Namespace: namespace, http: client}, nil
+	clock := &clock{inner: client.Transport}
+	client.Transport = clock
+	return &Cluster{Config: config, Namespace: namespace, http: client, clock: clock}, nil
+}
+
+// Now is the API server's time, by the Date of its last answer, to the second;
+// before the first answer it is this machine's. What is written for other
+// machines to compare goes by it, so that a wrong clock here does no harm.
+func (c *Cluster) Now() time.Time {
+	return time.Now().Add(time.Duration(c.clock.ahead.Load()))
+}
+
+// clock notes by how much the server is ahead of this machine.
+type clock struct {
+	inner http.RoundTripper
+	ahead atomic.Int64 // nanoseconds
+}
+
+func (c *clock) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := c.inner.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	if date, parseErr := http.ParseTime(response.Header.Get("Date")); parseErr == nil {
+		// Half a second off is what the header's precision brings.
+		if ahead := time.Until(date); ahead.Abs() > time.Second {
+			c.ahead.Store(int64(ahead))
+		} else {
+			c.ahead.Store(0)
+		}
+	}
+	return response, nil
 }
 
 // Apps gives Deployments, ReplicaSets, StatefulSets and DaemonSets.

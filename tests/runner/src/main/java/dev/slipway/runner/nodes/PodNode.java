@@ -1,0 +1,123 @@
+package dev.slipway.runner.nodes;
+
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.dsl.ExecListener;
+import io.fabric8.kubernetes.client.dsl.ExecWatch;
+import java.io.ByteArrayOutputStream;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+/** A pod of the Kubernetes cloud. Programs are started in its containers by exec, as the Kubernetes plugin does. */
+public final class PodNode implements Node {
+    private final String name;
+    private final String namespace;
+    private final String workspace;
+
+    PodNode(String name, String namespace, String job) {
+        this.name = name;
+        this.namespace = namespace;
+        this.workspace = "/home/jenkins/agent/workspace/" + job;
+    }
+
+    @Override
+    public String name() {
+        return name;
+    }
+
+    @Override
+    public String workspace() {
+        return workspace;
+    }
+
+    /**
+     * The environment may hold secrets: it goes in through stdin, never as an
+     * argument, which everybody on the node could read with ps.
+     */
+    @Override
+    public Execution start(String container, String program, String directory, Map<String, String> environment, byte[] input, OutputStream out) throws Exception {
+        String id = UUID.randomUUID().toString();
+        StringBuilder prologue = new StringBuilder();
+        environment.forEach((key, value) -> {
+            if (key.matches("[A-Za-z_][A-Za-z0-9_]*")) {
+                prologue.append(value == null ? "unset " + key + "\n" : "export " + key + "=" + quoted(value) + "\n");
+            }
+        });
+        prologue.append("export RUNNER_STEP=").append(id).append('\n');
+        prologue.append("mkdir -p ").append(quoted(directory)).append(" && cd ").append(quoted(directory)).append(" || exit 126\n");
+        prologue.append(program).append('\n');
+        byte[] text = prologue.toString().getBytes(StandardCharsets.UTF_8);
+        // The program is read from stdin by its length into a variable; what follows is the program's own input.
+        String bootstrap = "p=$(dd bs=1 count=" + text.length + " 2>/dev/null; echo x); eval \"${p%x}\"";
+        byte[] all = new byte[text.length + input.length];
+        System.arraycopy(text, 0, all, 0, text.length);
+        System.arraycopy(input, 0, all, text.length, input.length);
+        return new PodExecution(container == null ? "jnlp" : container, new String[] {"sh", "-c", "{ " + bootstrap + "; } 2>&1"}, all, id, out);
+    }
+
+    private static String quoted(String text) {
+        return "'" + text.replace("'", "'\\''") + "'";
+    }
+
+    private final class PodExecution implements Execution {
+        private final ExecWatch watch;
+        private final CompletableFuture<Integer> exit = new CompletableFuture<>();
+        private final String container;
+        private final String id;
+        private final OutputStream out;
+
+        PodExecution(String container, String[] command, byte[] input, String id, OutputStream out) throws Exception {
+            this.container = container;
+            this.id = id;
+            this.out = out;
+            watch = client().pods().inNamespace(namespace).withName(name).inContainer(container)
+                    .redirectingInput().writingOutput(out).writingError(out)
+                    .usingListener(new ExecListener() {
+                        @Override
+                        public void onClose(int code, String reason) {
+                            exit.complete(-1); // if no exit code came before
+                        }
+
+                        @Override
+                        public void onFailure(Throwable problem, Response response) {
+                            exit.completeExceptionally(problem);
+                        }
+                    }).exec(command);
+            watch.exitCode().whenComplete((code, problem) -> {
+                if (problem != null) {
+                    exit.completeExceptionally(problem);
+                } else if (code != null) {
+                    exit.complete(code);
+                }
+            });
+            watch.getInput().write(input);
+            watch.getInput().flush();
+        }
+
+        @Override
+        public int await() throws Exception {
+            try {
+                return exit.get();
+            } finally {
+                out.close();
+                watch.close();
+            }
+        }
+
+        @Override
+        public void stop() throws Exception {
+            String find = "for p in /proc/[0-9]*; do if grep -q RUNNER_STEP=" + id + " $p/environ 2>/dev/null; then kill ${p#/proc/} 2>/dev/null; fi; done";
+            try (ExecWatch killer = client().pods().inNamespace(namespace).withName(name).inContainer(container)
+                    .writingOutput(new ByteArrayOutputStream()).writingError(new ByteArrayOutputStream()).exec("sh", "-c", find)) {
+                killer.exitCode().get(20, TimeUnit.SECONDS);
+            }
+        }
+    }
+
+    private static KubernetesClient client() {
+        return Cloud.client();
+    }
+}

@@ -1,0 +1,12 @@
+package dev.slipway.runner.steps;
+
+import dev.slipway.runner.engine.Step;
+import hudson.AbortException;
+
+/** error message */
+public final class ErrorStep extends Step {
+    @Override
+    protected void start() {
+        failure(new AbortException(arguments.text("message", true)));
+    }
+}

@@ -1,0 +1,8 @@
+package dev.slipway.runner.steps;
+/** fileExists file */
+public final class FileExists extends OnNode {
+    @Override
+    protected void start() throws Exception {
+        capture("test -e " + quoted(arguments.required("file")), new byte[0], (code, out) -> success(code == 0));
+    }
+}

@@ -1,0 +1,11 @@
+package dev.slipway.runner.steps;
+
+import dev.slipway.runner.engine.Step;
+
+/** libraryResource name */
+public final class LibraryResource extends Step {
+    @Override
+    protected void start() throws Exception {
+        success(build.loader.resource(arguments.required("resource")));
+    }
+}

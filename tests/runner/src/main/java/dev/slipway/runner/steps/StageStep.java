@@ -1,0 +1,24 @@
+package dev.slipway.runner.steps;
+
+import com.cloudbees.groovy.cps.Outcome;
+import dev.slipway.runner.engine.Stages;
+import dev.slipway.runner.engine.Step;
+import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
+
+/** stage name { } */
+public final class StageStep extends Step {
+    private transient Stages.Stage stage;
+
+    @Override
+    protected void start() throws Exception {
+        String name = arguments.required("name");
+        stage = build.stages.begin(name, build.clock.now());
+        runBody(name, context.withStage(name));
+    }
+
+    @Override
+    protected void closed(Outcome outcome) {
+        String how = outcome.isSuccess() ? "done" : outcome.getAbnormal() instanceof FlowInterruptedException ? "stopped" : "failed";
+        build.stages.end(stage, build.clock.now(), how);
+    }
+}

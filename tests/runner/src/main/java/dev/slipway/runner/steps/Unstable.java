@@ -1,0 +1,14 @@
+package dev.slipway.runner.steps;
+
+import dev.slipway.runner.engine.Step;
+import hudson.model.Result;
+
+/** unstable message */
+public final class Unstable extends Step {
+    @Override
+    protected void start() throws Exception {
+        build.console.line("WARNING: " + arguments.required("message"));
+        build.worsen(Result.UNSTABLE);
+        success(null);
+    }
+}

@@ -1,0 +1,21 @@
+package dev.slipway.runner.steps;
+
+import hudson.AbortException;
+import java.nio.charset.StandardCharsets;
+
+/** writeFile file, text */
+public final class WriteFile extends OnNode {
+    @Override
+    protected void start() throws Exception {
+        String file = arguments.required("file");
+        byte[] body = arguments.text("text", false).getBytes(StandardCharsets.UTF_8);
+        String program = "mkdir -p -- \"$(dirname -- " + quoted(file) + ")\" && head -c " + body.length + " > " + quoted(file);
+        capture(program, body, (code, out) -> {
+            if (code == 0) {
+                success(null);
+            } else {
+                failure(new AbortException("writing " + file + ": " + new String(out, StandardCharsets.UTF_8).strip()));
+            }
+        });
+    }
+}

@@ -28,6 +28,7 @@ func main() {
 			&cli.DurationFlag{Name: "wait-for-create", Usage: "how long an absent workload is waited for"},
 			&cli.DurationFlag{Name: "api-grace", Value: time.Minute, Usage: "how long the API server may be away"},
 			&cli.BoolFlag{Name: "rollback", Usage: "go back to the last good revision if it fails, and wait for that"},
+			&cli.BoolFlag{Name: "undo", Usage: "go back to the last good revision first, then wait for that"},
 			&cli.BoolFlag{Name: "mark-good", Usage: "note on the Deployment that this revision became good, for later rollbacks"},
 			&cli.DurationFlag{Name: "grace-pull", Value: graces.PullTransient, Usage: "how long a registry may not answer", Destination: &graces.PullTransient},
 			&cli.DurationFlag{Name: "grace-config", Value: graces.Config, Usage: "how long a Secret or ConfigMap may be missing", Destination: &graces.Config},
@@ -71,6 +72,16 @@ func run(c *cli.Context, graces rollout.Graces) error {
 	cluster, err := kube.Connect(c)
 	if err != nil {
 		return err
+	}
+	if c.Bool("undo") {
+		for _, target := range targets {
+			if target.Kind != rollout.Deployment {
+				return slipway.Usagef("--undo knows Deployments only, and %s is none", target)
+			}
+			if _, err := rollout.Undo(c.Context, cluster, target.Name); err != nil {
+				return slipway.Finish(c, nil, err)
+			}
+		}
 	}
 	progress := slipway.NewProgress(c.App.ErrWriter)
 	var lock sync.Mutex

@@ -27,7 +27,7 @@ class Helpers implements Serializable {
     /** The same, but a refusal is an answer: EXIT is the exit code. */
     Map<String, String> ask(String label, Map<String, String> variables, String command) {
         List<String> environment = ['SLIPWAY_OUTPUT=env']
-        for (String name in variables.keySet() as List) {
+        for (String name in (variables.keySet() as List)) {
             environment.add(name + '=' + variables[name])
         }
         String out = ''

@@ -58,10 +58,10 @@ class Settings implements Serializable {
         List<String> mistakes = []
         List<String> known = []
         Map<String, String> initial = defaults(step)
-        for (String name in initial.keySet() as List) {
+        for (String name in (initial.keySet() as List)) {
             known.add(name)
         }
-        for (String name in given.keySet() as List) {
+        for (String name in (given.keySet() as List)) {
             if (!known.contains(name)) {
                 String meant = nearest(name, known)
                 mistakes.add("there is no parameter '${name}'${meant == null ? '' : ", did you mean '${meant}'?"}".toString())

@@ -1,0 +1,124 @@
+package site
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Run is one run of a pipeline, ended.
+type Run struct {
+	Code    int // 0 SUCCESS, 1 FAILURE, 3 UNSTABLE, 4 ABORTED
+	Console string
+	Shells  int
+	Seconds float64
+}
+
+// Result is what the console's last line says.
+func (r Run) Result() string {
+	if match := regexp.MustCompile(`(?m)^Finished: (\w+)$`).FindStringSubmatch(r.Console); match != nil {
+		return match[1]
+	}
+	return "none"
+}
+
+// LastStage is the last one that began, and how it ended.
+func (r Run) LastStage() string {
+	last := ""
+	for _, match := range regexp.MustCompile(`(?m)^\[Pipeline\] \{ \(([^)]+)\)$`).FindAllStringSubmatch(r.Console, -1) {
+		last = match[1]
+	}
+	return last
+}
+
+// Pipeline says which pipeline to run, and how its approvals are answered.
+type Pipeline struct {
+	Jenkinsfile string // its path in the service's repository
+	Answers     []string
+	Settings    map[string]string // of the site, such as SLIPWAY_PROMETHEUS_URL
+	Out         io.Writer         // gets the console while it runs
+}
+
+// Start begins a run; the function that it gives waits for its end.
+func (s *Site) Start(ctx context.Context, p Pipeline) (*exec.Cmd, func() (Run, error), error) {
+	arguments := []string{
+		"--scm", s.GitURL(App), "--branch", "Staging", "--path", p.Jenkinsfile, "--home", filepath.Join(s.Dir, "jenkins"),
+		"--config", filepath.Join(s.Root, "docs/jenkins.yaml"), "--library", "slipway=" + s.GitURL("slipway"), "--cloud", "--agent-image", s.Registry + "/" + Agent,
+	}
+	settings := map[string]string{
+		"SLIPWAY_REGISTRY": s.Registry, "SLIPWAY_REGISTRY_CA": "registry-ca", "SLIPWAY_BASE_IMAGES": "docker.io=" + os.Getenv("LAB_MIRROR"),
+		"SLIPWAY_PACKAGE_INDEX": os.Getenv("LAB_PIP_INDEX_URL"), "SLIPWAY_DB_SSL_MODE": "disable",
+	}
+	for name, value := range p.Settings {
+		settings[name] = value
+	}
+	for name, value := range settings {
+		arguments = append(arguments, "--env", name+"="+value)
+	}
+	for _, answer := range p.Answers {
+		arguments = append(arguments, "--answer", answer)
+	}
+	command := exec.CommandContext(ctx, filepath.Join(s.Root, "tests/runner/run"), arguments...)
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = time.Minute
+	command.Env = append(os.Environ(), "NEXUS_USERNAME="+os.Getenv("LAB_REGISTRY_USER"), "NEXUS_PASSWORD="+os.Getenv("LAB_REGISTRY_PASSWORD"),
+		"STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords["prod"])
+	command.Stdin = os.Stdin
+	var console bytes.Buffer
+	reader, writer := io.Pipe()
+	command.Stdout, command.Stderr = writer, writer
+	begin := time.Now()
+	if err := command.Start(); err != nil {
+		return nil, nil, fmt.Errorf("starting the runner: %w", err)
+	}
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		for lines := bufio.NewReader(reader); ; {
+			line, err := lines.ReadString('\n')
+			console.WriteString(line)
+			if p.Out != nil && !strings.HasPrefix(line, "Picked up JAVA_TOOL_OPTIONS") {
+				_, _ = io.WriteString(p.Out, line)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return command, func() (Run, error) {
+		err := command.Wait()
+		writer.Close()
+		<-copied
+		run := Run{Console: console.String(), Seconds: time.Since(begin).Seconds()}
+		var ended *exec.ExitError
+		if errors.As(err, &ended) {
+			run.Code = ended.ExitCode()
+		} else if err != nil {
+			return run, fmt.Errorf("running the pipeline: %w", err)
+		}
+		if match := regexp.MustCompile(`(?m)^all\s+(\d+)$`).FindStringSubmatch(run.Console); match != nil {
+			run.Shells, _ = strconv.Atoi(match[1])
+		}
+		return run, nil
+	}, nil
+}
+
+// Run runs a pipeline to its end.
+func (s *Site) Run(ctx context.Context, p Pipeline) (Run, error) {
+	_, wait, err := s.Start(ctx, p)
+	if err != nil {
+		return Run{}, err
+	}
+	return wait()
+}

@@ -1,0 +1,255 @@
+// Package site is a company's site as the demo and the tests find it: namespaces,
+// databases, credentials, the agents' image, the library, and a service that
+// somebody once deployed by hand.
+package site
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// App is the reference service, as the pipelines name it.
+const (
+	App   = "fastapi-app"
+	Image = "fastapi-postgres-app"
+	Agent = "slipway-agent:v1"
+)
+
+// Site is one that is ready to deliver to.
+type Site struct {
+	Root      string // this repository
+	Dir       string // the site's own folder
+	Service   *Repository
+	Registry  string
+	passwords map[string]string // of the databases, by namespace
+}
+
+// Prepare makes the site, and tells each step to log.
+func Prepare(ctx context.Context, root, dir string, log io.Writer) (*Site, error) {
+	s := &Site{Root: root, Dir: dir, Registry: os.Getenv("LAB_REGISTRY"), passwords: map[string]string{}}
+	if s.Registry == "" {
+		return nil, fmt.Errorf("this runs inside the lab: lab run --with registry,git,prometheus -- COMMAND")
+	}
+	for _, step := range []struct {
+		says string
+		do   func(context.Context) error
+	}{
+		{"namespaces, accounts and databases", s.namespaces},
+		{"the agents' image, built by Kaniko", s.agentImage},
+		{"the library and the service's repository", s.repositories},
+		{"the service as it was deployed by hand, before there was a pipeline", s.dayZero},
+	} {
+		fmt.Fprintf(log, "site: %s\n", step.says)
+		if err := step.do(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.says, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *Site) namespaces(ctx context.Context) error {
+	if _, err := Kubectl(ctx, "apply", "-f", filepath.Join(s.Root, "k8s/agents.yaml")); err != nil {
+		return err
+	}
+	authority, err := os.ReadFile(os.Getenv("LAB_CA"))
+	if err != nil {
+		return err
+	}
+	if err := s.object(ctx, "jenkins", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "registry-ca"}, "data": map[string]string{"ca.crt": string(authority)}}); err != nil {
+		return err
+	}
+	if err := s.pullSecret(ctx, "jenkins"); err != nil {
+		return err
+	}
+	for _, namespace := range []string{"staging", "prod"} {
+		manifest := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}\n", namespace)
+		if err := Apply(ctx, manifest); err != nil {
+			return err
+		}
+		s.passwords[namespace] = rand.Text()
+		if err := s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "postgres-credentials"}, "stringData": map[string]string{"username": "app", "password": s.passwords[namespace]}}); err != nil {
+			return err
+		}
+		if err := s.pullSecret(ctx, namespace); err != nil {
+			return err
+		}
+		if _, err := Kubectl(ctx, "apply", "-k", filepath.Join(s.Root, "k8s/overlays", namespace)); err != nil {
+			return err
+		}
+		// Nothing to run yet: the first image comes by hand, or by the first release.
+		if _, err := Kubectl(ctx, "scale", "-n", namespace, "deployment/"+App, "--replicas=0"); err != nil {
+			return err
+		}
+		// The reaper comes every minute; the demo has it run when it says so.
+		if _, err := Kubectl(ctx, "patch", "cronjob/canary-reaper", "-n", namespace, "-p", `{"spec":{"suspend":true}}`); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// object applies one object; what is in it never becomes an argument.
+func (s *Site) object(ctx context.Context, namespace string, object map[string]any) error {
+	body, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	return Apply(ctx, string(body), "-n", namespace)
+}
+
+func (s *Site) pullSecret(ctx context.Context, namespace string) error {
+	login := base64.StdEncoding.EncodeToString([]byte(os.Getenv("LAB_REGISTRY_USER") + ":" + os.Getenv("LAB_REGISTRY_PASSWORD")))
+	config, err := json.Marshal(map[string]any{"auths": map[string]any{s.Registry: map[string]string{"auth": login}}})
+	if err != nil {
+		return err
+	}
+	return s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": map[string]any{"name": "nexus-pull"}, "stringData": map[string]string{".dockerconfigjson": string(config)}})
+}
+
+const builder = `apiVersion: v1
+kind: Pod
+metadata: {name: builder, namespace: jenkins}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: kaniko
+      image: ghcr.io/osscontainertools/kaniko:v1.24.0-debug
+      command: [/busybox/sleep, infinity]
+      volumeMounts: [{name: context, mountPath: /workspace/context}]
+  volumes: [{name: context, hostPath: {path: %q}}]
+`
+
+// build builds a Dockerfile with Kaniko in a pod, and pushes the tar.
+func (s *Site) build(ctx context.Context, folder, dockerfile, tag string, arguments ...string) (string, error) {
+	if err := Apply(ctx, fmt.Sprintf(builder, folder)); err != nil {
+		return "", err
+	}
+	defer func() {
+		_, _ = Kubectl(context.WithoutCancel(ctx), "delete", "pod", "builder", "-n", "jenkins", "--wait=true")
+	}()
+	if _, err := Kubectl(ctx, "wait", "-n", "jenkins", "pod/builder", "--for=condition=Ready", "--timeout=2m"); err != nil {
+		return "", err
+	}
+	build := append([]string{"exec", "-n", "jenkins", "builder", "--", "/kaniko/executor", "--log-format", "text", "--verbosity", "warn",
+		"--context", "dir:///workspace/context", "--dockerfile", dockerfile, "--no-push", "--tar-path", "/workspace/context/image.tar", "--destination", tag,
+		"--registry-map", "docker.io=" + os.Getenv("LAB_MIRROR"), "--registry-map", "index.docker.io=" + os.Getenv("LAB_MIRROR")}, arguments...)
+	if _, err := Kubectl(ctx, build...); err != nil {
+		return "", err
+	}
+	defer os.Remove(filepath.Join(folder, "image.tar"))
+	out, err := s.helper(ctx, nil, "nexus-push", "--tar", filepath.Join(folder, "image.tar"), "--ca-file", os.Getenv("LAB_CA"), tag)
+	return strings.TrimSpace(out), err
+}
+
+// helper runs one of the built helpers as the site's administrator.
+func (s *Site) helper(ctx context.Context, env []string, name string, arguments ...string) (string, error) {
+	return Command{Env: env, Dir: s.Root}.Run(ctx, filepath.Join(s.Root, "bin", name), arguments...)
+}
+
+func (s *Site) agentImage(ctx context.Context) error {
+	folder := filepath.Join(s.Dir, "agent")
+	if err := os.MkdirAll(filepath.Join(folder, "bin"), 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{"nexus-latest-tag", "nexus-push", "image-evidence", "migrate-diff", "canary-weight", "rollout-wait", "deploy-image"} {
+		if err := copyFile(filepath.Join(s.Root, "bin", name), filepath.Join(folder, "bin", name)); err != nil {
+			return err
+		}
+	}
+	if err := copyFile(filepath.Join(s.Root, "helpers/Dockerfile"), filepath.Join(folder, "Dockerfile")); err != nil {
+		return err
+	}
+	_, err := s.build(ctx, folder, "Dockerfile", s.Registry+"/"+Agent)
+	return err
+}
+
+func (s *Site) repositories(ctx context.Context) error {
+	library, err := CreateRepository(ctx, s.Root, filepath.Join(s.Dir, "library"), s.GitURL("slipway"))
+	if err != nil {
+		return err
+	}
+	if _, err := library.Commit(ctx, "The library"); err != nil {
+		return err
+	}
+	if err := library.Tag(ctx, "v1"); err != nil {
+		return err
+	}
+	s.Service, err = CreateRepository(ctx, s.Root, filepath.Join(s.Dir, "service"), s.GitURL(App))
+	return err
+}
+
+// GitURL is a repository's address.
+func (s *Site) GitURL(name string) string { return os.Getenv("LAB_GIT_URL") + "/" + name + ".git" }
+
+const thirdMigration = "migrations/003_index_users_name.sql"
+
+// dayZero builds the service as it was two migrations ago, and puts it into
+// production as it was done before there was a pipeline.
+func (s *Site) dayZero(ctx context.Context) error {
+	third, err := os.ReadFile(filepath.Join(s.Service.Dir, thirdMigration))
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(s.Service.Dir, thirdMigration)); err != nil {
+		return err
+	}
+	if err := s.Service.Replace("app/database.py", `SCHEMA = "003"`, `SCHEMA = "002"`); err != nil {
+		return err
+	}
+	commit, err := s.Service.Commit(ctx, "The service, as it is in production")
+	if err != nil {
+		return err
+	}
+	image, err := s.build(ctx, s.Service.Dir, "Dockerfile", s.Registry+"/"+Image+":day-0", "--build-arg", "PIP_INDEX_URL="+os.Getenv("LAB_PIP_INDEX_URL"), "--build-arg", "PIP_TRUSTED_HOST=pypi.lab", "--build-arg", "VERSION=day-0", "--build-arg", "COMMIT="+commit)
+	if err != nil {
+		return err
+	}
+	if _, err := Kubectl(ctx, "rollout", "status", "statefulset/postgres", "-n", "prod", "--timeout=2m"); err != nil {
+		return err
+	}
+	if _, err := s.helper(ctx, s.Database("prod"), "migrate-diff", "apply", "--dir", filepath.Join(s.Service.Dir, "migrations")); err != nil {
+		return err
+	}
+	if _, err := Kubectl(ctx, "set", "image", "-n", "prod", "deployment/"+App, "deployment/"+App+"-canary", "app="+image); err != nil {
+		return err
+	}
+	if _, err := Kubectl(ctx, "scale", "-n", "prod", "deployment/"+App, "--replicas=9"); err != nil {
+		return err
+	}
+	if _, err := Kubectl(ctx, "scale", "-n", "staging", "deployment/"+App, "--replicas=1"); err != nil {
+		return err
+	}
+	if _, err := s.helper(ctx, nil, "rollout-wait", "-n", "prod", "deployment/"+App, "--timeout", "3m"); err != nil {
+		return err
+	}
+	// What the day-0 commit left out comes back with the first release.
+	if err := s.Service.Write(thirdMigration, string(third)); err != nil {
+		return err
+	}
+	return s.Service.Replace("app/database.py", `SCHEMA = "002"`, `SCHEMA = "003"`)
+}
+
+// Database is the environment by which libpq finds a namespace's database.
+func (s *Site) Database(namespace string) []string {
+	return []string{"PGHOST=postgres-0.postgres." + namespace + ".svc.cluster.local", "PGDATABASE=mydb", "PGUSER=app", "PGSSLMODE=disable", "PGPASSWORD=" + s.passwords[namespace]}
+}
+
+// Migration is the newest one that a namespace's database has gone through.
+func (s *Site) Migration(ctx context.Context, namespace string) (string, error) {
+	out, err := s.helper(ctx, s.Database(namespace), "migrate-diff", "status", "--dir", filepath.Join(s.Service.Dir, "migrations"), "-o", "json")
+	if err != nil {
+		return "", err
+	}
+	var status struct{ Current string }
+	if err := json.Unmarshal([]byte(out), &status); err != nil {
+		return "", err
+	}
+	return status.Current, nil
+}

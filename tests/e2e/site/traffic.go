@@ -1,0 +1,99 @@
+package site
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Traffic is what users do meanwhile: a constant rate of requests, each on a
+// connection of its own, counted by the version that answered.
+type Traffic struct {
+	lock     sync.Mutex
+	versions map[string]int
+	failed   int
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
+}
+
+// Counts are the answers since the traffic began, or since the last Reset.
+type Counts struct {
+	Versions map[string]int
+	Failed   int
+}
+
+// Total is how many requests were sent.
+func (c Counts) Total() int {
+	sum := c.Failed
+	for _, count := range c.Versions {
+		sum += count
+	}
+	return sum
+}
+
+// StartTraffic sends rate requests a second to url until it is stopped.
+func StartTraffic(ctx context.Context, url string, rate int) *Traffic {
+	ctx, cancel := context.WithCancel(ctx)
+	t := &Traffic{versions: map[string]int{}, cancel: cancel}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	t.done.Go(func() {
+		ticker := time.NewTicker(time.Second / time.Duration(rate))
+		defer ticker.Stop()
+		slots := make(chan struct{}, 4*rate) // never more at once than four seconds' worth
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				slots <- struct{}{}
+				t.done.Go(func() {
+					defer func() { <-slots }()
+					t.one(ctx, client, url)
+				})
+			}
+		}
+	})
+	return t
+}
+
+func (t *Traffic) one(ctx context.Context, client *http.Client, url string) {
+	// A request that is under way when the traffic stops still counts as it ends.
+	request, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodGet, url, nil)
+	if err != nil {
+		return
+	}
+	response, err := client.Do(request)
+	ok := err == nil && response.StatusCode < 500
+	version := ""
+	if err == nil {
+		version = response.Header.Get("X-Version")
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			ok = false
+		}
+		response.Body.Close()
+	}
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	if ok {
+		t.versions[version]++
+	} else {
+		t.failed++
+	}
+}
+
+// Reset gives the counts and begins anew.
+func (t *Traffic) Reset() Counts {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	counts := Counts{Versions: t.versions, Failed: t.failed}
+	t.versions, t.failed = map[string]int{}, 0
+	return counts
+}
+
+// Stop ends the traffic.
+func (t *Traffic) Stop() {
+	t.cancel()
+	t.done.Wait()
+}

@@ -1,0 +1,152 @@
+// Package story is what the demo shows: four releases, and what must be true after each.
+package story
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"slipway.dev/slipway/tests/e2e/site"
+)
+
+// teller tells the story of one site.
+type teller struct {
+	site    *site.Site
+	answer  string
+	out     io.Writer
+	traffic *site.Traffic
+	rows    []row
+	failed  []string
+}
+
+// row is a run's line in the table at the end.
+type row struct {
+	release, pipeline, outcome, stage string
+	run                               site.Run
+	prod                              string
+	failures                          int
+}
+
+// Tell runs the releases one after the other. Its error names every check that did not hold.
+func Tell(ctx context.Context, s *site.Site, answer string, out io.Writer) error {
+	t := &teller{site: s, answer: answer, out: out}
+	if err := t.addUser(ctx); err != nil {
+		return err
+	}
+	t.traffic = site.StartTraffic(ctx, "http://"+site.App+".prod.svc.cluster.local/users?limit=5", 40)
+	defer t.traffic.Stop()
+	for _, release := range []func(context.Context) error{t.healthy, t.broken, t.vulnerable, t.refused} {
+		if err := release(ctx); err != nil {
+			return err
+		}
+	}
+	t.table()
+	if len(t.failed) > 0 {
+		return fmt.Errorf("%d checks did not hold:\n  %s", len(t.failed), strings.Join(t.failed, "\n  "))
+	}
+	return nil
+}
+
+func (t *teller) title(format string, arguments ...any) {
+	fmt.Fprintf(t.out, "\n=== "+format+"\n\n", arguments...)
+}
+
+// check says whether something that must be true is.
+func (t *teller) check(holds bool, format string, arguments ...any) {
+	sentence := fmt.Sprintf(format, arguments...)
+	mark := "ok  "
+	if !holds {
+		mark = "FAIL"
+		t.failed = append(t.failed, sentence)
+	}
+	fmt.Fprintf(t.out, "  %s %s\n", mark, sentence)
+}
+
+// run runs a pipeline and notes its row.
+func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers ...string) (site.Run, site.Counts, error) {
+	pipeline := site.Pipeline{Jenkinsfile: jenkinsfile, Answers: answers, Out: t.out, Settings: map[string]string{
+		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": "16s", "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
+	}}
+	t.traffic.Reset()
+	run, err := t.site.Run(ctx, pipeline)
+	if err != nil {
+		return run, site.Counts{}, err
+	}
+	counts := t.traffic.Reset()
+	image, err := t.image(ctx, "prod", site.App)
+	if err != nil {
+		return run, counts, err
+	}
+	name := map[string]string{"Jenkinsfile": "staging", "Jenkinsfile.prod": "production"}[jenkinsfile]
+	t.rows = append(t.rows, row{release: release, pipeline: name, outcome: run.Result(), stage: run.LastStage(), run: run, prod: short(image), failures: counts.Failed})
+	t.check(run.Shells <= 12, "%s of release %s used %d sh steps, at most 12", name, release, run.Shells)
+	return run, counts, nil
+}
+
+// push commits what was written, pushes it, and runs the staging pipeline, as the web hook does.
+func (t *teller) push(ctx context.Context, release, message string) (site.Run, error) {
+	if _, err := t.site.Service.Commit(ctx, message); err != nil {
+		return site.Run{}, err
+	}
+	if err := t.site.Service.Push(ctx, "Staging"); err != nil {
+		return site.Run{}, err
+	}
+	fmt.Fprintf(t.out, "$ git push origin HEAD:Staging\n")
+	run, _, err := t.run(ctx, release, "Jenkinsfile", "yes")
+	return run, err
+}
+
+func (t *teller) image(ctx context.Context, namespace, deployment string) (string, error) {
+	out, err := site.Kubectl(ctx, "get", "deployment/"+deployment, "-n", namespace, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	return strings.TrimSpace(out), err
+}
+
+// short is the tag and the beginning of the digest.
+func short(image string) string {
+	image = image[strings.LastIndex(image, "/")+1:]
+	name, digest, _ := strings.Cut(image, "@sha256:")
+	_, tag, _ := strings.Cut(name, ":")
+	return tag + "@" + digest[:min(12, len(digest))]
+}
+
+// quiet checks that nothing of a canary is left.
+func (t *teller) quiet(ctx context.Context) error {
+	replicas, err := site.Kubectl(ctx, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas} {.metadata.annotations.slipway\\.dev/canary}")
+	if err != nil {
+		return err
+	}
+	leases, err := site.Kubectl(ctx, "get", "leases", "-n", "prod", "-o", "name")
+	if err != nil {
+		return err
+	}
+	t.check(strings.TrimSpace(replicas) == "0", "the canary has 0 replicas and no journal (%q)", strings.TrimSpace(replicas))
+	t.check(strings.TrimSpace(leases) == "", "no Lease is held (%q)", strings.TrimSpace(leases))
+	return nil
+}
+
+func (t *teller) migration(ctx context.Context, namespace, want string) error {
+	at, err := t.site.Migration(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	t.check(at == want, "the database of %s is at %s (%s)", namespace, want, at)
+	return nil
+}
+
+func (t *teller) table() {
+	t.title("What was shipped")
+	fmt.Fprintf(t.out, "%-8s %-11s %-9s %-22s %-26s %8s %4s %7s\n", "RELEASE", "PIPELINE", "RESULT", "LAST STAGE", "PRODUCTION RUNS", "SECONDS", "SH", "FAILED")
+	for _, r := range t.rows {
+		fmt.Fprintf(t.out, "%-8s %-11s %-9s %-22s %-26s %8.1f %4d %7d\n", r.release, r.pipeline, r.outcome, r.stage, r.prod, r.run.Seconds, r.run.Shells, r.failures)
+	}
+}
+
+// addUser gives production a user as staging has none.
+func (t *teller) addUser(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	_, err := site.Command{}.Run(ctx, "curl", "-sSf", "-X", "POST", "-H", "Content-Type: application/json", "-d", `{"email":"ada+news@example.com","name":"Ada"}`, "http://"+site.App+".prod.svc.cluster.local/users")
+	return err
+}

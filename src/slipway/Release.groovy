@@ -37,7 +37,7 @@ class Release implements Serializable {
     }
 
     /** Archives the record from whatever agent can be had; a run that ends badly has it in its console too. */
-    private void keep() {
+    protected void keep() {
         String text = JsonOutput.prettyPrint(JsonOutput.toJson(facts))
         try {
             helpers.inPod('record', 5) {

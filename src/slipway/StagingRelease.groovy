@@ -86,7 +86,7 @@ class StagingRelease extends Release {
         steps.container('trivy') {
             steps.timeout(time: 15, unit: 'MINUTES') {
                 code = steps.sh(label: 'scan', returnStatus: true, script: '''
-                    set +x
+                    set +xe
                     db=
                     if [ -n "$BASE_IMAGES" ]; then db="--db-repository ${BASE_IMAGES##*=}/aquasecurity/trivy-db:2"; fi
                     trivy --quiet --cache-dir /tmp/trivy image $db --skip-java-db-update --offline-scan --scanners vuln --severity "$SEVERITY" \\
@@ -143,8 +143,9 @@ class StagingRelease extends Release {
                 steps.error(Helpers.sentence('rollout', waited) + (waited.ROLLBACK ? "\n  now    rollback: ${waited.ROLLBACK}" : ''))
             }
             helpers.run('smoke test and evidence', variables + [TAG: settings.value('tag')], '''
-                body=$(curl --silent --show-error --fail --max-time 20 --retry 3 --retry-connrefused "http://$DEPLOYMENT.$NAMESPACE.svc.cluster.local$SMOKE_PATH") && echo "$body" > "$WORKSPACE_TMP/smoke.json" &&
-                image-evidence add --type staging-verified --file "$WORKSPACE_TMP/smoke.json" "$IMAGE"''')
+                body=$(mktemp)
+                curl --silent --show-error --fail --max-time 20 --retry 3 --retry-connrefused "http://$DEPLOYMENT.$NAMESPACE.svc.cluster.local$SMOKE_PATH" > "$body" &&
+                image-evidence add --type staging-verified --file "$body" "$IMAGE"''')
         }
         steps.currentBuild.description = "${reference}"
         steps.echo("slipway: ${reference} runs in ${settings.value('namespace')}, verified")

@@ -13,21 +13,59 @@ COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 PACKAGE := slipway.dev/slipway/helpers/internal/cli
 LDFLAGS := -s -w -X $(PACKAGE).version=$(VERSION) -X $(PACKAGE).commit=$(COMMIT) -X $(PACKAGE).date=$(DATE)
+SITE    := --with registry,git,prometheus
 ANSWER  ?= yes
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
-.PHONY: help
 
-build: ## the helpers, into bin/
+demo: setup build ## ship the reference service through both pipelines, on a real cluster (ANSWER=ask lets you approve)
+	@$(LAB) run $(SITE) -- bin/demo -answer $(ANSWER)
+
+test: setup build lint ## everything
+	@go test -count=1 ./helpers/...
+	$(MAKE) -C tests/app test
+	$(MAKE) -C tests/lab test
+	$(MAKE) conformance-known
+	$(LAB) run $(SITE) -- bin/demo
+	$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
+	echo "test: all suites passed"
+
+build: ## the helpers into bin/, statically linked; the runner and the demo beside them
 	@mkdir -p bin
 	for helper in $(HELPERS); do
-	  go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./helpers/$$helper
+	  if [ $$helper = migrate-diff ]; then
+	    CGO_ENABLED=1 go build -trimpath -tags netgo,osusergo -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o bin/ ./helpers/$$helper
+	  else
+	    CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./helpers/$$helper
+	  fi
 	done
-.PHONY: build
+	cd tests/e2e && go build -trimpath -o ../../bin/demo .
+	cd ../runner && ./build
 
-setup: ## everything that demo and test need, cached
+lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck
+	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
+	for module in . tests/lab tests/e2e; do
+	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
+	done
+	$(MAKE) -C tests/app lint
+	shellcheck .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh
+
+image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY/slipway-agent:v1 in image.tar
+	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar
+
+conformance: build ## play pipelines whose answers a real Jenkins gave (CASES=DIR LIBRARY=DIR)
+	@tests/runner/conformance/run $(CASES) $(LIBRARY)
+
+conformance-known: build
+	@tests/runner/conformance/run --known
+
+setup: ## what demo and test need: Debian's packages, the cluster's programs, the images; all cached
 	@tests/needs
-	$(MAKE) -C tests/lab
+	$(MAKE) -s -C tests/lab
 	$(LAB) setup
-.PHONY: setup
+
+clean: ## what was built here; the cache stays
+	@rm -rf bin tests/runner/target
+
+.PHONY: help demo test build lint image conformance conformance-known setup clean

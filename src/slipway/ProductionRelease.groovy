@@ -88,7 +88,7 @@ class ProductionRelease extends Release {
                 canaryBegun = true
                 helpers.run('canary image', names() + [DEPLOYMENT: settings.value('canaryDeployment')], Commands.DEPLOY)
             }
-            Map<String, String> set = helpers.run("canary at ${settings.value('canaryWeight')} %", names(), 'canary-weight set "$WEIGHT" -n "$NAMESPACE" --app "$APP" --stable "$STABLE" --canary "$CANARY" --router "$ROUTER"')
+            Map<String, String> set = helpers.run("canary at ${settings.value('canaryWeight')} %", names() + [EXPIRES: settings.value('canaryExpires')], 'canary-weight set "$WEIGHT" --expires "$EXPIRES" -n "$NAMESPACE" --app "$APP" --stable "$STABLE" --canary "$CANARY" --router "$ROUTER"')
             note('canaryShare', set.ACHIEVED)
             judge()
         }

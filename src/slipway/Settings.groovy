@@ -34,6 +34,7 @@ class Settings implements Serializable {
             severity: 'HIGH,CRITICAL',
             migrationsDir: 'migrations',
             canaryWeight: '10',
+            canaryExpires: '2h',
             router: 'service',
             prometheusUrl: '',
             analysisDuration: '5m',

@@ -1,4 +1,4 @@
-// Command e2e tells the story of four releases, on the lab, and checks each step of it.
+// Command demo tells the story of four releases, on the lab, and checks each step of it.
 package main
 
 import (
@@ -15,16 +15,20 @@ import (
 
 func main() {
 	answer := flag.String("answer", "yes", "how approvals are answered where the story leaves it open: yes or ask")
+	image := flag.String("image", "", "only build the agents' image, and keep it as this tar")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := tell(ctx, *answer); err != nil {
+	if err := run(ctx, *answer, *image); err != nil {
 		fmt.Fprintln(os.Stderr, "demo: "+err.Error())
 		os.Exit(1)
 	}
 }
 
-func tell(ctx context.Context, answer string) error {
+func run(ctx context.Context, answer, image string) error {
+	if answer != "yes" && answer != "ask" {
+		return fmt.Errorf("-answer %q is neither yes nor ask", answer)
+	}
 	root, err := os.Getwd()
 	if err != nil {
 		return err
@@ -34,6 +38,9 @@ func tell(ctx context.Context, answer string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if image != "" {
+		return site.BuildAgentImage(ctx, root, dir, image)
+	}
 	prepared, err := site.Prepare(ctx, root, dir, os.Stdout)
 	if err != nil {
 		return err

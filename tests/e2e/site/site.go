@@ -126,21 +126,25 @@ spec:
   volumes: [{name: context, hostPath: {path: %q}}]
 `
 
-// build builds a Dockerfile with Kaniko in a pod, and pushes the tar.
-func (s *Site) build(ctx context.Context, folder, dockerfile, tag string, arguments ...string) (string, error) {
-	if err := Apply(ctx, fmt.Sprintf(builder, folder)); err != nil {
-		return "", err
+// BuildAgentImage builds the agents' image with Kaniko and keeps it as a tar.
+func BuildAgentImage(ctx context.Context, root, dir, tar string) error {
+	s := &Site{Root: root, Dir: dir, Registry: os.Getenv("LAB_REGISTRY")}
+	if _, err := Kubectl(ctx, "create", "namespace", "jenkins"); err != nil {
+		return err
 	}
-	defer func() {
-		_, _ = Kubectl(context.WithoutCancel(ctx), "delete", "pod", "builder", "-n", "jenkins", "--wait=true")
-	}()
-	if _, err := Kubectl(ctx, "wait", "-n", "jenkins", "pod/builder", "--for=condition=Ready", "--timeout=2m"); err != nil {
-		return "", err
+	folder, err := s.agentContext()
+	if err != nil {
+		return err
 	}
-	build := append([]string{"exec", "-n", "jenkins", "builder", "--", "/kaniko/executor", "--log-format", "text", "--verbosity", "warn",
-		"--context", "dir:///workspace/context", "--dockerfile", dockerfile, "--no-push", "--tar-path", "/workspace/context/image.tar", "--destination", tag,
-		"--registry-map", "docker.io=" + os.Getenv("LAB_MIRROR"), "--registry-map", "index.docker.io=" + os.Getenv("LAB_MIRROR")}, arguments...)
-	if _, err := Kubectl(ctx, build...); err != nil {
+	if err := s.buildTar(ctx, folder, s.Registry+"/"+Agent); err != nil {
+		return err
+	}
+	return copyFile(filepath.Join(folder, "image.tar"), tar)
+}
+
+// build builds the folder's Dockerfile with Kaniko in a pod, and pushes the tar.
+func (s *Site) build(ctx context.Context, folder, tag string, arguments ...string) (string, error) {
+	if err := s.buildTar(ctx, folder, tag, arguments...); err != nil {
 		return "", err
 	}
 	defer os.Remove(filepath.Join(folder, "image.tar"))
@@ -148,25 +152,45 @@ func (s *Site) build(ctx context.Context, folder, dockerfile, tag string, argume
 	return strings.TrimSpace(out), err
 }
 
+func (s *Site) buildTar(ctx context.Context, folder, tag string, arguments ...string) error {
+	if err := Apply(ctx, fmt.Sprintf(builder, folder)); err != nil {
+		return err
+	}
+	defer func() {
+		_, _ = Kubectl(context.WithoutCancel(ctx), "delete", "pod", "builder", "-n", "jenkins", "--wait=true")
+	}()
+	if _, err := Kubectl(ctx, "wait", "-n", "jenkins", "pod/builder", "--for=condition=Ready", "--timeout=2m"); err != nil {
+		return err
+	}
+	build := append([]string{"exec", "-n", "jenkins", "builder", "--", "/kaniko/executor", "--log-format", "text", "--verbosity", "warn",
+		"--context", "dir:///workspace/context", "--no-push", "--tar-path", "/workspace/context/image.tar", "--destination", tag,
+		"--registry-map", "docker.io=" + os.Getenv("LAB_MIRROR"), "--registry-map", "index.docker.io=" + os.Getenv("LAB_MIRROR")}, arguments...)
+	_, err := Kubectl(ctx, build...)
+	return err
+}
+
 // helper runs one of the built helpers as the site's administrator.
 func (s *Site) helper(ctx context.Context, env []string, name string, arguments ...string) (string, error) {
 	return Command{Env: env, Dir: s.Root}.Run(ctx, filepath.Join(s.Root, "bin", name), arguments...)
 }
 
-func (s *Site) agentImage(ctx context.Context) error {
+// agentContext is what helpers/Dockerfile needs, and nothing else.
+func (s *Site) agentContext() (string, error) {
 	folder := filepath.Join(s.Dir, "agent")
-	if err := os.MkdirAll(filepath.Join(folder, "bin"), 0o755); err != nil {
-		return err
-	}
 	for _, name := range []string{"nexus-latest-tag", "nexus-push", "image-evidence", "migrate-diff", "canary-weight", "rollout-wait", "deploy-image"} {
 		if err := copyFile(filepath.Join(s.Root, "bin", name), filepath.Join(folder, "bin", name)); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if err := copyFile(filepath.Join(s.Root, "helpers/Dockerfile"), filepath.Join(folder, "Dockerfile")); err != nil {
+	return folder, copyFile(filepath.Join(s.Root, "helpers/Dockerfile"), filepath.Join(folder, "Dockerfile"))
+}
+
+func (s *Site) agentImage(ctx context.Context) error {
+	folder, err := s.agentContext()
+	if err != nil {
 		return err
 	}
-	_, err := s.build(ctx, folder, "Dockerfile", s.Registry+"/"+Agent)
+	_, err = s.build(ctx, folder, s.Registry+"/"+Agent)
 	return err
 }
 
@@ -207,7 +231,7 @@ func (s *Site) dayZero(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	image, err := s.build(ctx, s.Service.Dir, "Dockerfile", s.Registry+"/"+Image+":day-0", "--build-arg", "PIP_INDEX_URL="+os.Getenv("LAB_PIP_INDEX_URL"), "--build-arg", "PIP_TRUSTED_HOST=pypi.lab", "--build-arg", "VERSION=day-0", "--build-arg", "COMMIT="+commit)
+	image, err := s.build(ctx, s.Service.Dir, s.Registry+"/"+Image+":day-0", "--build-arg", "PIP_INDEX_URL="+os.Getenv("LAB_PIP_INDEX_URL"), "--build-arg", "PIP_TRUSTED_HOST=pypi.lab", "--build-arg", "VERSION=day-0", "--build-arg", "COMMIT="+commit)
 	if err != nil {
 		return err
 	}
@@ -239,6 +263,15 @@ func (s *Site) dayZero(ctx context.Context) error {
 // Database is the environment by which libpq finds a namespace's database.
 func (s *Site) Database(namespace string) []string {
 	return []string{"PGHOST=postgres-0.postgres." + namespace + ".svc.cluster.local", "PGDATABASE=mydb", "PGUSER=app", "PGSSLMODE=disable", "PGPASSWORD=" + s.passwords[namespace]}
+}
+
+// Secrets are all that nobody may read in a console, a pod or an event, in clear and as base64.
+func (s *Site) Secrets() []string {
+	secrets := []string{os.Getenv("LAB_REGISTRY_PASSWORD"), s.passwords["staging"], s.passwords["prod"]}
+	for _, secret := range secrets[:3] {
+		secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(secret)))
+	}
+	return append(secrets, base64.StdEncoding.EncodeToString([]byte(os.Getenv("LAB_REGISTRY_USER")+":"+secrets[0])))
 }
 
 // Migration is the newest one that a namespace's database has gone through.

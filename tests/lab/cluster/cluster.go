@@ -30,13 +30,12 @@ type Options struct {
 // Cluster is a running one.
 type Cluster struct {
 	Options
-	logs       string
-	authority  *authority
-	admin      string // kubeconfig
-	lock       sync.Mutex // of env and programs, which parts fill side by side
-	env        []string
-	programs   map[string]*process
-	containerd string // its socket
+	logs      string
+	authority *authority
+	admin     string     // kubeconfig
+	lock      sync.Mutex // of env and programs, which parts fill side by side
+	env       []string
+	programs  map[string]*process
 }
 
 const apiServer = "https://" + NodeAddress + ":6443"

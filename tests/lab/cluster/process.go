@@ -62,14 +62,6 @@ func (p *process) signal(signal unix.Signal) error {
 	return unix.Kill(p.command.Process.Pid, signal)
 }
 
-func (p *process) kill() error {
-	if err := p.signal(unix.SIGKILL); err != nil {
-		return fmt.Errorf("killing %s: %w", p.name, err)
-	}
-	<-p.ended
-	return nil
-}
-
 // lastWords are the last lines of the program's log.
 func (p *process) lastWords() string {
 	body, err := os.ReadFile(filepath.Join(p.logs, p.name+".log"))

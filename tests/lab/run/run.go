@@ -148,7 +148,7 @@ func Sweep(runs string) error {
 // ended with its namespaces, whose last process may still be on its way out.
 func remove(runs, name string) error {
 	deadline := time.Now().Add(10 * time.Second)
-	for {
+	for ticker := time.NewTicker(50 * time.Millisecond); ; <-ticker.C {
 		err := cluster.RemoveCgroup(name)
 		if err == nil {
 			err = os.RemoveAll(filepath.Join(runs, name))
@@ -159,6 +159,5 @@ func remove(runs, name string) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("taking the run away: %w", err)
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 }

@@ -1,0 +1,2 @@
+// Package faults holds what can stop a pipeline, as tests on the lab.
+package faults

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/lab/cache"
+)
+
+func lab(t *testing.T, arguments ...string) *exec.Cmd {
+	t.Helper()
+	dir, err := cache.Dir()
+	require.NoError(t, err)
+	return exec.Command(filepath.Join(dir, "bin", "lab"), arguments...)
+}
+
+func code(err error) int {
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		return ended.ExitCode()
+	}
+	return 0
+}
+
+// left lists what a run of this process id would leave behind.
+func left(t *testing.T, pid string) []string {
+	t.Helper()
+	dir, err := cache.Dir()
+	require.NoError(t, err)
+	name := "slipway-lab-" + pid
+	found, err := filepath.Glob("/sys/fs/cgroup/*/" + name)
+	require.NoError(t, err)
+	folders, err := filepath.Glob(filepath.Join(dir, "runs", name+"*"))
+	require.NoError(t, err)
+	return append(found, folders...)
+}
+
+func processes(t *testing.T, name string) []string {
+	t.Helper()
+	var found []string
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, file := range lines {
+		if body, err := os.ReadFile(file); err == nil && bytes.Contains(body, []byte(name+"/")) {
+			found = append(found, strings.ReplaceAll(string(body), "\x00", " "))
+		}
+	}
+	return found
+}
+
+func TestTheCommandRunsOnAClusterAndItsExitCodeIsGivenBack(t *testing.T) {
+	command := lab(t, "run", "--with", "registry,git,postgres", "--", "sh", "-c", `set -e
+kubectl run web --image=tool:1 --port=80 -- python3 -m http.server 80 >&2
+kubectl expose pod web >&2
+kubectl wait --for=condition=Ready pod/web --timeout=60s >&2
+kubectl exec web -- sh -c 'getent hosts web.default.svc.cluster.local' >&2
+curl -sf --retry 5 --retry-connrefused http://web.default.svc.cluster.local/ >/dev/null && echo traffic
+kubectl auth can-i list pods --as=system:serviceaccount:default:default || true
+curl -s -o /dev/null -w '%{http_code}\n' --cacert "$LAB_CA" "https://$LAB_REGISTRY/v2/"
+pg_isready -q && echo database
+exit 7`)
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	assert.Equal(t, 7, code(err))
+	assert.Equal(t, "traffic\nno\n401\ndatabase\n", string(out))
+}
+
+func TestKilledWithoutMercyNothingIsLeft(t *testing.T) {
+	command := lab(t, "run", "--", "sh", "-c", "echo $LAB_RUN; exec sleep 600")
+	out, err := command.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	name := filepath.Base(strings.TrimSpace(line))
+	assert.NotEmpty(t, processes(t, name), "it runs")
+
+	require.NoError(t, command.Process.Kill())
+	_ = command.Wait()
+	assert.Eventually(t, func() bool { return len(processes(t, name)) == 0 }, 10*time.Second, 20*time.Millisecond, "its processes end with it")
+	again := lab(t, "run", "--", "true")
+	require.NoError(t, again.Run())
+	assert.Empty(t, left(t, strings.TrimPrefix(name, "slipway-lab-")), "the next run takes away what is left")
+}
+
+func TestTwoAtOnceDoNotDisturbEachOther(t *testing.T) {
+	first := lab(t, "run", "--", "sh", "-c", "kubectl create ns only-here >/dev/null; read line; kubectl get ns only-here -o name")
+	in, err := first.StdinPipe()
+	require.NoError(t, err)
+	var out bytes.Buffer
+	first.Stdout = &out
+	require.NoError(t, first.Start())
+	second, err := lab(t, "run", "--", "sh", "-c", "kubectl get ns only-here 2>&1 || true").Output()
+	require.NoError(t, err)
+	assert.Contains(t, string(second), "not found")
+	_, err = in.Write([]byte("go on\n"))
+	require.NoError(t, err)
+	require.NoError(t, first.Wait())
+	assert.Equal(t, "namespace/only-here\n", out.String())
+}
+
+func TestWhatMakesNoSenseIsSaidAtOnce(t *testing.T) {
+	for _, arguments := range [][]string{{"run"}, {"run", "--with", "nothing", "--", "true"}} {
+		out, err := lab(t, arguments...).CombinedOutput()
+		assert.Equal(t, 2, code(err))
+		assert.True(t, strings.HasPrefix(string(out), "lab: "), string(out))
+	}
+}

@@ -45,11 +45,15 @@ build: ## the helpers into bin/, statically linked; the runner and the demo besi
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck
 	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
-	for module in . tests/lab tests/e2e; do
+	for module in . tests/lab tests/e2e tests/bench/rollout; do
 	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
 	done
 	$(MAKE) -C tests/app lint
 	shellcheck .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh
+
+bench: setup build ## measured beside what a user would pick instead, in the same run
+	@cd tests/bench/rollout && go build -trimpath -o ../../../bin/bench-rollout . && cd ../../..
+	$(LAB) run -- bin/bench-rollout
 
 image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY/slipway-agent:v1 in image.tar
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar
@@ -68,4 +72,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target
 
-.PHONY: help demo test build lint image conformance conformance-known setup clean
+.PHONY: help demo test build lint bench image conformance conformance-known setup clean

@@ -40,7 +40,7 @@ class ProductionRelease extends Release {
             note('commit', commit)
             steps.echo("promoting ${reference}, built from ${commit}")
             steps.checkout([$class: 'GitSCM', branches: [[name: commit]], userRemoteConfigs: steps.scm.userRemoteConfigs])
-            steps.stash(name: 'migrations', includes: "${settings.value('migrationsDir')}/**")
+            steps.stash(name: 'migrations', includes: "${settings.value('migrationsDir')}/**", allowEmpty: true)
             if (settings.value('imageTag')) {
                 steps.echo("imageTag ${settings.value('imageTag')}: the database is left as it is")
             } else {

@@ -266,6 +266,17 @@ func TestFilesThatCannotBeRightAreRefusedBeforeAnythingRuns(t *testing.T) {
 	assert.ErrorContains(t, err, "have the same version")
 }
 
+func TestAnEmptyFolderHasNothingPending(t *testing.T) {
+	files, err := Load(t.TempDir())
+	require.NoError(t, err)
+	database := open(t, create(t))
+	plan, err := database.Plan(t.Context(), files, false)
+	require.NoError(t, err)
+	assert.Equal(t, "nothing is pending: the database is at nothing", plan.Summary())
+	_, err = Load(filepath.Join(t.TempDir(), "none"))
+	assert.ErrorContains(t, err, "cannot be read")
+}
+
 func TestRules(t *testing.T) {
 	for sql, want := range map[string]string{
 		"CREATE INDEX i ON t (a)":                                                   "index/danger ShareLock",

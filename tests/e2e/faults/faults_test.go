@@ -3,8 +3,13 @@
 package faults
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,6 +138,101 @@ func TestNoSecretIsShownAnywhere(t *testing.T) {
 	for _, secret := range prepared.Secrets() {
 		assert.NotContains(t, everywhere, secret)
 	}
+}
+
+func TestAnAgentThatDiesStopsTheBuildBeforeAnythingIsPushed(t *testing.T) {
+	before := kubectl(t, "get", "deployment/"+site.App, "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	building := make(chan struct{})
+	_, wait, err := prepared.Start(t.Context(), site.Pipeline{Jenkinsfile: "Jenkinsfile", Out: &until{text: "sh (build)", after: "Build, Scan & Push", found: building}})
+	require.NoError(t, err)
+	<-building
+	kubectl(t, "delete", "pods", "-n", "jenkins", "-l", "jenkins=slave", "--grace-period=0", "--force")
+	run, err := wait()
+	require.NoError(t, err)
+	assert.NotEqual(t, "SUCCESS", run.Result())
+	assert.NotContains(t, run.Console, "sh (push)")
+	assert.Equal(t, before, kubectl(t, "get", "deployment/"+site.App, "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
+}
+
+func TestTheNewestTagIsFoundThroughEachFaultOfNexus(t *testing.T) {
+	repository := prepared.Registry + "/" + site.Image
+	find := func() (string, error) {
+		return site.Command{}.Run(t.Context(), filepath.Join(prepared.Root, "bin", "nexus-latest-tag"), repository, "--ca-file", os.Getenv("LAB_CA"), "-o", "env")
+	}
+	want, err := find()
+	require.NoError(t, err)
+	tagOften(t, site.Image, strings.TrimPrefix(line(want, "DIGEST="), "DIGEST="), 1200)
+	for _, fault := range []string{"", "no-link", "null-tags", "no-head", "busy", "broken"} {
+		t.Run("fault "+fault, func(t *testing.T) {
+			if fault != "" {
+				registry(t, http.MethodPut, "/-/faults/"+fault+"?on=true", "", nil)
+				defer registry(t, http.MethodPut, "/-/faults/"+fault+"?on=false", "", nil)
+			}
+			got, err := find()
+			require.NoError(t, err)
+			assert.Equal(t, line(want, "REFERENCE="), line(got, "REFERENCE="))
+		})
+	}
+	registry(t, http.MethodPut, "/-/faults/truncated?on=true", "", nil)
+	defer registry(t, http.MethodPut, "/-/faults/truncated?on=false", "", nil)
+	_, err = find()
+	assert.Error(t, err, "a list that breaks off is no answer")
+}
+
+func line(text, prefix string) string {
+	for _, each := range strings.Split(text, "\n") {
+		if strings.HasPrefix(each, prefix) {
+			return each
+		}
+	}
+	return ""
+}
+
+// registry sends a request to the site's registry and gives the answer's body.
+func registry(t *testing.T, method, path, mediaType string, body []byte) []byte {
+	t.Helper()
+	authority, err := os.ReadFile(os.Getenv("LAB_CA"))
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM(authority))
+	request, err := http.NewRequestWithContext(t.Context(), method, "https://"+prepared.Registry+path, bytes.NewReader(body))
+	require.NoError(t, err)
+	request.SetBasicAuth(os.Getenv("LAB_REGISTRY_USER"), os.Getenv("LAB_REGISTRY_PASSWORD"))
+	if mediaType != "" {
+		request.Header.Set("Content-Type", mediaType)
+		request.Header.Set("Accept", mediaType)
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Less(t, response.StatusCode, 300, string(answer))
+	return answer
+}
+
+// tagOften gives an image many more tags that are no releases.
+func tagOften(t *testing.T, repository, digest string, count int) {
+	t.Helper()
+	const mediaType = "application/vnd.docker.distribution.manifest.v2+json"
+	manifest := registry(t, http.MethodGet, "/v2/"+repository+"/manifests/"+digest, mediaType, nil)
+	for i := range count {
+		registry(t, http.MethodPut, fmt.Sprintf("/v2/%s/manifests/feature-%d", repository, i), mediaType, manifest)
+	}
+}
+
+func TestASecondRunGivesWayAndLeavesTheFirstOnesCanaryAlone(t *testing.T) {
+	signal, wait := atTheCanary(t, map[string]string{"SLIPWAY_HOLD": "1s"})
+	second := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: map[string]string{"SLIPWAY_HOLD": "1s"}})
+	assert.Equal(t, "FAILURE", second.Result())
+	assert.Contains(t, second.Console, "another run holds the traffic")
+	assert.Equal(t, "1", kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"), "the first one's canary stands")
+	signal(syscall.SIGTERM)
+	_, err := wait()
+	require.NoError(t, err)
+	assert.Empty(t, quiet(t))
 }
 
 // atTheCanary starts a production run and comes back when the approval is asked for.

@@ -22,8 +22,9 @@ type Options struct {
 	Name     string            // of the run, and of its cgroup
 	Dir      string            // the run's folder
 	Cache    string            // the lab's cache
+	Source   string            // the lab's sources
 	Programs map[string]string // the parts' paths
-	With     map[string]bool   // what to start beside the cluster: registry, git, prometheus, postgres
+	With     map[string]bool   // what to start beside the cluster: registry, git, prometheus, gateway, postgres
 	Command  []string
 }
 
@@ -77,8 +78,10 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	group.Go(func() error { return c.startNode(groupCtx) })
 	group.Go(func() error { return c.startDNS(groupCtx) })
 	group.Go(func() error { return c.provideStorage(groupCtx) })
-	if c.With["prometheus"] {
-		group.Go(func() error { return c.startPrometheus(groupCtx) })
+	for name, start := range map[string]func(context.Context) error{"prometheus": c.startPrometheus, "gateway": c.startGateway} {
+		if c.With[name] {
+			group.Go(func() error { return start(groupCtx) })
+		}
 	}
 	return c, group.Wait()
 }

@@ -3,14 +3,15 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/cgi"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"os/exec"
 )
 
 // Each push appends one line a reference to the file that LAB_GIT_EVENTS names:
@@ -63,6 +64,18 @@ func createRepository(ctx context.Context, dir, template string) error {
 	if out, err := exec.CommandContext(ctx, "git", "init", "-q", "--bare", "--template", template, dir).CombinedOutput(); err != nil {
 		return fmt.Errorf("making the repository %s: %w: %s", filepath.Base(dir), err, out)
 	}
+	return nil
+}
+
+// serveTLS is serve over HTTPS.
+func serveTLS(server *http.Server, certificate, key string) error {
+	listener, err := net.Listen("tcp", server.Addr)
+	if err != nil {
+		return err
+	}
+	// HTTP/2's errors at a client that goes away are nobody's business here.
+	server.ErrorLog = log.New(io.Discard, "", 0)
+	go func() { _ = server.ServeTLS(listener, certificate, key) }()
 	return nil
 }
 

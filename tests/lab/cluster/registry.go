@@ -7,9 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path/filepath"
 
-	"golang.org/x/crypto/bcrypt"
+	"slipway.dev/slipway/tests/lab/nexus"
 )
 
 const (
@@ -26,13 +27,12 @@ storage:
   maintenance: {readonly: {enabled: %t}}
 http:
   addr: %s
-%s
 `
 
 // startMirror serves the base images, under the names that they have in the
 // field, to containerd and to Kaniko: what a site without internet has in its Nexus.
 func (c *Cluster) startMirror(ctx context.Context) error {
-	config, err := c.write("mirror.yaml", fmt.Sprintf(registryConfig, filepath.Join(c.Cache, "images", "registry"), true, NodeAddress+":5000", ""))
+	config, err := c.write("mirror.yaml", fmt.Sprintf(registryConfig, filepath.Join(c.Cache, "images", "registry"), true, NodeAddress+":5000"))
 	if err != nil {
 		return err
 	}
@@ -49,25 +49,21 @@ func (c *Cluster) startMirror(ctx context.Context) error {
 	return mirror.until(ctx, answers(mirrorURL+"/v2/", http.DefaultClient))
 }
 
-// startRegistry starts the site's own registry: HTTPS, and a login.
+// startRegistry starts the site's own registry, behind a front that behaves as
+// Nexus does: HTTPS, and a login.
 func (c *Cluster) startRegistry(ctx context.Context) error {
-	password := rand.Text()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-	if err != nil {
-		return err
-	}
-	users, err := c.write("htpasswd", registryUser+":"+string(hash)+"\n")
-	if err != nil {
-		return err
-	}
-	pki := c.authority.path
-	secured := fmt.Sprintf("  tls: {certificate: %q, key: %q}\nauth: {htpasswd: {realm: \"Sonatype Nexus Repository Manager\", path: %q}}", pki("registry.crt"), pki("registry.key"), users)
-	config, err := c.write("registry.yaml", fmt.Sprintf(registryConfig, filepath.Join(c.Dir, "registry"), false, "0.0.0.0"+registryPort, secured))
+	const behind = "127.0.0.1:5002"
+	config, err := c.write("registry.yaml", fmt.Sprintf(registryConfig, filepath.Join(c.Dir, "registry"), false, behind))
 	if err != nil {
 		return err
 	}
 	registry, err := c.start("registry", c.Programs["registry"], "serve", config)
 	if err != nil {
+		return err
+	}
+	password := rand.Text()
+	front := &http.Server{Addr: "0.0.0.0" + registryPort, Handler: nexus.New(&url.URL{Scheme: "http", Host: behind}, registryUser, password)}
+	if err := serveTLS(front, c.authority.path("registry.crt"), c.authority.path("registry.key")); err != nil {
 		return err
 	}
 	login := base64.StdEncoding.EncodeToString([]byte(registryUser + ":" + password))
@@ -86,5 +82,5 @@ func (c *Cluster) startRegistry(ctx context.Context) error {
 	c.setenv("LAB_REGISTRY", RegistryAddress+registryPort)
 	c.setenv("LAB_REGISTRY_USER", registryUser)
 	c.setenv("LAB_REGISTRY_PASSWORD", password)
-	return registry.until(ctx, listens("tcp", NodeAddress+registryPort))
+	return registry.until(ctx, answers("http://"+behind+"/v2/", http.DefaultClient))
 }

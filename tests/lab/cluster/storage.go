@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 const storageClass = `apiVersion: storage.k8s.io/v1
@@ -38,10 +36,8 @@ func (c *Cluster) provideStorage(ctx context.Context) error {
 		}
 		manifest += fmt.Sprintf(persistentVolume, i, dir)
 	}
-	apply := exec.CommandContext(ctx, c.Program("kubectl"), "--kubeconfig", c.admin, "create", "-f", "-")
-	apply.Stdin = strings.NewReader(manifest)
-	if out, err := apply.CombinedOutput(); err != nil {
-		return fmt.Errorf("offering volumes: %w: %s", err, out)
+	if err := c.kubectl(ctx, manifest, "create", "-f", "-"); err != nil {
+		return fmt.Errorf("offering volumes: %w", err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // Extras can be started beside the cluster.
-var Extras = []string{"registry", "git", "prometheus", "postgres"}
+var Extras = []string{"registry", "git", "prometheus", "gateway", "postgres"}
 
 // Options of one run.
 type Options struct {
@@ -51,9 +51,13 @@ func Run(ctx context.Context, options Options) error {
 			return err
 		}
 	}
-	for _, name := range []string{"kubernetes", "etcd", "registry", "coredns", "prometheus"} {
+	needed := []string{"kubernetes", "etcd", "registry", "coredns", "prometheus"}
+	if slices.Contains(options.With, "gateway") {
+		needed = append(needed, "traefik")
+	}
+	for _, name := range needed {
 		if _, err := os.Stat(programs[name]); err != nil {
-			return fmt.Errorf("%s is not built yet: make setup", name)
+			return fmt.Errorf("%s is not built yet: make setup, and for what is built on request only: lab setup %s", name, name)
 		}
 	}
 	runs := filepath.Join(cacheDir, "runs")
@@ -77,7 +81,7 @@ func Run(ctx context.Context, options Options) error {
 	for _, extra := range options.With {
 		with[extra] = true
 	}
-	inside, err := json.Marshal(cluster.Options{Name: name, Dir: dir, Cache: cacheDir, Programs: programs, With: with, Command: options.Command})
+	inside, err := json.Marshal(cluster.Options{Name: name, Dir: dir, Cache: cacheDir, Source: options.Source, Programs: programs, With: with, Command: options.Command})
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ var Parts = []Part{
 	{Name: "kaniko", pkg: "github.com/GoogleContainerTools/kaniko/cmd/executor", usual: time.Minute},
 	{Name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus", usual: 2 * time.Minute},
 	{Name: "trivy", pkg: "github.com/aquasecurity/trivy/cmd/trivy", environment: []string{"GOEXPERIMENT=jsonv2"}, usual: 4 * time.Minute},
+	{Name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", usual: 4 * time.Minute, onRequest: true},
 }
 
 // PartNamed finds a part by its name.

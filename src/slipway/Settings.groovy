@@ -32,6 +32,7 @@ class Settings implements Serializable {
             branch: 'Staging',
             tag: null,
             severity: 'HIGH,CRITICAL',
+            tests: 'tests/app',
             migrationsDir: 'migrations',
             canaryWeight: '10',
             canaryExpires: '2h',

@@ -29,11 +29,17 @@ class StagingRelease extends Release {
 
     void validate() {
         steps.container('python') {
-            steps.withEnv(index()) {
+            steps.withEnv(index() + ["TESTS=${settings.value('tests')}".toString()]) {
                 steps.timeout(time: 15, unit: 'MINUTES') {
-                    steps.sh(label: 'compile, and install what it needs', script: '''
-                        python3 -m compileall -q app
-                        pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-compile --target /tmp/packages --require-hashes -r requirements.txt
+                    steps.sh(label: 'compile, install and test', script: '''
+                        export PYTHONPYCACHEPREFIX=/tmp/pycache
+                        python3 -m compileall -q .
+                        if [ ! -e requirements.txt ]; then echo 'there is no requirements.txt: nothing to install'; exit 0; fi
+                        set -- -r requirements.txt
+                        if [ -e requirements-test.txt ]; then set -- "$@" -r requirements-test.txt; fi
+                        pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-compile --target /tmp/packages --require-hashes "$@"
+                        if [ ! -d "$TESTS" ]; then echo "there is no $TESTS: no tests to run"; exit 0; fi
+                        PYTHONPATH=/tmp/packages:. python3 -m pytest "$TESTS"
                     ''')
                 }
             }

@@ -1,13 +1,15 @@
-"""A real PostgreSQL of its own for the service's tests, from Debian's package."""
+"""A real PostgreSQL for the service's tests: the one that PGHOST names, as in the pipeline, or one of its own, from Debian's package."""
 
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
@@ -25,9 +27,38 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, preexec_fn=demote, cwd="/", stdout=subprocess.DEVNULL)
 
 
+def _connect() -> psycopg.Connection[tuple[object, ...]]:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return psycopg.connect(autocommit=True)
+        except psycopg.OperationalError:  # it starts beside the tests
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _migrate() -> None:
+    # All of a file goes in one statement here, and in such a one PostgreSQL builds no index concurrently.
+    with _connect() as connection:
+        for migration in sorted((ROOT / "migrations").glob("*.sql")):
+            connection.execute(migration.read_bytes().replace(b" CONCURRENTLY", b""))
+        connection.execute("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+        connection.execute("INSERT INTO schema_migrations VALUES ('003')")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def postgres() -> Iterator[None]:
-    """A server on a socket in a folder that goes with it, migrated to the newest schema."""
+    """An empty database, migrated to the newest schema."""
+    if "PGHOST" in os.environ:
+        _migrate()
+        yield
+    else:
+        yield from _own()
+
+
+def _own() -> Iterator[None]:
+    """A server on a socket in a folder that goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="app-tests-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
@@ -37,10 +68,7 @@ def postgres() -> Iterator[None]:
     _run(str(PROGRAMS / "pg_ctl"), "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start")
     try:
         os.environ.update(PGHOST=str(folder), PGUSER="app", PGDATABASE="postgres")
-        for migration in sorted((ROOT / "migrations").glob("*.sql")):
-            _run("psql", "-h", str(folder), "-U", "app", "-d", "postgres", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(migration))
-        _run("psql", "-h", str(folder), "-U", "app", "-d", "postgres", "-q", "-c",
-             "CREATE TABLE schema_migrations (version text PRIMARY KEY); INSERT INTO schema_migrations VALUES ('003')")
+        _migrate()
         yield
     finally:
         _run(str(PROGRAMS / "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")

@@ -33,7 +33,7 @@ func run(ctx context.Context, answer, image string) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "slipway-demo")
+	dir, err := os.MkdirTemp(os.Getenv("LAB_RUN"), "demo")
 	if err != nil {
 		return err
 	}

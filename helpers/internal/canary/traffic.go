@@ -143,6 +143,10 @@ func (t *Traffic) Set(ctx context.Context, options SetOptions) (Outcome, error) 
 	if options.Weight == 0 {
 		return t.Abort(ctx, AbortOptions{Run: options.Run})
 	}
+	if replicas(t.stable) == 0 {
+		return Outcome{}, slipway.Errorf(slipway.No, "deployment/%s runs no pod: there is nothing that a canary could share the traffic with", t.names.Stable).
+			Next("a first release goes there by itself: deploy-image -n %s deployment/%s --image REPOSITORY:TAG@DIGEST --replicas N", t.cluster.Namespace, t.names.Stable)
+	}
 	if err := t.lock(ctx, options.Run, options.Expires, false); err != nil {
 		return Outcome{}, err
 	}

@@ -91,7 +91,7 @@ func Wait(ctx context.Context, cluster *kube.Cluster, target Target, options Opt
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return result, slipway.Errorf(slipway.Unknown, "stopped while %s was at: %s", target, orUnknown(verdict.Cause)).Next("nothing was changed; the rollout goes on without this program")
-	case err != nil && limited.Err() != nil:
+	case err == context.DeadlineExceeded: // by identity: a request that ran out of time is no verdict
 		result.State, result.Code = Failed, "TIMEOUT"
 		result.Workload = target.String()
 		result.Cause = fmt.Sprintf("not done after %s: %s", options.Timeout, orUnknown(verdict.Cause))
@@ -152,6 +152,9 @@ func (w *watcher) wait(ctx context.Context, options Options) (Verdict, Objects, 
 		}
 		select {
 		case <-ctx.Done():
+			if err := w.unreachable(time.Now(), 0); err != nil {
+				return verdict, objects, err
+			}
 			return verdict, objects, ctx.Err()
 		case <-w.changed:
 		case <-clock.C:
@@ -165,8 +168,12 @@ func (w *watcher) open(ctx context.Context, options Options) error {
 	patience := time.Now().Add(options.APIGrace)
 	clock := time.NewTicker(500 * time.Millisecond)
 	defer clock.Stop()
+	var last error
 	for {
 		_, selector, err := w.fetch(ctx)
+		if err != nil && ctx.Err() == nil {
+			last = err
+		}
 		switch {
 		case err == nil:
 			return w.start(ctx, selector)
@@ -177,6 +184,9 @@ func (w *watcher) open(ctx context.Context, options Options) error {
 		}
 		select {
 		case <-ctx.Done():
+			if last != nil && !apierrors.IsNotFound(last) {
+				return kube.Explain(last, "reading "+w.target.String())
+			}
 			return ctx.Err()
 		case <-clock.C:
 		}

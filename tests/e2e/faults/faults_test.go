@@ -28,7 +28,7 @@ var prepared *site.Site
 // TestMain prepares one site, with one release in staging, for all tests.
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "slipway-faults")
+		dir, err := os.MkdirTemp(os.Getenv("LAB_RUN"), "faults")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -114,6 +114,53 @@ func TestAWrongPasswordIsSaidSo(t *testing.T) {
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Settings: map[string]string{"SLIPWAY_REGISTRY_CREDENTIALS_ID": "PROD_DB_CRED"}})
 	assert.Equal(t, "FAILURE", run.Result())
 	assert.Contains(t, run.Console, "refuses the login")
+}
+
+func TestAWrongPasswordOfTheDatabaseIsSaidSo(t *testing.T) {
+	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Environment: []string{"PROD_DB_PASSWORD=wrong"}})
+	assert.Equal(t, "FAILURE", run.Result())
+	assert.Contains(t, run.Console, "password authentication failed")
+	assert.Empty(t, quiet(t))
+}
+
+// A kubeconfig of a cluster that is not there.
+func nowhere(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(file, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"x","contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}],"clusters":[{"name":"x","cluster":{"server":"https://127.0.0.1:9"}}],"users":[{"name":"x","user":{}}]}`), 0o600))
+	return file
+}
+
+func TestAClusterThatIsAwayIsSaidSo(t *testing.T) {
+	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile", Environment: []string{"KUBECONFIG=" + nowhere(t)}})
+	assert.Equal(t, "FAILURE", run.Result())
+	assert.Contains(t, run.Console, "127.0.0.1:9")
+	_, err := site.Command{Env: []string{"KUBECONFIG=" + nowhere(t)}}.Run(t.Context(), filepath.Join(prepared.Root, "bin/rollout-wait"), "-n", "prod", "deployment/"+site.App, "--timeout", "10s")
+	assert.ErrorContains(t, err, "127.0.0.1:9")
+	assert.ErrorContains(t, err, "exit status 3")
+}
+
+func TestAnEmptyMigrationsFolderDisagreesWithADatabaseThatHasSome(t *testing.T) {
+	jenkinsfile(t, "Jenkinsfile.empty", "@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', migrationsDir: 'no-migrations', tag: 'empty-1')\n")
+	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.empty"})
+	assert.Equal(t, "FAILURE", run.Result())
+	assert.Contains(t, run.Console, "no-migrations")
+	assert.NotContains(t, run.Console, "sh (deploy)")
+}
+
+// A production namespace that was just made: nothing ever ran there.
+func TestTheFirstReleaseEverSaysThatThereIsNothingToCompareWith(t *testing.T) {
+	before := kubectl(t, "get", "deployment/"+site.App, "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	kubectl(t, "scale", "-n", "prod", "deployment/"+site.App, "--replicas=0")
+	defer func() {
+		kubectl(t, "scale", "-n", "prod", "deployment/"+site.App, "--replicas=9")
+		kubectl(t, "rollout", "status", "-n", "prod", "deployment/"+site.App, "--timeout=2m")
+	}()
+	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: map[string]string{"SLIPWAY_HOLD": "1s"}})
+	assert.Equal(t, "FAILURE", run.Result())
+	assert.Contains(t, run.Console, "deployment/"+site.App+" runs no pod")
+	assert.Equal(t, before, kubectl(t, "get", "deployment/"+site.App, "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
+	assert.Empty(t, quiet(t))
 }
 
 func TestAScannerThatCannotStartIsNotClean(t *testing.T) {

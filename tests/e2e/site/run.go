@@ -47,6 +47,7 @@ type Pipeline struct {
 	Jenkinsfile string // its path in the service's repository
 	Answers     []string
 	Settings    map[string]string // of the site, such as SLIPWAY_PROMETHEUS_URL
+	Environment []string          // of the runner, above what the site gives it
 	Out         io.Writer         // gets the console while it runs
 }
 
@@ -73,7 +74,8 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (*exec.Cmd, func() (Run, e
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = time.Minute
 	command.Env = append(os.Environ(), "NEXUS_USERNAME="+os.Getenv("LAB_REGISTRY_USER"), "NEXUS_PASSWORD="+os.Getenv("LAB_REGISTRY_PASSWORD"),
-		"STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords["prod"])
+		"KUBECONFIG="+s.kubeconfig(), "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords["prod"])
+	command.Env = append(command.Env, p.Environment...)
 	command.Stdin = os.Stdin
 	var console bytes.Buffer
 	reader, writer := io.Pipe()

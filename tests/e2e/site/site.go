@@ -68,6 +68,9 @@ func (s *Site) namespaces(ctx context.Context) error {
 	if err := s.pullSecret(ctx, "jenkins"); err != nil {
 		return err
 	}
+	if err := s.controller(ctx); err != nil {
+		return err
+	}
 	for _, namespace := range []string{"staging", "prod"} {
 		manifest := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}\n", namespace)
 		if err := Apply(ctx, manifest); err != nil {
@@ -94,6 +97,33 @@ func (s *Site) namespaces(ctx context.Context) error {
 	}
 	return nil
 }
+
+// controller is the account that a Jenkins would have in this cluster, as a kubeconfig of its own.
+func (s *Site) controller(ctx context.Context) error {
+	token, err := Kubectl(ctx, "create", "token", "jenkins", "-n", "jenkins", "--duration=6h")
+	if err != nil {
+		return err
+	}
+	administrator, err := Kubectl(ctx, "config", "view", "--minify", "--raw", "-o", "json")
+	if err != nil {
+		return err
+	}
+	var config map[string]any
+	if err := json.Unmarshal([]byte(administrator), &config); err != nil {
+		return fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config["users"] = []any{map[string]any{"name": "jenkins", "user": map[string]string{"token": strings.TrimSpace(token)}}}
+	for _, each := range config["contexts"].([]any) {
+		each.(map[string]any)["context"].(map[string]any)["user"] = "jenkins"
+	}
+	body, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.kubeconfig(), body, 0o600)
+}
+
+func (s *Site) kubeconfig() string { return filepath.Join(s.Dir, "jenkins.kubeconfig") }
 
 // object applies one object; what is in it never becomes an argument.
 func (s *Site) object(ctx context.Context, namespace string, object map[string]any) error {

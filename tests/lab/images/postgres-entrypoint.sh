@@ -2,7 +2,11 @@
 # What k8s/ uses of the official image's contract: the first start makes the
 # database from POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB; runs as 999.
 set -eu
-if [ "${1:-postgres}" != postgres ]; then exec "$@"; fi
+case ${1:-postgres} in
+-*) set -- postgres "$@" ;;
+postgres) ;;
+*) exec "$@" ;;
+esac
 if [ "$(id -u)" = 0 ]; then
 	mkdir -p "$PGDATA"
 	chown -R 999:999 "$PGDATA"
@@ -21,4 +25,5 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 		pg_ctl -D "$PGDATA" -m fast -w stop
 	fi
 fi
-exec "${@:-postgres}" -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql,/tmp
+[ $# = 0 ] || shift
+exec postgres -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql,/tmp "$@"

@@ -28,7 +28,7 @@ func packageIndex(ctx context.Context, in Input, log io.Writer) error {
 	}); err != nil {
 		return err
 	}
-	lists := []string{in.repository("requirements.txt"), in.repository("requirements-dev.txt"), filepath.Join(in.Source, "images", "more-requirements.txt")}
+	lists := []string{in.repository("requirements.txt"), in.repository("requirements-test.txt"), filepath.Join(in.Source, "images", "more-requirements.txt")}
 	hash := sha256.New()
 	for _, list := range lists {
 		body, err := os.ReadFile(list)

@@ -76,6 +76,27 @@ func Packages(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
+// scratch makes an empty folder for temporary files, one setup at a time, so
+// that what a killed one left is gone with the next.
+func scratch(parent string) (forget func(), err error) {
+	unlock, err := cache.Lock(filepath.Join(parent, "setup.lock"))
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(parent, "setup")
+	if err = os.RemoveAll(dir); err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err == nil {
+		err = os.Setenv("TMPDIR", dir)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return func() { os.RemoveAll(dir); unlock() }, nil
+}
+
 // Everything installs and builds what is named, or everything that is not on
 // request only. The images need what is built, so they come last.
 func Everything(ctx context.Context, source string, names []string, log io.Writer) error {
@@ -83,6 +104,11 @@ func Everything(ctx context.Context, source string, names []string, log io.Write
 	if err != nil {
 		return err
 	}
+	forget, err := scratch(filepath.Join(cacheDir, "tmp"))
+	if err != nil {
+		return err
+	}
+	defer forget()
 	if err := Packages(ctx, log); err != nil {
 		return err
 	}

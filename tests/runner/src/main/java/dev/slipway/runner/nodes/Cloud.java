@@ -77,7 +77,11 @@ public final class Cloud {
         try {
             client().pods().inNamespace(in).resource(planned).create();
         } catch (KubernetesClientException refused) {
-            throw new AbortException("the pod " + name + " was refused: " + refused.getMessage());
+            Throwable cause = refused;
+            while (refused.getStatus() == null && cause.getCause() != null) {
+                cause = cause.getCause();
+            }
+            throw new AbortException("the pod " + name + " was refused by " + client().getMasterUrl() + ": " + cause.getMessage());
         }
         try {
             Pod pod = client().pods().inNamespace(in).withName(name).waitUntilCondition(seen -> seen == null || ready(seen) || problem(seen) != null, seconds, TimeUnit.SECONDS);

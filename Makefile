@@ -5,8 +5,7 @@ SHELL := bash
 .ONESHELL:
 MAKEFLAGS += --no-print-directory
 
-CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slipway-lab
-LAB     := $(CACHE)/bin/lab
+LAB     := $(CURDIR)/bin/lab
 HELPERS := nexus-latest-tag nexus-push image-evidence migrate-diff canary-weight rollout-wait deploy-image
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)

@@ -19,9 +19,7 @@ import (
 
 func lab(t *testing.T, arguments ...string) *exec.Cmd {
 	t.Helper()
-	dir, err := cache.Dir()
-	require.NoError(t, err)
-	return exec.Command(filepath.Join(dir, "bin", "lab"), arguments...)
+	return exec.Command("../../bin/lab", arguments...)
 }
 
 func code(err error) int {

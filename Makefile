@@ -27,6 +27,8 @@ test: setup build lint ## everything
 	$(MAKE) -C tests/lab test
 	$(MAKE) conformance-known
 	$(LAB) run $(SITE) -- bin/demo
+	cd tests/canary && go mod download istio.io/api@v1.31.4 github.com/traefik/traefik/v3@v3.6.12 && cd ../..
+	$(LAB) run --with prometheus -- go test -C tests/canary -count=1 -tags lab -timeout 10m -parallel 8 .
 	$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
 	echo "test: all suites passed"
 
@@ -44,7 +46,7 @@ build: ## the helpers into bin/, statically linked; the runner and the demo besi
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck
 	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
-	for module in . tests/lab tests/e2e tests/bench/rollout; do
+	for module in . tests/canary tests/lab tests/e2e tests/bench/rollout; do
 	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
 	done
 	$(MAKE) -C tests/app lint

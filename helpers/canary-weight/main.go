@@ -20,6 +20,8 @@ func main() {
 	slipway.Run(&cli.App{
 		Name:  "canary-weight",
 		Usage: "give a canary its share of the traffic, prove that it has it, judge it, undo it",
+		// A comma is a part of PromQL.
+		DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{
 			{Name: "set", Usage: "give the canary this share, in percent", ArgsUsage: "WEIGHT", Action: set, Flags: with(runFlag, tolerance, timeout,
 				&cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this the canary may be taken back by anyone"},

@@ -29,6 +29,7 @@ func main() {
 			&cli.DurationFlag{Name: "api-grace", Value: time.Minute, Usage: "how long the API server may be away"},
 			&cli.BoolFlag{Name: "rollback", Usage: "go back to the last good revision if it fails, and wait for that"},
 			&cli.BoolFlag{Name: "undo", Usage: "go back to the last good revision first, then wait for that"},
+			&cli.StringFlag{Name: "undo-from", Usage: "with --undo: only from this `IMAGE`; exit 4 where the Deployment has another one"},
 			&cli.BoolFlag{Name: "mark-good", Usage: "note on the Deployment that this revision became good, for later rollbacks"},
 			&cli.DurationFlag{Name: "grace-pull", Value: graces.PullTransient, Usage: "how long a registry may not answer", Destination: &graces.PullTransient},
 			&cli.DurationFlag{Name: "grace-config", Value: graces.Config, Usage: "how long a Secret or ConfigMap may be missing", Destination: &graces.Config},
@@ -77,6 +78,11 @@ func run(c *cli.Context, graces rollout.Graces) error {
 		for _, target := range targets {
 			if target.Kind != rollout.Deployment {
 				return slipway.Usagef("--undo knows Deployments only, and %s is none", target)
+			}
+			if from := c.String("undo-from"); from != "" {
+				if err := rollout.CheckImage(c.Context, cluster, target.Name, from); err != nil {
+					return slipway.Finish(c, nil, err)
+				}
 			}
 			if _, err := rollout.Undo(c.Context, cluster, target.Name); err != nil {
 				return slipway.Finish(c, nil, err)

@@ -24,21 +24,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// graces are shorter than the defaults in the default run: what is tested is that
-// they are kept. ROLLOUT_FULL=1 takes the defaults.
-func graces() []string {
-	if os.Getenv("ROLLOUT_FULL") != "" {
+// short is the grace of a scene in the default run: what is tested is that it is
+// kept. ROLLOUT_FULL=1 takes the defaults.
+func short(grace string) []string {
+	if grace == "" || os.Getenv("ROLLOUT_FULL") != "" {
 		return nil
 	}
-	var flags []string
-	for _, name := range []string{"pull", "config", "create", "unschedulable", "claim", "quota", "webhook", "stuck"} {
-		flags = append(flags, "--grace-"+name, "15s")
-	}
-	return flags
+	return []string{"--grace-" + grace, "15s"}
 }
 
 // TestEachWayToFail has the cluster make each failure and sees that it is named.
 func TestEachWayToFail(t *testing.T) {
+	t.Parallel()
 	for _, scene := range scenes.Failing {
 		if scene.NeedsLab == "registry" && os.Getenv("LAB_REGISTRY") == "" {
 			continue
@@ -46,7 +43,7 @@ func TestEachWayToFail(t *testing.T) {
 		t.Run(scene.Name, func(t *testing.T) {
 			t.Parallel()
 			require.NoError(t, scene.Set(t.Context(), scene.Name))
-			answer := Helper(t.Context(), "", "rollout-wait", append(graces(), "-n", scene.Name, scene.Workload, "--timeout", "5m", "-o", "json")...)
+			answer := Helper(t.Context(), "", "rollout-wait", append(short(scene.Grace), "-n", scene.Name, scene.Workload, "--timeout", "5m", "-o", "json")...)
 			record(t, scene)
 			require.Len(t, answer.Result.Workloads, 1, "%+v", answer)
 			found := answer.Result.Workloads[0]
@@ -66,11 +63,12 @@ func TestEachWayToFail(t *testing.T) {
 
 // TestWhatOnlyLooksLikeAFailure sees that no failure is told where there is none.
 func TestWhatOnlyLooksLikeAFailure(t *testing.T) {
+	t.Parallel()
 	for _, scene := range scenes.Fine {
 		t.Run(scene.Name, func(t *testing.T) {
 			t.Parallel()
 			require.NoError(t, scene.Set(t.Context(), scene.Name))
-			answer := Helper(t.Context(), "", "rollout-wait", append(graces(), "-n", scene.Name, scene.Workload, "--timeout", "5m", "-o", "json")...)
+			answer := Helper(t.Context(), "", "rollout-wait", append(short(scene.Grace), "-n", scene.Name, scene.Workload, "--timeout", "5m", "-o", "json")...)
 			require.Len(t, answer.Result.Workloads, 1, "%+v", answer)
 			assert.Equal(t, "done", answer.Result.Workloads[0].State, "%s", answer.Stdout)
 			assert.Zero(t, answer.Exit)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +55,9 @@ func WaitAll(ctx context.Context, cluster *kube.Cluster, targets []Target, optio
 			errs[i] = f.finish(ctx, &results[i])
 		}
 	})
+	if !slices.Contains(errs, nil) {
+		return Results{}, outcome(results, errs)
+	}
 	return Results{results}, outcome(results, errs)
 }
 

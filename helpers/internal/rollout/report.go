@@ -143,8 +143,11 @@ func lastWords(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, cont
 	}
 	tail := int64(logLines)
 	body, err := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).DoRaw(ctx)
-	if err != nil || len(body) == 0 {
-		return []string{}, previous
+	switch {
+	case kube.IsDenied(err):
+		return []string{"the log cannot be read: " + kube.Explain(err, "reading it").Error()}, previous
+	case err != nil || len(body) == 0:
+		return []string{}, previous // there may be none, or none any more
 	}
 	return strings.Split(strings.TrimRight(withoutSecrets(string(body)), "\n"), "\n"), previous
 }

@@ -32,6 +32,7 @@ func main() {
 			&cli.DurationFlag{Name: "api-grace", Value: time.Minute, Usage: "how long the API server may be away"},
 			&cli.BoolFlag{Name: "rollback", Usage: "go back to the last good revision if it fails, and wait for that"},
 			&cli.BoolFlag{Name: "undo", Usage: "go back to the last good revision first, then wait for that"},
+			&cli.StringFlag{Name: "undo-from", Usage: "with --undo: only from this `IMAGE`; exit 4 where the Deployment has another one"},
 			&cli.BoolFlag{Name: "mark-good", Usage: "note on the Deployment that this revision became good, for later rollbacks"},
 			grace("pull", "a registry may not answer", &graces.PullTransient),
 			grace("pull-refused", "a registry may refuse an image, where the kubelet was not seen to try twice", &graces.PullRefused),
@@ -68,6 +69,11 @@ func run(c *cli.Context, graces rollout.Graces) error {
 		for _, target := range targets {
 			if target.Kind != rollout.Deployment {
 				return slipway.Usagef("--undo knows Deployments only, and %s is none", target)
+			}
+			if from := c.String("undo-from"); from != "" {
+				if err := rollout.CheckImage(c.Context, cluster, target.Name, from); err != nil {
+					return slipway.Finish(c, nil, err)
+				}
 			}
 			if _, _, err := rollout.Undo(c.Context, cluster, target.Name, ""); err != nil {
 				return slipway.Finish(c, nil, err)

@@ -4,6 +4,8 @@ go 1.26.0
 
 tool github.com/werf/kubedog/cmd/kubedog
 
+require slipway.dev/slipway/tests/rollout v0.0.0-00010101000000-000000000000
+
 require (
 	github.com/Azure/go-ansiterm v0.0.0-20230124172434-306776ec8161 // indirect
 	github.com/acarl005/stripansi v0.0.0-20180116102854-5a71ef0e047d // indirect
@@ -44,7 +46,7 @@ require (
 	github.com/samber/lo v1.39.0 // indirect
 	github.com/spf13/cobra v1.8.0 // indirect
 	github.com/spf13/pflag v1.0.5 // indirect
-	github.com/stretchr/testify v1.12.1 // indirect
+	github.com/stretchr/objx v0.5.3 // indirect
 	github.com/werf/kubedog v0.13.1-0.20260217150136-ed58edf34eac // indirect
 	github.com/werf/logboek v0.6.1 // indirect
 	github.com/xeipuuv/gojsonpointer v0.0.0-20190905194746-02993c407bfb // indirect

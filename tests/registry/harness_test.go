@@ -202,12 +202,38 @@ func start(t *testing.T, env []string, program string, arguments ...string) answ
 	command.Env = env
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
-	err := command.Run()
+	require.NoError(t, command.Start())
+	memory := watchMemory(command.Process.Pid)
+	err := command.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		require.NoError(t, err)
 	}
-	return answer{command.ProcessState.ExitCode(), stdout.String(), stderr.String(), command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss}
+	return answer{command.ProcessState.ExitCode(), stdout.String(), stderr.String(), memory()}
+}
+
+// watchMemory reads the most memory that a process held, in kB, until it ends. (What
+// the system tells of a child holds what its parent had when it began.)
+func watchMemory(pid int) func() int64 {
+	var most int64
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			_, after, _ := bytes.Cut(status, []byte("VmHWM:"))
+			var now int64
+			if _, err := fmt.Sscan(string(after), &now); err == nil {
+				most = max(most, now)
+			}
+		}
+	}()
+	return func() int64 { close(done); <-stopped; return most }
 }
 
 // helper runs one of the three with the site's login and authority.

@@ -1,5 +1,7 @@
 package slipway
 
+import com.cloudbees.groovy.cps.NonCPS
+
 /** Runs helpers: one sh each, which gives back the result and the error in one answer. */
 class Helpers implements Serializable {
     private static final long serialVersionUID = 1L

@@ -1,5 +1,7 @@
 package slipway
 
+import com.cloudbees.groovy.cps.NonCPS
+
 /** One run of prodCanaryPipeline: an image that staging verified, and production. */
 class ProductionRelease extends Release {
     private static final long serialVersionUID = 1L
@@ -104,7 +106,7 @@ class ProductionRelease extends Release {
         }
         boolean breaks = breaking(plan)
         if (breaks && settings.value('allowBreaking') != 'true') {
-            helpers.hint = "split it into steps that both versions can live with, or accept it for this release: allowBreaking: true"
+            helpers.hint = 'split it into steps that both versions can live with, or accept it for this release: allowBreaking: true'
             steps.error("migration: the plan ${plan.PLAN_ID} breaks the version that production runs now, ${shown(before)}")
         }
         approve('migration', 'Migrate', "Apply ${plan.PENDING} migrations to the production database of ${settings.value('app')}?",
@@ -120,7 +122,7 @@ class ProductionRelease extends Release {
     private void approve(String what, String button, String message, String details) {
         String who = settings.value('approvers') ?: 'whoever may build'
         String minutes = settings.value('approvalTimeout')
-        String text = "${details}\n\n${who} may approve this for ${minutes} minutes from ${now()}".toString()
+        String text = "${details}\n\n${who} may approve this for ${minutes} minutes from ${now()}"
         steps.echo("${message}\n${text}")
         Object answer = null
         steps.timeout(time: minutes.toInteger(), unit: 'MINUTES') {
@@ -201,7 +203,7 @@ class ProductionRelease extends Release {
     /** Each half is tried whatever became of the other; what fails says what a person has to do. */
     private void undo() {
         List<String> done = []
-        String cluster = "-n ${settings.value('namespace')}".toString()
+        String cluster = "-n ${settings.value('namespace')}"
         try {
             helpers.inPodAgain('production', 30) {
                 done = []
@@ -249,7 +251,12 @@ class ProductionRelease extends Release {
     @Override
     protected String state() {
         note('undone', undone)
-        List<String> parts = [before ? "production runs ${shown(promoted ? reference : before)}".toString() : 'production was not touched']
+        List<String> parts = []
+        if (!before) {
+            parts.add('production was not touched')
+        } else if (promoted || !promotionBegun) {
+            parts.add("production runs ${shown(promoted ? reference : before)}".toString())
+        }
         parts.add(undone ?: promoted ? 'canary 0' : 'no canary')
         parts.add(database())
         return parts.join('; ')

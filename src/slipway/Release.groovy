@@ -1,5 +1,6 @@
 package slipway
 
+import com.cloudbees.groovy.cps.NonCPS
 import groovy.json.JsonOutput
 
 /** What both pipelines share: the stages, the record, and how a run ends. */
@@ -71,6 +72,9 @@ class Release implements Serializable {
         } catch (Throwable caught) {
             problem = caught
         }
+        if (problem != null) {
+            takeBack()
+        }
         String why = problem == null ? '' : because(problem)
         note('outcome', problem == null ? 'done' : stopped(problem) ? 'stopped' : 'failed')
         note('why', why)
@@ -115,6 +119,11 @@ class Release implements Serializable {
         return stopped(problem) ? 'was stopped' : 'failed'
     }
 
+    /** Takes back what was begun and is not yet, where the stages have not done so themselves. */
+    protected void takeBack() {
+        // Nothing, unless a pipeline has something.
+    }
+
     /** What is true now, in one line. */
     protected String state() {
         return ''
@@ -142,18 +151,25 @@ class Release implements Serializable {
         return [version: 1] + facts + [approvals: approvals, stages: stages]
     }
 
-    /** Archives the record from whatever agent can be had; the console has it in any case. Gives what stopped it, if something did. */
+    /**
+     * Archives the record from whatever agent can be had; the console has it in any
+     * case. Gives what stopped it, if something did: no agent in time is no reason to
+     * call a run stopped that has done its work.
+     */
     protected Throwable keep() {
         String json = JsonOutput.toJson(contents())
         steps.echo("slipway-record: ${json}")
+        int minutes = 5
+        long began = System.currentTimeMillis()
         try {
-            helpers.inPodAgain('record', 5) {
+            helpers.inPodAgain('record', minutes) {
                 steps.writeFile(file: 'slipway-record.json', text: JsonOutput.prettyPrint(json))
                 steps.archiveArtifacts(artifacts: 'slipway-record.json')
             }
         } catch (Throwable problem) {
             steps.echo("the record could not be archived, and stands above: ${problem.message ?: 'stopped'}")
-            return stopped(problem) ? problem : null
+            boolean ranOut = System.currentTimeMillis() - began >= minutes * 60000
+            return stopped(problem) && !ranOut ? problem : null
         }
         return null
     }

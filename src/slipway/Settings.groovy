@@ -1,5 +1,7 @@
 package slipway
 
+import com.cloudbees.groovy.cps.NonCPS
+
 /** The parameters of a call: call, then site, then default. All that is wrong is told at once. */
 class Settings implements Serializable {
     private static final long serialVersionUID = 1L
@@ -86,8 +88,7 @@ class Settings implements Serializable {
         List<String> mistakes = []
         Map<String, List<String>> known = parameters(step)
         List<String> names = known.keySet() as List
-        given.each { Object key, Object value ->
-            String name = key.toString()
+        given.each { String name, Object value ->
             if (!known.containsKey(name)) {
                 String meant = nearest(name, names)
                 mistakes.add("there is no parameter '${name}'${meant == null ? '' : ", did you mean '${meant}'?"}".toString())

@@ -1,5 +1,7 @@
 package slipway
 
+import com.cloudbees.groovy.cps.NonCPS
+
 /** One run of stagingPipeline: a commit, its image, and staging. */
 class StagingRelease extends Release {
     private static final long serialVersionUID = 1L
@@ -9,6 +11,7 @@ class StagingRelease extends Release {
     private String runs = ''
     private String rollback = ''
     private boolean deploys
+    private boolean begun
 
     StagingRelease(Script steps, Settings settings) {
         super(steps, settings)
@@ -84,7 +87,7 @@ class StagingRelease extends Release {
                     if [ -n "$BASE_IMAGES" ]; then for pair in $(echo "$BASE_IMAGES" | tr , ' '); do maps="$maps --registry-map $pair --registry-map index.$pair"; done; fi
                     set -- $maps
                     if [ -n "${PIP_INDEX_URL:-}" ]; then set -- "$@" --build-arg "PIP_INDEX_URL=$PIP_INDEX_URL" --build-arg "PIP_TRUSTED_HOST=$PIP_TRUSTED_HOST"; fi
-                    /kaniko/executor --log-format text --verbosity warn --context "dir://$WORKSPACE" --no-push --tar-path "$WORKSPACE_TMP/image.tar" --destination "$TARGET" \\
+                    PATH="$PATH:/kaniko" executor --log-format text --verbosity warn --context "dir://$WORKSPACE" --no-push --tar-path "$WORKSPACE_TMP/image.tar" --destination "$TARGET" \\
                       --build-arg "VERSION=$TAG" --build-arg "COMMIT=$COMMIT" \\
                       --label "org.opencontainers.image.version=$TAG" --label "org.opencontainers.image.revision=$COMMIT" "$@"
                     chmod a+r "$WORKSPACE_TMP/image.tar"
@@ -147,24 +150,47 @@ class StagingRelease extends Release {
         if (!deploys) {
             return
         }
-        Map<String, String> variables = [
-            IMAGE: reference, NAMESPACE: settings.value('namespace'), DEPLOYMENT: settings.value('deployment'), COMMIT: commit, RUN: run(),
-            REGISTRY: settings.value('registry'), SMOKE_PATH: settings.value('smokePath'), PLAN_ID: facts.migration.planId,
-        ]
+        Map<String, String> variables = names()
         helpers.withRegistry {
+            begun = true
             Map<String, String> deployed = helpers.run('deploy', variables, Commands.DEPLOY)
             runs = deployed.TO
             note('previousImage', deployed.FROM)
             Map<String, String> waited = helpers.ask('rollout', variables, Commands.STAGING_ROLLOUT)
             if (waited.EXIT != '0') {
-                rollback = waited.ROLLBACK ? "rollback: ${waited.ROLLBACK}".toString() : ''
                 helpers.hint = waited.ERROR_HINT ?: ''
                 steps.error(Helpers.sentence('rollout', waited))
             }
             helpers.run('smoke test and evidence', variables, Commands.SMOKE_TEST)
             note('evidence', ['scan', 'staging-verified'])
+            begun = false
         }
         steps.currentBuild.description = "${shown(reference)} in ${settings.value('namespace')}, verified".toString()
+    }
+
+    private Map<String, String> names() {
+        return [
+            IMAGE: reference, NAMESPACE: settings.value('namespace'), DEPLOYMENT: settings.value('deployment'), STABLE: settings.value('deployment'), COMMIT: commit, RUN: run(),
+            REGISTRY: settings.value('registry'), SMOKE_PATH: settings.value('smokePath'), PLAN_ID: facts.migration.planId,
+        ]
+    }
+
+    /** A version that was not verified does not stay, whatever stopped its verification. */
+    @Override
+    protected void takeBack() {
+        if (!begun) {
+            return
+        }
+        String where = settings.value('namespace')
+        try {
+            helpers.inPodAgain('production', 30) {
+                Map<String, String> back = helpers.ask('staging back to its last good revision', names(), Commands.STABLE_BACK)
+                rollback = back.EXIT == '0' ? "${where} is back on its last good revision" : back.EXIT == '4' ? "${where} does not run this run's image" : Helpers.sentence(where, back)
+            }
+        } catch (Throwable failed) {
+            rollback = "${where} may still run an image that is not verified (${failed.message ?: 'stopped'}); the next run replaces it"
+        }
+        note('undone', rollback)
     }
 
     @Override

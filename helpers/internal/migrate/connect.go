@@ -166,7 +166,7 @@ func (d *Database) explain(err error) error {
 
 func (d *Database) pooler() *slipway.Error {
 	return slipway.Usagef("%s is a pooler that does not keep one session for one client", d.host).
-		Next("name PostgreSQL itself; or a PgBouncer database with pool_mode = session and ignore_startup_parameters = extra_float_digits")
+		Next("name PostgreSQL itself; or a PgBouncer database with pool_mode = session")
 }
 
 // Server is the major version.

@@ -154,7 +154,9 @@ func TestDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounting a small file system needs root")
 	}
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "migrate-small")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=110m"))
 	s, err := newServer(dir, "fsync=off", "min_wal_size=32MB", "max_wal_size=32MB")
 	t.Cleanup(func() {

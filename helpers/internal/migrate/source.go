@@ -99,6 +99,10 @@ type chunk struct {
 	pieces []piece
 }
 
+// tries is how many ends of a chunk are tried before more is read: a semicolon at
+// the end of a line may also stand in a string.
+const tries = 16
+
 // next reads a chunk. Where it ends is PostgreSQL's parser's decision: a
 // candidate counts only if all before it parses, and ends with a semicolon that
 // ends a statement. It gives io.EOF after the last one.
@@ -110,36 +114,43 @@ func (s *source) next(size int) (chunk, error) {
 		if s.eof && len(s.rest) == 0 {
 			return chunk{}, io.EOF
 		}
-		cut := len(s.rest)
-		if !s.eof {
-			cut = bytes.LastIndex(s.rest, []byte(";\n")) + 2
-			if cut < 2 {
-				continue
+		if s.eof {
+			return s.chunk(len(s.rest))
+		}
+		for cut, n := len(s.rest), 0; n < tries; n++ {
+			if cut = bytes.LastIndex(s.rest[:cut], []byte(";\n")) + 1; cut < 1 {
+				break
+			}
+			if found, err := s.chunk(cut + 1); err == nil {
+				return found, nil
 			}
 		}
-		if at := badByte(s.rest[:cut]); at >= 0 {
-			what := "is not UTF-8"
-			if s.rest[at] == 0 {
-				what = "holds a NUL byte"
-			}
-			return chunk{}, errorAt{s.line + bytes.Count(s.rest[:at], []byte("\n")), 0, what}
-		}
-		pieces, err := split(string(s.rest[:cut]))
-		complete := err == nil && (len(pieces) == 0 || pieces[len(pieces)-1].ended)
-		if !s.eof && !complete {
-			continue
-		}
-		if err != nil {
-			var at errorAt
-			if errors.As(err, &at) {
-				at.line += s.line - 1
-				return chunk{}, at
-			}
-			return chunk{}, err
-		}
-		text, line := s.take(cut)
-		return chunk{text, line, pieces}, nil
 	}
+}
+
+// chunk takes the first bytes of rest as one, if they are whole statements.
+func (s *source) chunk(cut int) (chunk, error) {
+	if at := badByte(s.rest[:cut]); at >= 0 {
+		what := "is not UTF-8"
+		if s.rest[at] == 0 {
+			what = "holds a NUL byte"
+		}
+		return chunk{}, errorAt{s.line + bytes.Count(s.rest[:at], []byte("\n")), 0, what}
+	}
+	pieces, err := split(string(s.rest[:cut]))
+	var at errorAt
+	if errors.As(err, &at) {
+		at.line += s.line - 1
+		return chunk{}, at
+	}
+	if err != nil {
+		return chunk{}, err
+	}
+	if whole := s.eof && cut == len(s.rest); !whole && (len(pieces) == 0 || !pieces[len(pieces)-1].ended) {
+		return chunk{}, errorAt{s.line, 0, "a statement has no end"}
+	}
+	text, line := s.take(cut)
+	return chunk{text, line, pieces}, nil
 }
 
 func badByte(text []byte) int {

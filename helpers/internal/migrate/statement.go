@@ -61,6 +61,8 @@ type made struct {
 // piece is a statement's part of the text: all pieces together are the text.
 type piece struct {
 	from, to int
+	start    int  // of its first word, behind comments
+	line     int  // of start, from 1
 	ended    bool // by a semicolon
 	node     *pgquery.Node
 }
@@ -73,13 +75,20 @@ func split(sql string) ([]piece, error) {
 	}
 	pieces := make([]piece, len(tree.Stmts))
 	for i, raw := range tree.Stmts {
-		pieces[i] = piece{int(raw.StmtLocation), len(sql), raw.StmtLen > 0, raw.Stmt}
+		pieces[i] = piece{from: int(raw.StmtLocation), to: len(sql), ended: raw.StmtLen > 0, node: raw.Stmt}
 		if i > 0 {
 			pieces[i-1].to = pieces[i].from
 		}
 	}
 	if len(pieces) > 0 {
 		pieces[0].from = 0
+	}
+	line, at := 1, 0
+	for i := range pieces {
+		p := &pieces[i]
+		p.start = p.to - len(skipComments(sql[p.from:p.to]))
+		line += strings.Count(sql[at:p.start], "\n")
+		p.line, at = line, p.start
 	}
 	return pieces, nil
 }
@@ -120,10 +129,8 @@ const shown = 2000
 
 // statementOf describes one piece; line is that of the chunk's first byte.
 func statementOf(text string, line int, p piece) (Statement, error) {
-	part := text[p.from:p.to]
-	body := skipComments(part)
-	start := p.from + len(part) - len(body)
-	s := Statement{Line: line - 1 + lineOf(text, start), Count: 1, SQL: strings.TrimSpace(part), text: part, from: p.from, to: p.to}
+	part, body := text[p.from:p.to], text[p.start:p.to]
+	s := Statement{Line: line - 1 + p.line, Count: 1, SQL: strings.TrimSpace(part), text: part, from: p.from, to: p.to}
 	if len(s.SQL) > shown {
 		cut := shown
 		for !utf8.RuneStart(s.SQL[cut]) {

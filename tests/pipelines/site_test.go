@@ -93,7 +93,7 @@ func (l *local) play(ctx context.Context, home, jenkinsfile string, environment 
 	command := exec.CommandContext(ctx, runner(l.root), given...)
 	command.WaitDelay = 10 * time.Second
 	var recordings []string
-	for _, name := range []string{"production", "production-rejected", "production-stopped", "staging"} {
+	for _, name := range []string{"production-rejected", "production-stopped", "production", "staging"} {
 		recordings = append(recordings, filepath.Join(recordedIn(l.root), name+".json"))
 	}
 	calls := filepath.Join(home, "calls")

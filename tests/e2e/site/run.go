@@ -91,7 +91,7 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, erro
 	}
 	settings := map[string]string{
 		"SLIPWAY_REGISTRY": s.Registry, "SLIPWAY_REGISTRY_CA": "registry-ca", "SLIPWAY_BASE_IMAGES": "docker.io=" + os.Getenv("LAB_MIRROR"),
-		"SLIPWAY_PACKAGE_INDEX": os.Getenv("LAB_PIP_INDEX_URL"), "SLIPWAY_DB_SSL_MODE": "disable",
+		"SLIPWAY_PACKAGE_INDEX": os.Getenv("LAB_PIP_INDEX_URL"),
 	}
 	for name, value := range p.Settings {
 		settings[name] = value

@@ -94,6 +94,9 @@ func (s *Site) namespaces(ctx context.Context) error {
 		if err := s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "postgres-credentials"}, "stringData": map[string]string{"username": "app", "password": s.passwords[namespace]}}); err != nil {
 			return err
 		}
+		if err := s.certificate(ctx, namespace); err != nil {
+			return err
+		}
 		if err := s.pullSecret(ctx, namespace); err != nil {
 			return err
 		}
@@ -365,7 +368,7 @@ func (s *Site) schema(from, to string) error {
 
 // Database is the environment by which libpq finds a namespace's database.
 func (s *Site) Database(namespace string) []string {
-	return []string{"PGHOST=postgres-0.postgres." + namespace + ".svc.cluster.local", "PGDATABASE=mydb", "PGUSER=app", "PGSSLMODE=disable", "PGPASSWORD=" + s.passwords[namespace]}
+	return []string{"PGHOST=postgres-0.postgres." + namespace + ".svc.cluster.local", "PGDATABASE=mydb", "PGUSER=app", "PGSSLMODE=require", "PGPASSWORD=" + s.passwords[namespace]}
 }
 
 // Secrets are all that nobody may read in a console, a process list, a pod, an event

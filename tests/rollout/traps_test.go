@@ -266,7 +266,7 @@ func TestSeveralWorkloads(t *testing.T) {
 
 	_, answer = s.wait("deployment/app", "deployment/absent", "statefulset/none")
 	assert.Equal(t, 1, answer.Exit)
-		require.Len(t, answer.Result.Workloads, 3)
+	require.Len(t, answer.Result.Workloads, 3)
 	assert.Equal(t, "done", answer.Result.Workloads[0].State)
 	assert.Equal(t, "NOT_FOUND", answer.Result.Workloads[1].Code)
 	assert.Equal(t, "NOT_FOUND", answer.Result.Workloads[2].Code)

@@ -48,7 +48,10 @@ func (c *Client) open(ctx context.Context, repository name.Repository, scope str
 	for _, other := range others {
 		scopes = append(scopes, other.Scope(transport.PullScope))
 	}
-	authenticated, err := transport.NewWithContext(ctx, repository.Registry, login, &patient{inner: s.guard, first: c.first}, scopes)
+	// Each try of a request passes the login anew, whose token may have run out
+	// meanwhile; the login's own requests have their tries below it.
+	below := &patient{inner: s.guard, first: c.first, except: s.base.Path}
+	authenticated, err := transport.NewWithContext(ctx, repository.Registry, login, below, scopes)
 	if err != nil {
 		var answer *transport.Error
 		if _, fault := s.guard.noted(); fault != nil && !errors.As(err, &answer) && ctx.Err() == nil {
@@ -56,7 +59,7 @@ func (c *Client) open(ctx context.Context, repository name.Repository, scope str
 		}
 		return nil, s.explain(err, "logging in to "+repository.RegistryStr())
 	}
-	s.http = &http.Client{Transport: authenticated}
+	s.http = &http.Client{Transport: &patient{inner: authenticated, first: c.first}}
 	return s, nil
 }
 

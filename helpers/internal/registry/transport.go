@@ -102,11 +102,15 @@ func (g *guard) noted() (realm string, fault error) {
 // The answer to a GET that holds a document is read to its end here, so that one
 // that breaks off is asked for again as well.
 type patient struct {
-	inner http.RoundTripper
-	first time.Duration
+	inner  http.RoundTripper
+	first  time.Duration
+	except string // paths below it are left alone
 }
 
 func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
+	if p.except != "" && strings.HasPrefix(request.URL.Path, p.except) {
+		return p.inner.RoundTrip(request)
+	}
 	for attempt := 1; ; attempt++ {
 		response, err := p.once(request)
 		var again bool

@@ -129,17 +129,17 @@ func (s *session) putLayer(ctx context.Context, l *layer, from *name.Repository,
 		if ctx.Err() != nil || !again(err) {
 			return sent, err
 		}
-		if u.offset > best {
-			failures, best = 0, u.offset
-		}
 		if failures++; failures == attempts {
 			return sent, fmt.Errorf("after %d tries: %w", failures, err)
 		}
-		logrus.Warnf("layer %s broke off at %d of %d bytes (%v); going on", digest.Hex[:12], u.offset, l.descriptor.Size, err)
 		if err := sleep(ctx, s.first<<(failures-1)); err != nil {
 			return sent, err
 		}
 		u.resume(ctx)
+		if u.offset > best {
+			failures, best = 0, u.offset // it comes further each time
+		}
+		logrus.Warnf("layer %s broke off; going on from byte %d of %d: %v", digest.Hex[:12], u.offset, l.descriptor.Size, err)
 	}
 }
 
@@ -163,7 +163,6 @@ func (u *upload) begin(ctx context.Context, from *name.Repository) (err error) {
 	if u.location != nil {
 		return nil
 	}
-	u.offset = 0
 	u.location, err = u.session.begin(ctx, u.layer.descriptor.Digest, from)
 	return err
 }
@@ -201,7 +200,7 @@ func (u *upload) send(ctx context.Context) error {
 // resume asks how far the upload came. Where the registry does not say, it begins anew.
 func (u *upload) resume(ctx context.Context) {
 	location := u.location
-	u.location = nil
+	u.location, u.offset = nil, 0
 	if location == nil {
 		return
 	}

@@ -3,7 +3,7 @@ package rollout
 import (
 	"context"
 	"regexp"
-	"sort"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -122,8 +122,13 @@ func eventsOf(ctx context.Context, cluster *kube.Cluster, of Reference) ([]*core
 		list.Items[i].ManagedFields = nil
 		events = append(events, &list.Items[i])
 	}
-	sort.SliceStable(events, func(i, j int) bool { return lastSeen(events[i]).Before(lastSeen(events[j])) })
+	sortEvents(events)
 	return events, nil
+}
+
+// sortEvents puts the newest last.
+func sortEvents(events []*corev1.Event) {
+	slices.SortStableFunc(events, func(a, b *corev1.Event) int { return lastSeen(a).Compare(lastSeen(b)) })
 }
 
 func (e Evidence) eventsOf(kind, name string) []*corev1.Event {

@@ -18,18 +18,17 @@ import (
 // Faults that can be switched on, alone or together. A fault is on while it has a
 // value; what the value means stands beside it, "true" where it means nothing.
 const (
-	WrongLink   = "wrong-link"       // the Link header leads to a path that this port does not serve (nexus-public#1011); on from the start
-	NoLink      = "no-link"          // a page that is not the last has no Link
-	NullTags    = "null-tags"        // an empty list of tags is null
-	NoHead      = "no-head"          // HEAD of a manifest answers 404
-	Gone        = "deleted-manifest" // the TAG named by the value is listed, and its manifest is not there (nexus-public#925)
-	Busy        = "busy"             // every third request answers 429, with the value as Retry-After
-	BrokenPage  = "broken-page"      // the page of tags of that number answers 500
-	Expiring    = "expiring-token"   // a login by token, which is good for as many requests
-	Truncated   = "truncated"        // a list of tags breaks off in the middle of its bytes
-	Repeating   = "repeating-page"   // from the page of that number on, that page comes again and again
-	Dropped     = "dropped-upload"   // the first upload to send so many bytes loses its connection there
-	HoldUploads = "hold-uploads"     // uploads are kept here until they are whole, so that they can be resumed
+	WrongLink  = "wrong-link"       // the Link header leads to a path that this port does not serve (nexus-public#1011); on from the start
+	NoLink     = "no-link"          // a page that is not the last has no Link
+	NullTags   = "null-tags"        // an empty list of tags is null
+	NoHead     = "no-head"          // HEAD of a manifest answers 404
+	Gone       = "deleted-manifest" // the TAG named by the value is listed, and its manifest is not there (nexus-public#925)
+	Busy       = "busy"             // every third request answers 429, with the value as Retry-After
+	BrokenPage = "broken-page"      // the page of tags of that number answers 500
+	Expiring   = "expiring-token"   // a login by token, which is good for as many requests
+	Truncated  = "truncated"        // a list of tags breaks off in the middle of its bytes
+	Repeating  = "repeating-page"   // from the page of that number on, that page comes again and again
+	Dropped    = "dropped-upload"   // the first upload to send so many bytes loses its connection there
 )
 
 // PageSize is the longest page of tags that the front gives, whatever is asked for.
@@ -48,14 +47,13 @@ type Front struct {
 	faults   map[string]string
 	requests int
 	tokens   map[string]int // how often each is still good
-	held     map[string]*heldUpload
 }
 
 // New makes a front of the registry at upstream, for one user.
 func New(upstream *url.URL, username, password string) *Front {
 	f := &Front{
 		PageSize: PageSize, upstream: upstream, username: username, password: password,
-		faults: map[string]string{WrongLink: "true"}, tokens: map[string]int{}, held: map[string]*heldUpload{},
+		faults: map[string]string{WrongLink: "true"}, tokens: map[string]int{},
 	}
 	f.proxy = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -139,8 +137,6 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 	case strings.HasSuffix(r.URL.Path, "/tags/list") && r.Method == http.MethodGet:
 		f.serveTags(w, r)
-	case f.fault(HoldUploads) != "" && strings.Contains(r.URL.Path, "/blobs/uploads/"):
-		f.serveUpload(w, r)
 	case f.fault(Dropped) != "" && (r.Method == http.MethodPatch || r.Method == http.MethodPut) && strings.Contains(r.URL.Path, "/blobs/uploads/"):
 		r.Body = f.dropping(r.Body)
 		f.proxy.ServeHTTP(w, r)

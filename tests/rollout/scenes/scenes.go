@@ -117,7 +117,7 @@ var Failing = []Scene{
 	{Name: "limit-range", Manifest: "apiVersion: v1\nkind: LimitRange\nmetadata: {name: small}\nspec: {limits: [{type: Container, max: {memory: 16Mi}}]}\n---\n" + deployment(1, idle("resources: {limits: {memory: 64Mi}}")), Code: "LIMIT_RANGE", Says: "maximum memory", Grace: "quota"},
 	{Name: "pod-security", Manifest: deployment(1, idle("securityContext: {privileged: true}")), Code: "POD_SECURITY", Says: "privileged", Grace: "quota"},
 	{Name: "webhook", Manifest: webhook + deployment(1, idle("")), Code: "WEBHOOK", Says: "failed calling webhook", Grace: "webhook"},
-	{Name: "admission-policy", Manifest: policy + deployment(1, idle("")), Code: "ADMISSION_POLICY", Says: "no pods today", Grace: "webhook"},
+	{Name: "admission-policy", Manifest: Policy + deployment(1, idle("")), Code: "ADMISSION_POLICY", Says: "no pods today", Grace: "webhook"},
 	{Name: "claim-pending", Manifest: claim("class-of-nobody") + deployment(1, "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", idle("")), Code: "PVC_PENDING", Says: "class-of-nobody", Grace: "claim"},
 	{Name: "claim-of-first-consumer", Manifest: slowClass + claim("slow") + deployment(1, "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", idle("")), Code: "PVC_PENDING", Says: "data", Grace: "claim"},
 	{Name: "claim-missing", Manifest: deployment(1, "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", idle("")), Code: "PVC_PENDING", Says: "data", Grace: "claim"},
@@ -167,7 +167,8 @@ webhooks:
 ---
 `
 
-const policy = `apiVersion: admissionregistration.k8s.io/v1
+// Policy refuses every pod of one namespace.
+const Policy = `apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: closed}
 spec:

@@ -25,6 +25,7 @@ test: setup build lint ## everything
 	@go test -count=1 ./helpers/...
 	$(MAKE) -C tests/app test
 	$(MAKE) -C tests/lab test
+	go test -C tests/pipelines -count=1 ./...
 	$(MAKE) conformance-known
 	$(LAB) run $(SITE) -- bin/demo
 	$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
@@ -42,13 +43,14 @@ build: ## the helpers into bin/, statically linked; the runner and the demo besi
 	cd tests/e2e && go build -trimpath -o ../../bin/demo .
 	cd ../runner && ./build
 
-lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck
+lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
-	for module in . tests/lab tests/e2e tests/bench/rollout; do
+	for module in . tests/lab tests/e2e tests/pipelines tests/bench/rollout; do
 	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
 	done
 	$(MAKE) -C tests/app lint
-	shellcheck .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh
+	tests/pipelines/codenarc/run
+	shellcheck tests/pipelines/codenarc/run .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh
 
 bench: setup build ## measured beside what a user would pick instead, in the same run
 	@cd tests/bench/rollout && go build -trimpath -o ../../../bin/bench-rollout . && cd ../../..

@@ -46,7 +46,7 @@ func plain(t *testing.T) *Client {
 	return client
 }
 
-func image(t *testing.T, revision string) (v1.Image, string) {
+func imageTar(t *testing.T, revision string) (v1.Image, string) {
 	t.Helper()
 	made, err := random.Image(1000, 2)
 	require.NoError(t, err)
@@ -63,17 +63,17 @@ func image(t *testing.T, revision string) (v1.Image, string) {
 	return made, path
 }
 
-func push(t *testing.T, client *Client, reference, revision string, evidence ...string) Pushed {
+func push(t *testing.T, client *Client, reference, revision string, evidence ...string) *Pushed {
 	t.Helper()
-	_, file := image(t, revision)
+	_, file := imageTar(t, revision)
 	tag, err := client.Tag(reference)
 	require.NoError(t, err)
-	pushed, err := client.Push(t.Context(), file, tag, false)
+	pushed, err := client.Push(t.Context(), tag, PushOptions{Tar: file})
 	require.NoError(t, err)
 	statement := filepath.Join(t.TempDir(), "statement.json")
-	require.NoError(t, os.WriteFile(statement, []byte(`{}`), 0o600))
+	require.NoError(t, os.WriteFile(statement, []byte(`{"SchemaVersion":2}`), 0o600))
 	for _, kind := range evidence {
-		_, err := client.AddEvidence(t.Context(), tag.Digest(pushed.Digest), kind, statement, "https://jenkins.example/1")
+		_, err := client.AddEvidence(t.Context(), tag.Digest(pushed.Digest), Statement{Type: kind, File: statement, Build: "https://jenkins.example/1"})
 		require.NoError(t, err)
 	}
 	return pushed
@@ -83,7 +83,7 @@ var standard = regexp.MustCompile(DefaultPattern)
 
 func TestTheNewestWithEvidenceIsTakenAndWhatIsNewerIsNamed(t *testing.T) {
 	client, host := serve(t)
-	push(t, client, host+"/app:latest-9", "c9", "staging-verified")
+	push(t, client, host+"/app:latest-9", "c9c9c9c9c9c9", "staging-verified")
 	verified := push(t, client, host+"/app:latest-10", "c10", "scan", "staging-verified")
 	push(t, client, host+"/app:latest-11", "c11", "scan")
 	push(t, client, host+"/app:feature", "x")
@@ -94,7 +94,9 @@ func TestTheNewestWithEvidenceIsTakenAndWhatIsNewerIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, verified.Reference, found.Reference)
 	assert.Equal(t, "c10", found.Revision)
-	assert.Equal(t, []PassedOver{{Tag: "latest-11", Why: "no evidence of staging-verified"}}, found.PassedOver)
+	require.Len(t, found.PassedOver, 1)
+	assert.Equal(t, "latest-11", found.PassedOver[0].Tag)
+	assert.Equal(t, "no evidence of staging-verified", found.PassedOver[0].Why)
 	assert.Len(t, found.Evidence, 2)
 
 	found, err = client.Latest(t.Context(), repository, Search{Pattern: standard})
@@ -109,7 +111,7 @@ func TestTheNewestWithEvidenceIsTakenAndWhatIsNewerIsNamed(t *testing.T) {
 	assert.Equal(t, slipway.No, slipway.AsError(err).Code)
 	_, err = client.Latest(t.Context(), repository, Search{Pattern: standard, Required: []string{"signed"}})
 	assert.ErrorContains(t, err, "no image of")
-	_, err = client.Latest(t.Context(), repository, Search{Pattern: standard, Required: []string{"staging-verified"}, Revision: "c9"})
+	_, err = client.Latest(t.Context(), repository, Search{Pattern: standard, Required: []string{"staging-verified"}, Revision: "c9c9c9c9"})
 	require.NoError(t, err)
 }
 
@@ -204,7 +206,7 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 				return
 			}
 			two(w, last)
-		}, fails: "has no such thing"},
+		}, fails: "fails (404)"},
 		{name: "HTML from a proxy", answer: func(w http.ResponseWriter, _ string, _ int) { fmt.Fprint(w, "<html>") }, fails: "no list of tags"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -223,21 +225,21 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 func TestATagIsNotTakenFromAnotherImage(t *testing.T) {
 	client, host := serve(t)
 	first := push(t, client, host+"/app:latest-1", "c1")
-	_, other := image(t, "c2")
+	_, other := imageTar(t, "c2")
 	tag, err := client.Tag(host + "/app:latest-1")
 	require.NoError(t, err)
-	_, err = client.Push(t.Context(), other, tag, false)
+	_, err = client.Push(t.Context(), tag, PushOptions{Tar: other})
 	assert.Equal(t, slipway.Conflict, slipway.AsError(err).Code)
-	forced, err := client.Push(t.Context(), other, tag, true)
+	forced, err := client.Push(t.Context(), tag, PushOptions{Tar: other, Force: true})
 	require.NoError(t, err)
 	assert.NotEqual(t, first.Digest, forced.Digest)
-	again, err := client.Push(t.Context(), other, tag, false)
+	again, err := client.Push(t.Context(), tag, PushOptions{Tar: other})
 	require.NoError(t, err)
 	assert.True(t, again.Already)
 }
 
 func TestADamagedTarIsRefusedBeforeAnythingIsSent(t *testing.T) {
-	_, whole := image(t, "c")
+	_, whole := imageTar(t, "c")
 	body, err := os.ReadFile(whole)
 	require.NoError(t, err)
 	var foreign bytes.Buffer
@@ -253,7 +255,7 @@ func TestADamagedTarIsRefusedBeforeAnythingIsSent(t *testing.T) {
 			require.NoError(t, os.WriteFile(file, content, 0o600))
 			tag, err := client.Tag(host + "/app:latest-1")
 			require.NoError(t, err)
-			_, err = client.Push(t.Context(), file, tag, false)
+			_, err = client.Push(t.Context(), tag, PushOptions{Tar: file})
 			assert.Equal(t, slipway.Usage, slipway.AsError(err).Code, "%v", err)
 			repository, err := client.Repository(host + "/app")
 			require.NoError(t, err)
@@ -275,15 +277,15 @@ func TestEvidenceAddedAtOnceIsAllThere(t *testing.T) {
 			var group sync.WaitGroup
 			for i := range 4 {
 				group.Go(func() {
-					_, err := client.AddEvidence(context.Background(), digest, fmt.Sprintf("kind-%d", i), statement, "")
+					_, err := client.AddEvidence(context.Background(), digest, Statement{Type: fmt.Sprintf("kind-%d", i), File: statement})
 					assert.NoError(t, err)
 				})
 			}
 			group.Wait()
-			listed, err := client.List(t.Context(), digest)
+			listed, err := client.List(t.Context(), digest, nil)
 			require.NoError(t, err)
 			assert.Len(t, listed.Evidence, 4)
-			_, err = client.Verify(t.Context(), digest, []string{"kind-0", "kind-9"})
+			_, err = client.Verify(t.Context(), digest, []string{"kind-0", "kind-9"}, nil)
 			assert.ErrorContains(t, err, "no evidence of the type kind-9")
 		})
 	}

@@ -41,12 +41,13 @@ type image struct {
 	make    func(ctx context.Context) (v1.Image, error)
 }
 
-func (i image) key() (string, error) {
+func (in Input) key(i image) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, i.names, i.version)
 	for _, name := range i.files {
-		// A built program's path holds the hash of its sources; a small file is read.
-		fmt.Fprintln(hash, name)
+		// A built program's path holds the hash of its sources; a small file is
+		// read. Where the checkout is makes no difference.
+		fmt.Fprintln(hash, strings.TrimPrefix(name, in.Source))
 		if info, err := os.Stat(name); err != nil {
 			return "", err
 		} else if info.Mode().IsRegular() && info.Size() < 1<<20 {
@@ -73,7 +74,7 @@ func Ensure(ctx context.Context, in Input, log io.Writer) error {
 	}
 	var missing []image
 	for _, image := range in.images() {
-		key, err := image.key()
+		key, err := in.key(image)
 		if err != nil {
 			return err
 		}
@@ -100,7 +101,7 @@ func Ensure(ctx context.Context, in Input, log io.Writer) error {
 				return err
 			}
 		}
-		key, err := image.key()
+		key, err := in.key(image)
 		if err != nil {
 			return err
 		}

@@ -89,6 +89,16 @@ func TestAnErrorIsPartOfTheAnswer(t *testing.T) {
 	assert.NotEmpty(t, document.Image)
 }
 
+// A pipeline asks for the format by the environment, and most refusals come before there is a result.
+func TestAnErrorWithoutAResultIsAnAnswerToo(t *testing.T) {
+	t.Setenv("SLIPWAY_OUTPUT", "env")
+	app := &cli.App{Name: "ship", Action: func(*cli.Context) error { return Errorf(Unknown, "the harbour does not answer").Next("look out") }}
+	var stdout, stderr bytes.Buffer
+	app.Writer, app.ErrWriter = &stdout, &stderr
+	assert.Equal(t, Unknown, Execute(context.Background(), app, []string{"ship"}))
+	assert.Equal(t, "ERROR_CODE=3\nERROR_MESSAGE=the harbour does not answer\nERROR_WHY=\nERROR_HINT=look out\n", stdout.String())
+}
+
 func TestAnUnforeseenFaultIsNeverANo(t *testing.T) {
 	for _, err := range []error{errors.New("boom"), context.Canceled, context.DeadlineExceeded, fmt.Errorf("reading: %w", io.ErrUnexpectedEOF)} {
 		assert.Equal(t, Unknown, AsError(err).Code, "%v", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -38,9 +39,17 @@ func parseFormat(name string) (format, error) {
 	return text, Usagef("--output %q is none of text, json, env", name)
 }
 
-// formatIn finds the format in raw arguments, for errors that happen before they were parsed.
+// formatIn finds the format without a parsed command line, for errors that
+// happen before there is one, or that never came to Finish.
 func formatIn(arguments []string) (format, error) {
 	found := text
+	if given := os.Getenv(outputVariable); given != "" {
+		parsed, err := parseFormat(given)
+		if err != nil {
+			return text, err
+		}
+		found = parsed
+	}
 	for i, argument := range arguments {
 		name, value, joined := strings.Cut(argument, "=")
 		if name != "-o" && name != "--output" && name != "-output" {

@@ -18,6 +18,8 @@ import (
 const (
 	outputFlag   = "output"
 	logLevelFlag = "log-level"
+
+	outputVariable = "SLIPWAY_OUTPUT"
 )
 
 // Run runs app with the process's arguments and exits with the code that
@@ -65,7 +67,7 @@ func prepare(app *cli.App) {
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.HideHelpCommand = true
 	app.Flags = append(app.Flags,
-		&cli.StringFlag{Name: outputFlag, Aliases: []string{"o"}, Value: "text", EnvVars: []string{"SLIPWAY_OUTPUT"},
+		&cli.StringFlag{Name: outputFlag, Aliases: []string{"o"}, Value: "text", EnvVars: []string{outputVariable},
 			Usage: "how the result is written to stdout: `text`, json or env (KEY=value lines)"},
 		&cli.StringFlag{Name: logLevelFlag, Value: "info", EnvVars: []string{"SLIPWAY_LOG_LEVEL"},
 			Usage: "what is logged to stderr: debug, `info`, warn or error"},

@@ -81,10 +81,15 @@ func TestADeadRunsCanaryIsTakenOverWhenItsTimeIsOver(t *testing.T) {
 	require.Equal(t, -1, dead.run(t, s.setArguments("run-dead", "--expires", "1s")...).code)
 	var next answer
 	require.Eventually(t, func() bool { next = newAPI(t).run(t, s.setArguments("run-next")...); return next.code == 0 }, 30*time.Second, 500*time.Millisecond)
+	assert.Equal(t, 0, newAPI(t).run(t, s.arguments("get", "--run", "run-next")...).code, "as the pipelines call it")
 	assert.Contains(t, next.errors, "the run run-dead left a canary behind: undoing it first")
 	assert.Contains(t, next.out, "run-next")
 	left := newAPI(t).run(t, s.arguments("abort", "--run", "run-dead")...)
 	assert.Contains(t, left.out, "left alone: run-next")
+	require.Equal(t, 0, newAPI(t).run(t, s.setArguments("run-next", "--expires", "1s")...).code)
+	require.Eventually(t, func() bool {
+		return strings.Contains(newAPI(t).run(t, s.arguments("abort", "--expired", "--run", "run-third")...).out, "undone what run-next began")
+	}, waitFor, tick, "whoever's it is")
 }
 
 // waiting has a set that waits for pods which never come.

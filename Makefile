@@ -73,6 +73,6 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 	$(LAB) setup
 
 clean: ## what was built here; the cache stays
-	@rm -rf bin tests/runner/target
+	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
 .PHONY: help demo test build lint bench image conformance conformance-known setup clean

@@ -22,7 +22,9 @@ def url() -> URL:
     )
 
 
-engine: Engine = create_engine(url(), pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": 5})
+# All pods together, also while a rollout runs the old and the new ones, stay
+# below PostgreSQL's 100 connections: 9 + 5 more + a canary, each with these at most.
+engine: Engine = create_engine(url(), pool_pre_ping=True, pool_size=5, max_overflow=0, pool_timeout=5, connect_args={"connect_timeout": 5})
 sessions = sessionmaker(engine, expire_on_commit=False)
 
 

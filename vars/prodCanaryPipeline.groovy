@@ -6,11 +6,13 @@ void call(Map<String, Object> arguments = [:]) {
     settings.check()
     ProductionRelease release = new ProductionRelease(this, settings)
     release.record {
-        stage('Checkout & Stash') { release.checkOut() }
-        stage('Database Migration') { release.migrate() }
-        release.undoUnlessPromoted {
-            stage('Deploy Canary') { release.deployCanary() }
-            stage('Promote to Production') { release.promote() }
+        release.alone {
+            release.stage('Checkout & Stash') { release.checkOut() }
+            release.stage('Database Migration') { release.migrate() }
+            release.undoUnlessPromoted {
+                release.stage('Deploy Canary') { release.deployCanary() }
+                release.stage('Promote to Production') { release.promote() }
+            }
         }
     }
 }

@@ -7,11 +7,11 @@ void call(Map<String, Object> arguments = [:]) {
     StagingRelease release = new StagingRelease(this, settings)
     release.record {
         release.inPod {
-            stage('Checkout & Stash') { release.checkOut() }
-            stage('Validate Application') { release.validate() }
-            stage('Build, Scan & Push') { release.buildScanAndPush() }
-            stage('Database Migration') { release.migrate() }
-            stage('Deploy to Staging') { release.deploy() }
+            release.stage('Checkout & Stash') { release.checkOut() }
+            release.stage('Validate Application') { release.validate() }
+            release.stage('Build, Scan & Push') { release.buildScanAndPush() }
+            release.stage('Database Migration') { release.migrate() }
+            release.stage('Deploy to Staging') { release.deploy() }
         }
     }
 }

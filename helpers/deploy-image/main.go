@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
@@ -104,13 +105,18 @@ func manifest(file, name string) (*appsv1.Deployment, error) {
 		return nil, slipway.Usagef("the file of --create-from cannot be read").Because(err)
 	}
 	for _, document := range strings.Split("\n"+string(body), "\n---") {
+		var what metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal([]byte(document), &what); err != nil {
+			return nil, slipway.Usagef("%s is no YAML of Kubernetes objects", file).Because(err)
+		}
+		if what.Kind != "Deployment" || what.Name != name {
+			continue
+		}
 		var deployment appsv1.Deployment
-		if err := yaml.Unmarshal([]byte(document), &deployment); err != nil {
-			return nil, slipway.Usagef("%s is no YAML", file).Because(err)
+		if err := yaml.UnmarshalStrict([]byte(document), &deployment); err != nil {
+			return nil, slipway.Usagef("the Deployment %s in %s is not valid", name, file).Because(err)
 		}
-		if deployment.Kind == "Deployment" && deployment.Name == name {
-			return &deployment, nil
-		}
+		return &deployment, nil
 	}
 	return nil, slipway.Usagef("%s holds no Deployment %s", file, name)
 }

@@ -2,8 +2,6 @@
 package main
 
 import (
-	"context"
-
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/urfave/cli/v2"
 
@@ -19,55 +17,86 @@ func main() {
 		Usage: "attach statements to an image's digest, and read them",
 		Commands: []*cli.Command{
 			{
-				Name: "add", Usage: "attach a file", ArgsUsage: reference,
+				Name: "add", Usage: "attach a file", ArgsUsage: reference, Action: add,
 				Flags: append([]cli.Flag{
 					&cli.StringFlag{Name: "type", Required: true, Usage: "what it states: `scan`, staging-verified or a name of your own"},
-					&cli.StringFlag{Name: "file", Required: true, Usage: "the statement"},
+					&cli.StringFlag{Name: "file", Required: true, Usage: "the statement; for a scan, Trivy's report in JSON"},
+					&cli.StringFlag{Name: "scanner", Usage: "for a scan, the `FILE` that trivy version --format json printed"},
 					&cli.StringFlag{Name: "build-url", EnvVars: []string{"BUILD_URL"}, Usage: "the build's `URL`"},
+					registry.SigningKey,
 				}, registry.Flags...),
-				Action: func(c *cli.Context) error {
-					return with(c, func(ctx context.Context, client *registry.Client, digest name.Digest) (slipway.Result, error) {
-						added, err := client.AddEvidence(ctx, digest, c.String("type"), c.String("file"), c.String("build-url"))
-						return registry.EvidenceList{Reference: digest.String(), Evidence: []registry.Evidence{added}}, err
-					})
-				},
 			},
 			{
-				Name: "list", Usage: "list what is attached", ArgsUsage: reference, Flags: registry.Flags,
-				Action: func(c *cli.Context) error {
-					return with(c, func(ctx context.Context, client *registry.Client, digest name.Digest) (slipway.Result, error) {
-						return client.List(ctx, digest)
-					})
-				},
+				Name: "list", Usage: "list what is attached", ArgsUsage: reference, Action: list,
+				Flags: append([]cli.Flag{registry.VerifyingKey}, registry.Flags...),
 			},
 			{
-				Name: "verify", Usage: "exit 1 where a type of evidence is missing", ArgsUsage: reference,
-				Flags: append([]cli.Flag{&cli.StringSliceFlag{Name: "type", Required: true, Usage: "a `TYPE` that must be there"}}, registry.Flags...),
-				Action: func(c *cli.Context) error {
-					return with(c, func(ctx context.Context, client *registry.Client, digest name.Digest) (slipway.Result, error) {
-						return client.Verify(ctx, digest, c.StringSlice("type"))
-					})
-				},
+				Name: "verify", Usage: "exit 1 where a type of evidence is missing", ArgsUsage: reference, Action: verify,
+				Flags: append([]cli.Flag{
+					&cli.StringSliceFlag{Name: "require", Aliases: []string{"type"}, Required: true, Usage: "a `TYPE` that must be there"},
+					registry.VerifyingKey,
+				}, registry.Flags...),
 			},
 		},
 	})
 }
 
-func with(c *cli.Context, act func(context.Context, *registry.Client, name.Digest) (slipway.Result, error)) error {
-	if c.NArg() != 1 {
-		return slipway.Usagef("image-evidence %s needs one %s, and got %d arguments", c.Command.Name, reference, c.NArg())
-	}
-	client, err := registry.Connect(c)
+func add(c *cli.Context) error {
+	client, digest, err := connect(c)
 	if err != nil {
 		return err
 	}
-	digest, err := client.Digest(c.Args().First())
+	key, err := registry.PrivateKeyOf(c)
 	if err != nil {
 		return err
 	}
-	result, err := act(c.Context, client, digest)
+	added, err := client.AddEvidence(c.Context, digest, registry.Statement{Type: c.String("type"), File: c.String("file"), Scanner: c.String("scanner"), Build: c.String("build-url"), Key: key})
 	if err != nil {
 		return slipway.Finish(c, nil, err)
 	}
-	return slipway.Finish(c, result, nil)
+	return slipway.Finish(c, registry.EvidenceList{Reference: digest.String(), Evidence: []registry.Evidence{added}, Rejected: []registry.Rejected{}}, nil)
+}
+
+func list(c *cli.Context) error {
+	client, digest, err := connect(c)
+	if err != nil {
+		return err
+	}
+	key, err := registry.PublicKeyOf(c)
+	if err != nil {
+		return err
+	}
+	found, err := client.List(c.Context, digest, key)
+	if err != nil {
+		return slipway.Finish(c, nil, err)
+	}
+	return slipway.Finish(c, found, nil)
+}
+
+func verify(c *cli.Context) error {
+	client, digest, err := connect(c)
+	if err != nil {
+		return err
+	}
+	key, err := registry.PublicKeyOf(c)
+	if err != nil {
+		return err
+	}
+	found, err := client.Verify(c.Context, digest, c.StringSlice("require"), key)
+	if found.Reference == "" {
+		return slipway.Finish(c, nil, err)
+	}
+	return slipway.Finish(c, found, err)
+}
+
+func connect(c *cli.Context) (*registry.Client, name.Digest, error) {
+	if c.NArg() != 1 {
+		return nil, name.Digest{}, slipway.Usagef("image-evidence %s needs one %s, and got %d arguments", c.Command.Name, reference, c.NArg())
+	}
+	client, err := registry.Connect(c)
+	if err != nil {
+		return nil, name.Digest{}, err
+	}
+	digest, err := client.Digest(c.Args().First())
+	return client, digest, err
 }

@@ -2,8 +2,6 @@
 package main
 
 import (
-	"regexp"
-
 	"github.com/urfave/cli/v2"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
@@ -18,9 +16,12 @@ func main() {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"}, Usage: "the tags' form; its one group `captures` the number"},
 			&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("staging-verified"), EnvVars: []string{"SLIPWAY_REQUIRE"}, Usage: "a `TYPE` of evidence that the image must have"},
-			&cli.StringFlag{Name: "require-revision", Usage: "the `COMMIT` that it must be built from"},
+			registry.VerifyingKey,
+			&cli.StringFlag{Name: "require-revision", Usage: "the `COMMIT` that it must be built from, or its first digits"},
 			&cli.BoolFlag{Name: "allow-unverified", Usage: "take the newest tag, whatever is known about it"},
 			&cli.StringFlag{Name: "at", Usage: "check this `TAG` instead of looking for the newest"},
+			&cli.IntFlag{Name: "depth", Value: 200, Usage: "look at no more than this many tags, from the highest number down"},
+			&cli.BoolFlag{Name: "explain", Usage: "show on stderr what was looked at on the way down, and why it was passed over"},
 		}, registry.Flags...),
 		Action: run,
 	})
@@ -30,9 +31,16 @@ func run(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return slipway.Usagef("nexus-latest-tag needs one REGISTRY/REPOSITORY, and got %d arguments", c.NArg())
 	}
-	pattern, err := regexp.Compile(c.String("pattern"))
-	if err != nil || pattern.NumSubexp() != 1 {
-		return slipway.Usagef("--pattern %q is no expression with one group for the number, such as %s", c.String("pattern"), registry.DefaultPattern)
+	if c.Int("depth") < 1 {
+		return slipway.Usagef("--depth %d is no number of tags", c.Int("depth"))
+	}
+	pattern, err := registry.Pattern(c.String("pattern"))
+	if err != nil {
+		return err
+	}
+	key, err := registry.PublicKeyOf(c)
+	if err != nil {
+		return err
 	}
 	client, err := registry.Connect(c)
 	if err != nil {
@@ -42,11 +50,18 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	search := registry.Search{Pattern: pattern, Required: c.StringSlice("require"), Revision: c.String("require-revision"), At: c.String("at")}
+	search := registry.Search{
+		Pattern: pattern, Required: c.StringSlice("require"), Key: key, Revision: c.String("require-revision"), At: c.String("at"), Depth: c.Int("depth"),
+	}
 	if c.Bool("allow-unverified") {
 		search.Required = nil
 	}
 	found, err := client.Latest(c.Context, repository, search)
+	if c.Bool("explain") && (err == nil || len(found.PassedOver) > 0) {
+		if err := found.Explain(c.App.ErrWriter); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return slipway.Finish(c, nil, err)
 	}

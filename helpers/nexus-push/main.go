@@ -2,7 +2,7 @@
 package main
 
 import (
-	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -12,6 +12,7 @@ import (
 )
 
 func main() {
+	debug.SetGCPercent(50) // an image of any size in at most 40 MB
 	slipway.Run(&cli.App{
 		Name:      "nexus-push",
 		Usage:     "push the image in a tar file, and print its reference with its digest",
@@ -19,7 +20,10 @@ func main() {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "tar", Required: true, Usage: "the image, as `FILE` that Kaniko, Buildah or docker save wrote"},
 			&cli.StringSliceFlag{Name: "evidence", Usage: "attach a file to the pushed digest: `TYPE=FILE`"},
+			&cli.StringFlag{Name: "scanner", Usage: "the `FILE` that trivy version --format json printed, for the evidence of the type scan"},
 			&cli.StringFlag{Name: "build-url", EnvVars: []string{"BUILD_URL"}, Usage: "the build's `URL`, noted in the evidence"},
+			registry.SigningKey,
+			&cli.StringFlag{Name: "mount-from", Usage: "a `REPOSITORY` of the same registry that may have layers already, such as the base image's"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite a tag that names another image"},
 		}, registry.Flags...),
 		Action: run,
@@ -30,16 +34,9 @@ func run(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return slipway.Usagef("nexus-push needs one REGISTRY/REPOSITORY:TAG, and got %d arguments", c.NArg())
 	}
-	evidence := map[string]string{}
-	for _, given := range c.StringSlice("evidence") {
-		kind, file, found := strings.Cut(given, "=")
-		if !found {
-			return slipway.Usagef("--evidence %q is not of the form TYPE=FILE", given)
-		}
-		if _, err := os.Stat(file); err != nil {
-			return slipway.Usagef("the evidence %s cannot be read, and nothing was pushed", file).Because(err)
-		}
-		evidence[kind] = file
+	key, err := registry.PrivateKeyOf(c)
+	if err != nil {
+		return err
 	}
 	client, err := registry.Connect(c)
 	if err != nil {
@@ -49,16 +46,24 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pushed, err := client.Push(c.Context, c.String("tar"), tag, c.Bool("force"))
-	if err != nil {
+	options := registry.PushOptions{Tar: c.String("tar"), Force: c.Bool("force"), Progress: slipway.NewProgress(c.App.ErrWriter)}
+	for _, given := range c.StringSlice("evidence") {
+		kind, file, found := strings.Cut(given, "=")
+		if !found {
+			return slipway.Usagef("--evidence %q is not of the form TYPE=FILE", given)
+		}
+		options.Evidence = append(options.Evidence, registry.Statement{Type: kind, File: file, Scanner: c.String("scanner"), Build: c.String("build-url"), Key: key})
+	}
+	if from := c.String("mount-from"); from != "" {
+		other, err := client.Repository(tag.RegistryStr() + "/" + strings.TrimPrefix(from, tag.RegistryStr()+"/"))
+		if err != nil {
+			return err
+		}
+		options.Mount = &other
+	}
+	pushed, err := client.Push(c.Context, tag, options)
+	if pushed == nil {
 		return slipway.Finish(c, nil, err)
 	}
-	for kind, file := range evidence {
-		added, err := client.AddEvidence(c.Context, tag.Digest(pushed.Digest), kind, file, c.String("build-url"))
-		if err != nil {
-			return slipway.Finish(c, pushed, err)
-		}
-		pushed.Evidence = append(pushed.Evidence, added)
-	}
-	return slipway.Finish(c, pushed, nil)
+	return slipway.Finish(c, pushed, err)
 }

@@ -2,12 +2,14 @@
 package main
 
 import (
+	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
@@ -22,24 +24,32 @@ func main() {
 		ArgsUsage: "deployment/NAME [statefulset/NAME daemonset/NAME ...]",
 		Flags: append(append([]cli.Flag{}, kube.Flags...),
 			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Minute, EnvVars: []string{"SLIPWAY_TIMEOUT"}, Usage: "how long at most"},
-			&cli.StringFlag{Name: "image", Usage: "done only when every new pod runs this digest: `REPOSITORY@sha256:...`"},
-			&cli.StringFlag{Name: "min-available", Usage: "done already with so many new pods: `N or N%`"},
-			&cli.DurationFlag{Name: "hold", Usage: "done only if it then stays so"},
+			&cli.StringFlag{Name: "image", Usage: "done only when every counted pod runs this digest: `REPOSITORY@sha256:...`"},
+			&cli.StringFlag{Name: "min-available", Usage: "done already with so many new pods available: `N or N%`"},
+			&cli.DurationFlag{Name: "hold", Usage: "done only if it then stays done for so long: no restart, no pod that is not ready, the same revision"},
+			&cli.BoolFlag{Name: "any", Usage: "one pod that has failed fails the rollout, also while others can still make it"},
 			&cli.DurationFlag{Name: "wait-for-create", Usage: "how long an absent workload is waited for"},
 			&cli.DurationFlag{Name: "api-grace", Value: time.Minute, Usage: "how long the API server may be away"},
 			&cli.BoolFlag{Name: "rollback", Usage: "go back to the last good revision if it fails, and wait for that"},
 			&cli.BoolFlag{Name: "undo", Usage: "go back to the last good revision first, then wait for that"},
+			&cli.StringFlag{Name: "undo-from", Usage: "with --undo: only from this `IMAGE`; exit 4 where the Deployment has another one"},
 			&cli.BoolFlag{Name: "mark-good", Usage: "note on the Deployment that this revision became good, for later rollbacks"},
-			&cli.DurationFlag{Name: "grace-pull", Value: graces.PullTransient, Usage: "how long a registry may not answer", Destination: &graces.PullTransient},
-			&cli.DurationFlag{Name: "grace-config", Value: graces.Config, Usage: "how long a Secret or ConfigMap may be missing", Destination: &graces.Config},
-			&cli.DurationFlag{Name: "grace-create", Value: graces.Create, Usage: "how long a container may fail to be made", Destination: &graces.Create},
-			&cli.DurationFlag{Name: "grace-unschedulable", Value: graces.Unschedulable, Usage: "how long no node may take a pod", Destination: &graces.Unschedulable},
-			&cli.DurationFlag{Name: "grace-quota", Value: graces.Quota, Usage: "how long quota and policy may refuse pods", Destination: &graces.Quota},
-			&cli.DurationFlag{Name: "grace-webhook", Value: graces.Webhook, Usage: "how long a webhook may refuse pods", Destination: &graces.Webhook},
-			&cli.DurationFlag{Name: "grace-stuck", Value: graces.Stuck, Usage: "how long nothing may move", Destination: &graces.Stuck},
+			grace("pull", "a registry may not answer", &graces.PullTransient),
+			grace("pull-refused", "a registry may refuse an image, where the kubelet was not seen to try twice", &graces.PullRefused),
+			grace("config", "a Secret or ConfigMap may be missing", &graces.Config),
+			grace("create", "a container or its sandbox may fail to be made", &graces.Create),
+			grace("unschedulable", "no node may take a pod", &graces.Unschedulable),
+			grace("claim", "a PersistentVolumeClaim may be unbound", &graces.Claim),
+			grace("quota", "quota, LimitRange and Pod Security may refuse pods", &graces.Quota),
+			grace("webhook", "admission webhooks and policies may refuse pods", &graces.Webhook),
+			grace("stuck", "nothing may move", &graces.Stuck),
 		),
 		Action: func(c *cli.Context) error { return run(c, graces) },
 	})
+}
+
+func grace(of, what string, value *time.Duration) cli.Flag {
+	return &cli.DurationFlag{Name: "grace-" + of, Value: *value, Destination: value, Usage: "how long " + what}
 }
 
 func run(c *cli.Context, graces rollout.Graces) error {
@@ -47,27 +57,9 @@ func run(c *cli.Context, graces rollout.Graces) error {
 	if err != nil {
 		return err
 	}
-	if c.Duration("timeout") <= 0 {
-		return slipway.Usagef("--timeout %s leaves no time: give a positive one, such as 10m", c.Duration("timeout"))
-	}
-	options := rollout.Options{
-		Criteria: rollout.Criteria{Start: time.Now(), Hold: c.Duration("hold"), Graces: graces},
-		Timeout:  c.Duration("timeout"), WaitForCreate: c.Duration("wait-for-create"), APIGrace: c.Duration("api-grace"),
-		Rollback: c.Bool("rollback"), MarkGood: c.Bool("mark-good"),
-	}
-	if image := c.String("image"); image != "" {
-		_, digest, found := strings.Cut(image, "@")
-		if !found {
-			return slipway.Usagef("--image %q names no digest: REPOSITORY@sha256:...", image)
-		}
-		options.Criteria.Image = digest
-	}
-	if least := c.String("min-available"); least != "" {
-		value := intstr.Parse(least)
-		if _, err := intstr.GetScaledValueFromIntOrPercent(&value, 100, true); err != nil {
-			return slipway.Usagef("--min-available %q is neither a number nor a percentage", least)
-		}
-		options.Criteria.MinAvailable = &value
+	options, err := parseOptions(c, graces)
+	if err != nil {
+		return err
 	}
 	cluster, err := kube.Connect(c)
 	if err != nil {
@@ -78,22 +70,61 @@ func run(c *cli.Context, graces rollout.Graces) error {
 			if target.Kind != rollout.Deployment {
 				return slipway.Usagef("--undo knows Deployments only, and %s is none", target)
 			}
-			if _, err := rollout.Undo(c.Context, cluster, target.Name); err != nil {
+			if from := c.String("undo-from"); from != "" {
+				if err := rollout.CheckImage(c.Context, cluster, target.Name, from); err != nil {
+					return slipway.Finish(c, nil, err)
+				}
+			}
+			if _, _, err := rollout.Undo(c.Context, cluster, target.Name, ""); err != nil {
 				return slipway.Finish(c, nil, err)
 			}
 		}
 	}
 	progress := slipway.NewProgress(c.App.ErrWriter)
-	var lock sync.Mutex
-	options.Show = func(now time.Time, v rollout.Verdict) {
-		lock.Lock()
-		defer lock.Unlock()
-		progress.Show(now, "%s: %s (new %d, available %d, of %d)", v.Workload, v.Cause, v.Updated, v.Available, v.Desired)
+	picture := rollout.NewPicture(targets)
+	options.Show = func(now time.Time, v rollout.Verdict, o rollout.Objects) {
+		picture.Show(progress, now, v, o)
 	}
 	results, err := rollout.WaitAll(c.Context, cluster, targets, options)
 	progress.Done()
+	if len(results.Workloads) == 0 {
+		return slipway.Finish(c, nil, err)
+	}
 	return slipway.Finish(c, results, err)
 }
+
+func parseOptions(c *cli.Context, graces rollout.Graces) (rollout.Options, error) {
+	options := rollout.Options{
+		Criteria: rollout.Criteria{Hold: c.Duration("hold"), Any: c.Bool("any"), Graces: graces},
+		Timeout:  c.Duration("timeout"), WaitForCreate: c.Duration("wait-for-create"), APIGrace: c.Duration("api-grace"),
+		Rollback: c.Bool("rollback"), MarkGood: c.Bool("mark-good"),
+	}
+	if options.Timeout <= 0 {
+		return options, slipway.Usagef("--timeout %s leaves no time: give a positive one, such as 10m", options.Timeout)
+	}
+	for _, flag := range c.App.Flags {
+		if name := flag.Names()[0]; c.Duration(name) < 0 {
+			return options, slipway.Usagef("--%s %s is less than no time", name, c.Duration(name))
+		}
+	}
+	if image := c.String("image"); image != "" {
+		_, digest, _ := strings.Cut(image, "@")
+		if !sha256.MatchString(digest) {
+			return options, slipway.Usagef("--image %q names no digest: REPOSITORY@sha256:...", image)
+		}
+		options.Criteria.Image = digest
+	}
+	if least := c.String("min-available"); least != "" {
+		value := intstr.Parse(least)
+		if count, err := intstr.GetScaledValueFromIntOrPercent(&value, 100, true); err != nil || count < 1 || value.Type == intstr.String && count > 100 {
+			return options, slipway.Usagef("--min-available %q is neither a number from 1 on nor a percentage from 1%% to 100%%", least)
+		}
+		options.Criteria.MinAvailable = &value
+	}
+	return options, nil
+}
+
+var sha256 = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 var kinds = map[string]string{
 	"deployment": rollout.Deployment, "deployments": rollout.Deployment, "deploy": rollout.Deployment,
@@ -115,7 +146,12 @@ func parseTargets(arguments []string) ([]rollout.Target, error) {
 		if !ok {
 			return nil, slipway.Usagef("%q is of the kind %s, which has no rollout: give a deployment, statefulset or daemonset", argument, kind)
 		}
-		targets = append(targets, rollout.Target{Kind: known, Name: name})
+		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+			return nil, slipway.Usagef("%q cannot be the name of a %s", name, known)
+		}
+		if target := (rollout.Target{Kind: known, Name: name}); !slices.Contains(targets, target) {
+			targets = append(targets, target)
+		}
 	}
 	return targets, nil
 }

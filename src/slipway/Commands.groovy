@@ -1,12 +1,111 @@
 package slipway
 
-/** Commands that both pipelines run; what they need comes by the environment. */
+/** What runs in the helpers' container. Everything that differs comes by the environment. */
 class Commands implements Serializable {
     private static final long serialVersionUID = 1L
 
+    private static final String NAMES = '-n "$NAMESPACE" --app "$APP" --stable "$STABLE" --canary "$CANARY" --router "$ROUTER" --run "$RUN"'
+
+    private static final String WOULD_CHANGE = '''
+        now=$(deploy-image -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --dry-run) || { code=$?; echo "$now"; exit $code; }
+        '''
+
+    /** The newest image with its evidence, or the one that was asked for. */
+    static final String FIND = 'nexus-latest-tag "$REPOSITORY" --require scan --require staging-verified ${IMAGE_TAG:+--at "$IMAGE_TAG"}'
+
+    /** What production runs now, and the commits between: a tag of another digest says nothing about them. */
+    static final String COMPARE = WOULD_CHANGE + '''
+        echo "$now"
+        from=$(echo "$now" | sed -n 's/^FROM=//p')
+        tag=${from%@*}
+        known=$(nexus-latest-tag "$REPOSITORY" --at "${tag##*:}" --allow-unverified 2>/dev/null) || known=
+        case "$known" in
+          *"DIGEST=${from##*@}"*) previous=$(echo "$known" | sed -n 's/^REVISION=//p') ;;
+          *) previous= ;;
+        esac
+        echo "FROM_COMMIT=$previous"
+        if [ -n "$previous" ]; then
+          echo "COMMITS=$(git log --no-merges --max-count=30 --format='%h %an: %s' "$previous..$COMMIT" 2>/dev/null | tr '\\n' '|')"
+          echo "TAKEN_BACK=$(git log --no-merges --max-count=30 --format='%h %an: %s' "$COMMIT..$previous" 2>/dev/null | tr '\\n' '|')"
+        fi'''
+
+    /** The commit that last touched the folder of migrations, if there ever was one. */
+    static final String LAST_MIGRATION = 'echo "LAST=$(git log -1 --format=%h -- "$SLIPWAY_MIGRATIONS")"'
+
+    static final String PLAN = 'migrate-diff plan'
+    static final String APPLY = 'migrate-diff apply'
+
     /** The login becomes a file for the moment in which the pull secret is made. */
     static final String DEPLOY = '''
-        docker=$(mktemp -d) && printf '{"auths":{"%s":{"auth":"%s"}}}' "$REGISTRY" "$(printf '%s:%s' "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD" | base64 | tr -d '\\n')" > "$docker/config.json"
-        deploy-image -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --pull-secret nexus-pull --docker-config "$docker/config.json" --record "build=$BUILD_URL" --record "commit=$COMMIT"
-        code=$?; rm -rf "$docker"; (exit $code)'''
+        docker=$(mktemp -d)
+        trap 'rm -rf "$docker"' EXIT
+        printf '{"auths":{"%s":{"auth":"%s"}}}' "$REGISTRY" "$(printf '%s:%s' "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD" | base64 | tr -d '\\n')" > "$docker/config.json"
+        deploy-image -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --pull-secret nexus-pull --docker-config "$docker/config.json" \\
+          --record "build=$RUN" --record "commit=$COMMIT" ${PLAN_ID:+--record "plan=$PLAN_ID"} ${SHARE:+--record "canary-share=$SHARE"} \\
+          ${MIGRATION_APPROVER:+--record "migration-approved-by=$MIGRATION_APPROVER"} ${APPROVER:+--record "approved-by=$APPROVER"}'''
+
+    /** Another run's canary is never touched; one that a dead run left behind is taken back first. */
+    static final String CANARY_IMAGE = """
+        canary-weight abort --expired ${NAMES} >&2
+        held=\$(canary-weight get ${NAMES}) || { code=\$?; echo "\$held"; exit \$code; }
+        holder=\$(echo "\$held" | sed -n 's/^RUN=//p')
+        if [ -n "\$holder" ] && [ "\$holder" != "\$RUN" ]; then
+          echo "ERROR_MESSAGE=another run holds the traffic of \$APP: \$holder"
+          echo "ERROR_HINT=let it finish, or undo it: canary-weight abort -n \$NAMESPACE --app \$APP"
+          exit 4
+        fi
+        rollout-wait -n "\$NAMESPACE" "deployment/\$STABLE" --timeout 5m --mark-good""" + DEPLOY
+
+    static final String CANARY_SET = "canary-weight set \"\$WEIGHT\" --expires \"\$EXPIRES\" ${NAMES}"
+
+    static final String CANARY_HOLD = 'rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --hold "$HOLD"'
+
+    static final String CANARY_ANALYZE = """
+        rollout-wait -n "\$NAMESPACE" "deployment/\$CANARY" --image "\$IMAGE" --timeout 2m -o text >&2
+        canary-weight analyze ${NAMES} --duration "\$DURATION" --interval "\$INTERVAL" --min-requests "\$LEAST\""""
+
+    /** While the approval waited, the canary may have died, or somebody may have changed stable. */
+    static final String PROMOTE = """
+        canary-weight verify "\$WEIGHT" ${NAMES}
+        rollout-wait -n "\$NAMESPACE" "deployment/\$CANARY" --image "\$IMAGE" --timeout 1m""" + WOULD_CHANGE + '''
+        from=$(echo "$now" | sed -n 's/^FROM=//p')
+        if [ "$from" != "$FROM" ]; then
+          echo "ERROR_MESSAGE=deployment/$STABLE was changed while the approval waited: it has $from, and $FROM was what the approval named"
+          echo 'ERROR_HINT=see who did, then run the pipeline again'
+          exit 4
+        fi''' + DEPLOY
+
+    static final String ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --mark-good'
+
+    /** An API server that is away for a moment is no reason to leave something half undone. */
+    private static final String AGAIN = '''
+        again() {
+          for pause in 10 20 30; do
+            code=0
+            "$@" || code=$?
+            if [ "$code" != 3 ]; then return "$code"; fi
+            sleep "$pause"
+          done
+          return "$code"
+        }
+        again '''
+
+    /** Only what this run put there: a newer run's image is left alone. */
+    static final String STABLE_BACK = AGAIN + 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --undo --undo-from "$IMAGE" --timeout 5m'
+
+    static final String CANARY_BACK = AGAIN + "canary-weight abort --own ${NAMES}"
+
+    static final String STAGING_ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --rollback --mark-good'
+
+    /** The evidence is about this digest: it must still be what answered. */
+    static final String SMOKE_TEST = '''
+        body=$(mktemp)
+        curl --silent --show-error --fail --max-time 20 --retry 3 --retry-connrefused "http://$DEPLOYMENT.$NAMESPACE.svc.cluster.local$SMOKE_PATH" > "$body" || {
+          code=$?
+          echo "ERROR_MESSAGE=http://$DEPLOYMENT.$NAMESPACE$SMOKE_PATH does not answer (curl: $code)"
+          echo "ERROR_HINT=kubectl logs -n $NAMESPACE deployment/$DEPLOYMENT; the parameter smokePath says what is asked"
+          exit 1
+        }
+        rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --timeout 1m
+        image-evidence add --type staging-verified --file "$body" "$IMAGE"'''
 }

@@ -1,128 +1,188 @@
 package slipway
 
+import com.cloudbees.groovy.cps.NonCPS
+
 /** One run of prodCanaryPipeline: an image that staging verified, and production. */
 class ProductionRelease extends Release {
     private static final long serialVersionUID = 1L
 
-    private String reference
-    private String commit
-    private String plan = ''
-    private String planId
-    private boolean pending
+    private String reference = ''
+    private String before = ''
+    private String commit = ''
+    private String commits = ''
+    private String undone = ''
+    private List<String> byHand = []
+    private Map<String, String> plan = [:]
+    private boolean changes = true
     private boolean canaryBegun
     private boolean promotionBegun
     private boolean promoted
 
     ProductionRelease(Script steps, Settings settings) {
         super(steps, settings)
+        facts.pipeline = 'prodCanaryPipeline'
     }
 
     private Map<String, String> names() {
+        Map<String, Object> migration = facts.migration ?: [:]
         return [
             NAMESPACE: settings.value('namespace'), APP: settings.value('app'), STABLE: settings.value('deployment'), CANARY: settings.value('canaryDeployment'),
-            IMAGE: reference ?: '', COMMIT: commit ?: '', REGISTRY: settings.value('registry'), WEIGHT: settings.value('canaryWeight'), ROUTER: settings.value('router'),
+            ROUTER: settings.value('router'), WEIGHT: settings.value('canaryWeight'), EXPIRES: settings.value('canaryExpires'), RUN: run(),
+            REGISTRY: settings.value('registry'), REPOSITORY: "${settings.value('registry')}/${settings.value('image')}".toString(), IMAGE_TAG: settings.value('imageTag'),
+            IMAGE: reference, FROM: before, COMMIT: commit, PLAN_ID: migration.planId ?: '', SHARE: facts.canary?.achieved ?: '',
+            APPROVER: approver('promotion'), MIGRATION_APPROVER: approver('migration'),
         ]
+    }
+
+    private String approver(String what) {
+        return approvals.find { Map<String, Object> each -> each.what == what }?.by ?: ''
+    }
+
+    /** One run of an application at a time, where the plugin for it is there; the Lease in the cluster holds in any case. */
+    void alone(Closure body) {
+        boolean held = false
+        try {
+            steps.lock(resource: "slipway-${settings.value('namespace')}-${settings.value('app')}".toString()) {
+                held = true
+                body()
+            }
+        } catch (NoSuchMethodError absent) {
+            if (held) {
+                throw absent
+            }
+            body()
+        }
     }
 
     /** Finds what to promote, and checks out the commit that it was built from. */
     void checkOut() {
         steps.properties([steps.disableConcurrentBuilds()])
-        steps.milestone()
-        helpers.inPod('production', 30) {
+        steps.milestone(label: 'begin')
+        helpers.inPodAgain('production', 30) {
+            onAgent()
             helpers.withRegistry {
-                String at = settings.value('imageTag') ? ' --at "$IMAGE_TAG"' : ''
-                Map<String, String> found = helpers.run('image to promote', [REPOSITORY: "${settings.value('registry')}/${settings.value('image')}".toString(), IMAGE_TAG: settings.value('imageTag')],
-                    'nexus-latest-tag "$REPOSITORY"' + at)
+                Map<String, String> found = helpers.run('image to promote', names(), Commands.FIND)
                 reference = found.REFERENCE
                 commit = found.REVISION
             }
             note('image', reference)
             note('commit', commit)
+            note('evidence', ['scan', 'staging-verified'])
+            if (!commit) {
+                steps.error("image to promote: ${reference} does not say which commit it was built from; build it by stagingPipeline")
+            }
             steps.echo("promoting ${reference}, built from ${commit}")
             steps.checkout([$class: 'GitSCM', branches: [[name: commit]], userRemoteConfigs: steps.scm.userRemoteConfigs])
-            steps.stash(name: 'migrations', includes: "${settings.value('migrationsDir')}/**", allowEmpty: true)
-            if (settings.value('imageTag')) {
-                steps.echo("imageTag ${settings.value('imageTag')}: the database is left as it is")
-            } else {
-                helpers.withDatabase {
-                    Map<String, String> answer = helpers.run('migration plan', [:], 'migrate-diff plan')
-                    plan = answer.PLAN.replace(' | ', '\n')
-                    planId = answer.PLAN_ID
-                    pending = answer.PENDING != '0'
-                }
-            }
+            steps.stash(name: 'migrations', includes: "${settings.value('migrationsDir') ?: 'migrations'}/**", allowEmpty: true)
+            helpers.withRegistry { compare() }
+            plan = settings.value('imageTag') ? noMigration("imageTag ${settings.value('imageTag')}: the database is left as it is, whatever that image was built with") : migrationPlan()
         }
+    }
+
+    private void compare() {
+        Map<String, String> now = helpers.run('what would change', names(), Commands.COMPARE)
+        before = now.FROM
+        changes = now.CHANGED == 'true'
+        commits = now.COMMITS ? 'commits:\n' + lines(now.COMMITS) : ''
+        if (now.TAKEN_BACK) {
+            commits += 'commits that are taken back:\n' + lines(now.TAKEN_BACK)
+        }
+        note('previousImage', before)
+        note('previousCommit', now.FROM_COMMIT)
+        steps.echo(changes ? "production runs ${before}\n${commits}" : "production runs ${reference} already")
+    }
+
+    @NonCPS
+    private static String lines(String joined) {
+        return '  ' + joined.replaceAll('\\|$', '').replace('|', '\n  ') + '\n'
     }
 
     /** What is pending is applied after a person has seen it, and only if it is still that. */
     void migrate() {
-        if (!pending) {
-            steps.echo(plan ?: 'no migration')
+        String text = plan.PLAN.replace(' | ', '\n')
+        steps.echo(text)
+        if (plan.PENDING == '0') {
             return
         }
-        note('planId', planId)
-        note('migrationApprovedBy', approve('Migrate', "Apply the plan ${planId} to the production database?", plan))
-        helpers.inPod('production', 60) {
-            steps.unstash('migrations')
-            helpers.withDatabase {
-                helpers.run('migration', [SLIPWAY_PLAN_ID: planId, GIT_COMMIT: commit], 'migrate-diff apply')
-            }
+        boolean breaks = breaking(plan)
+        if (breaks && settings.value('allowBreaking') != 'true') {
+            helpers.hint = 'split it into steps that both versions can live with, or accept it for this release: allowBreaking: true'
+            steps.error("migration: the plan ${plan.PLAN_ID} breaks the version that production runs now, ${shown(before)}")
         }
-        note('migrated', true)
+        approve('migration', 'Migrate', "Apply ${plan.PENDING} migrations to the production database of ${settings.value('app')}?",
+            (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') + text)
+        helpers.inPod('production', 60) {
+            onAgent()
+            steps.unstash('migrations')
+            applyPlan(plan.PLAN_ID, commit)
+        }
     }
 
-    /** Gives the name of who approved. Nobody waits on an agent; a rejection, a time-out and an abort are one. */
-    private String approve(String what, String message, String details) {
-        steps.echo("${message}\n${details}")
-        Object who = null
-        steps.timeout(time: settings.value('approvalTimeout') as int, unit: 'MINUTES') {
-            who = steps.input(id: what, message: message, ok: what, submitter: settings.value('approvers'), submitterParameter: 'approver')
+    /** Nobody waits on an agent; a rejection, a time-out and an abort are one. */
+    private void approve(String what, String button, String message, String details) {
+        String who = settings.value('approvers') ?: 'whoever may build'
+        String minutes = settings.value('approvalTimeout')
+        String text = "${details}\n\n${who} may approve this for ${minutes} minutes from ${now()}"
+        steps.echo("${message}\n${text}")
+        Object answer = null
+        steps.timeout(time: minutes.toInteger(), unit: 'MINUTES') {
+            answer = steps.input(id: button, message: message, ok: button, submitter: settings.value('approvers'), submitterParameter: 'approver',
+                parameters: [steps.string(name: 'comment', defaultValue: '', description: text)])
         }
-        return who == null ? 'unknown' : who.toString()
+        Map<String, Object> given = answer instanceof Map ? answer : [:]
+        String by = given.approver ?: 'unknown'
+        approvals.add([what: what, by: by, at: now(), comment: given.comment ?: ''])
+        steps.echo("${what} approved by ${by}")
     }
 
     void deployCanary() {
+        if (!changes) {
+            steps.echo("production runs ${reference} already: there is nothing to try")
+            return
+        }
         helpers.inPod('production', 60) {
+            onAgent()
+            canaryBegun = true
             helpers.withRegistry {
-                helpers.run('state of stable', names(), 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --timeout 5m --mark-good')
-                canaryBegun = true
-                helpers.run('canary image', names() + [DEPLOYMENT: settings.value('canaryDeployment')], Commands.DEPLOY)
+                helpers.run('canary image', names() + [DEPLOYMENT: settings.value('canaryDeployment')], Commands.CANARY_IMAGE)
             }
-            Map<String, String> set = helpers.run("canary at ${settings.value('canaryWeight')} %", names() + [EXPIRES: settings.value('canaryExpires')], 'canary-weight set "$WEIGHT" --expires "$EXPIRES" -n "$NAMESPACE" --app "$APP" --stable "$STABLE" --canary "$CANARY" --router "$ROUTER"')
-            note('canaryShare', set.ACHIEVED)
-            judge()
+            Map<String, String> set = helpers.run("canary at ${settings.value('canaryWeight')} %", names(), Commands.CANARY_SET)
+            note('canary', [weight: settings.value('canaryWeight').toInteger(), achieved: set.ACHIEVED, router: set.ROUTER, verdict: ''])
+            facts.canary.verdict = judge()
+            steps.echo("canary: ${facts.canary.verdict}")
         }
     }
 
     /** By Prometheus where there is one, else by whether it stays up. */
-    private void judge() {
+    private String judge() {
         if (settings.value('prometheusUrl')) {
-            Map<String, String> analysis = helpers.run('canary health', names() + [PROMETHEUS_URL: settings.value('prometheusUrl'), DURATION: settings.value('analysisDuration'), INTERVAL: settings.value('analysisInterval'), LEAST: settings.value('analysisMinRequests')],
-                'rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --timeout 2m -o text >&2 && canary-weight analyze -n "$NAMESPACE" --app "$APP" --stable "$STABLE" --canary "$CANARY" --router "$ROUTER" --duration "$DURATION" --interval "$INTERVAL" --min-requests "$LEAST"')
-            note('canary', analysis.SUMMARY)
-            steps.echo(analysis.SUMMARY)
-        } else {
-            helpers.run('canary health', names() + [HOLD: settings.value('hold')], 'rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --hold "$HOLD"')
-            note('canary', "stayed up for ${settings.value('hold')}".toString())
+            Map<String, String> looks = [PROMETHEUS_URL: settings.value('prometheusUrl'), DURATION: settings.value('analysisDuration'), INTERVAL: settings.value('analysisInterval'), LEAST: settings.value('analysisMinRequests')]
+            return helpers.run('canary health', names() + looks, Commands.CANARY_ANALYZE).SUMMARY
         }
+        helpers.run('canary health', names() + [HOLD: settings.value('hold')], Commands.CANARY_HOLD)
+        return "stayed up for ${settings.value('hold')}".toString()
     }
 
     void promote() {
-        note('promotionApprovedBy', approve('Promote', "Promote ${settings.value('app')} to production?", "${reference}\n${facts.canary}"))
-        steps.milestone()
+        if (!changes) {
+            steps.currentBuild.description = "${shown(reference)} was in production already".toString()
+            return
+        }
+        approve('promotion', 'Promote', "Promote ${shown(reference)} of ${settings.value('app')} to production?",
+            "from ${before}\nto   ${reference}\n${commits}canary: ${facts.canary.achieved} % of the traffic; ${facts.canary.verdict}\n${database()}")
+        steps.milestone(label: 'promote')
         helpers.inPod('production', 60) {
-            helpers.run('canary before promotion', names(), 'canary-weight verify "$WEIGHT" -n "$NAMESPACE" --app "$APP" --stable "$STABLE" --canary "$CANARY" --router "$ROUTER"')
+            onAgent()
             promotionBegun = true
             helpers.withRegistry {
-                helpers.run('promotion', names() + [DEPLOYMENT: settings.value('deployment')], Commands.DEPLOY)
+                helpers.run('promotion', names() + [DEPLOYMENT: settings.value('deployment')], Commands.PROMOTE)
             }
-            helpers.run('rollout', names(), 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --mark-good')
+            helpers.run('rollout', names(), Commands.ROLLOUT)
             promoted = true
-            helpers.run('canary to 0', names(), Undo.CANARY)
+            helpers.run('canary to 0', names(), Commands.CANARY_BACK)
             canaryBegun = false
         }
-        steps.currentBuild.description = "${reference}"
-        steps.echo("slipway: ${reference} is in production; canary 0")
+        steps.currentBuild.description = "${shown(reference)} in production, approved by ${approver('promotion')}".toString()
     }
 
     /**
@@ -130,43 +190,84 @@ class ProductionRelease extends Release {
      * began is undone in a pod of its own, outside every time-out of the body.
      */
     void undoUnlessPromoted(Closure body) {
-        Throwable problem = null
         try {
             body()
-        } catch (Throwable caught) {
-            problem = caught
-        }
-        if (problem == null) {
-            return
-        }
-        String now = undo()
-        note('undone', now)
-        String why = problem.message ?: 'stopped: see above'
-        String text = "slipway: production run ${steps.env.BUILD_NUMBER} of ${settings.value('app')} was rolled back\n  why    ${why}\n  now    ${now}\n  next   logs: kubectl logs -n ${settings.value('namespace')} deployment/${settings.value('canaryDeployment')} --previous"
-        if (problem.class.simpleName == 'FlowInterruptedException') {
-            steps.echo(text)
+        } catch (Throwable problem) {
+            if (canaryBegun || promotionBegun) {
+                undo()
+            }
             throw problem
         }
-        steps.error(text)
     }
 
-    private String undo() {
-        if (!canaryBegun && !promotionBegun) {
-            return 'nothing was changed'
-        }
-        String now = ''
+    /** Each half is tried whatever became of the other; what fails says what a person has to do. */
+    private void undo() {
+        List<String> done = []
+        String cluster = "-n ${settings.value('namespace')}"
         try {
-            helpers.inPod('production', 30) {
+            helpers.inPodAgain('production', 30) {
+                done = []
+                byHand = []
                 if (promotionBegun && !promoted) {
-                    Map<String, String> back = helpers.ask('stable back to its last good revision', names(), 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --undo --timeout 10m')
-                    now = back.EXIT == '0' ? 'stable runs its last good revision; ' : "${Helpers.sentence('stable', back)}; "
+                    Map<String, String> back = helpers.ask('stable back to its last good revision', names(), Commands.STABLE_BACK)
+                    if (back.EXIT == '0') {
+                        done.add("stable is back on ${shown(before)}".toString())
+                    } else if (back.EXIT == '4') {
+                        done.add('stable was left alone: it does not run what this run would have put there')
+                    } else {
+                        done.add(Helpers.sentence('stable', back))
+                        byHand.add("rollout-wait ${cluster} deployment/${settings.value('deployment')} --undo".toString())
+                    }
                 }
-                Map<String, String> aborted = helpers.ask('canary back to 0', names(), Undo.CANARY)
-                now += aborted.EXIT == '0' ? "canary 0, ${aborted.STABLE} stable pods (${aborted.NOTE})" : Helpers.sentence('canary', aborted)
+                Map<String, String> taken = helpers.ask('canary back to 0', names(), Commands.CANARY_BACK)
+                done.add(taken.EXIT == '0' ? "canary: ${taken.NOTE}".toString() : Helpers.sentence('canary', taken))
+                if (taken.EXIT != '0') {
+                    byHand.add("canary-weight abort ${cluster} --app ${settings.value('app')}".toString())
+                }
             }
         } catch (Throwable failed) {
-            now += "the undoing did not finish (${failed.message}); the canary-reaper in ${settings.value('namespace')} will, when the canary's time is over"
+            done.add("the undoing did not finish (${failed.message ?: 'stopped'}); the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString())
+            if (promotionBegun && !promoted) {
+                byHand.add("rollout-wait ${cluster} deployment/${settings.value('deployment')} --undo --undo-from ${reference}".toString())
+            }
+            byHand.add("canary-weight abort ${cluster} --app ${settings.value('app')}".toString())
         }
-        return now
+        undone = done.join('; ')
+    }
+
+    @Override
+    protected String title() {
+        return "production run ${steps.env.BUILD_NUMBER} of ${settings.value('app')}".toString()
+    }
+
+    @Override
+    protected String verdict(Throwable problem) {
+        if (promoted) {
+            return "promoted ${shown(reference)}, and then ${super.verdict(problem)}".toString()
+        }
+        return undone ? 'was rolled back' : super.verdict(problem)
+    }
+
+    @Override
+    protected String state() {
+        note('undone', undone)
+        List<String> parts = []
+        if (!before) {
+            parts.add('production was not touched')
+        } else if (promoted || !promotionBegun) {
+            parts.add("production runs ${shown(promoted ? reference : before)}".toString())
+        }
+        parts.add(undone ?: promoted ? 'canary 0' : 'no canary')
+        parts.add(database())
+        return parts.join('; ')
+    }
+
+    @Override
+    protected List<String> advice() {
+        List<String> next = super.advice() + byHand
+        if (undone) {
+            next.add("logs: kubectl logs -n ${settings.value('namespace')} deployment/${settings.value('canaryDeployment')} --previous".toString())
+        }
+        return next
     }
 }

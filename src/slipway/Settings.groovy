@@ -1,5 +1,7 @@
 package slipway
 
+import com.cloudbees.groovy.cps.NonCPS
+
 /** The parameters of a call: call, then site, then default. All that is wrong is told at once. */
 class Settings implements Serializable {
     private static final long serialVersionUID = 1L
@@ -14,95 +16,123 @@ class Settings implements Serializable {
         this.given = given
     }
 
-    /** Names of all parameters, and their defaults as text; null is none. */
-    static Map<String, String> defaults(String step) {
+    /** Every parameter, the same for both pipelines: its kind, and its default; what depends on others is in derived. */
+    static Map<String, List<String>> parameters(String step) {
         boolean production = step == 'prodCanaryPipeline'
         return [
-            app: null,
-            image: null,
-            registry: '10.10.70.84:30051',
-            registryCredentialsId: 'a4116a00-2da0-4947-9dcc-86ba51217d6d',
-            dbCredentialsId: production ? 'PROD_DB_CRED' : 'STAGING_DB_CRED',
-            dbHost: null,
-            dbName: 'mydb',
-            dbSslMode: 'require',
-            namespace: production ? 'prod' : 'staging',
-            deployment: null,
-            canaryDeployment: null,
-            branch: 'Staging',
-            tag: null,
-            severity: 'HIGH,CRITICAL',
-            tests: 'tests/app',
-            migrationsDir: 'migrations',
-            canaryWeight: '10',
-            canaryExpires: '2h',
-            router: 'service',
-            prometheusUrl: '',
-            analysisDuration: '5m',
-            analysisInterval: '30s',
-            analysisMinRequests: '500',
-            hold: '60s',
-            approvers: '',
-            approvalTimeout: '30',
-            baseImages: '',
-            packageIndex: '',
-            registryCa: '',
-            plainHttp: 'false',
-            imageTag: '',
-            smokePath: '/version',
-            agentImage: '',
-            cloud: 'kubernetes',
+            app: ['name', ''],
+            image: ['repository', ''],
+            registry: ['registry', '10.10.70.84:30051'],
+            registryCredentialsId: ['text', 'a4116a00-2da0-4947-9dcc-86ba51217d6d'],
+            registryCa: ['name', ''],
+            plainHttp: ['flag', 'false'],
+            dbCredentialsId: ['text', production ? 'PROD_DB_CRED' : 'STAGING_DB_CRED'],
+            dbHost: ['host', ''],
+            dbName: ['text', 'mydb'],
+            dbSslMode: ['sslMode', 'require'],
+            namespace: ['name', production ? 'prod' : 'staging'],
+            deployment: ['name', ''],
+            migrationsDir: ['path', 'migrations'],
+            allowBreaking: ['flag', production ? 'false' : 'true'],
+            agentImage: ['image', ''],
+            cloud: ['text', 'kubernetes'],
+            canaryDeployment: ['name', ''],
+            canaryWeight: ['percent', '10'],
+            canaryExpires: ['duration', ''],
+            router: ['router', 'service'],
+            prometheusUrl: ['url', ''],
+            analysisDuration: ['duration', '5m'],
+            analysisInterval: ['duration', '30s'],
+            analysisMinRequests: ['number', '500'],
+            hold: ['duration', '60s'],
+            approvers: ['text', ''],
+            approvalTimeout: ['number', '30'],
+            imageTag: ['tag', ''],
+            branch: ['text', 'Staging'],
+            tag: ['tag', ''],
+            severity: ['severity', 'HIGH,CRITICAL'],
+            tests: ['path', 'tests/app'],
+            baseImages: ['images', ''],
+            packageIndex: ['url', ''],
+            smokePath: ['urlPath', '/version'],
         ]
     }
 
-    /** Refuses, in one error, every mistake of the call. */
+    /** What a value of a kind looks like, and how that is said. */
+    private static List<String> kind(String name) {
+        Map<String, List<String>> kinds = [
+            name: ['[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?', 'a name that Kubernetes allows: small letters, digits and -, at most 50'],
+            repository: ['[a-z0-9]+([._/-]+[a-z0-9]+)*', 'a repository in a registry, such as team/service'],
+            registry: ['[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?', 'HOST or HOST:PORT, without a scheme'],
+            image: ['[^@\\s:/]+(:[0-9]+)?(/[^@\\s:]+)*(:[\\w.-]+)?(@sha256:[0-9a-f]{64})?', 'an image, such as HOST/slipway-agent:v1'],
+            text: ['\\S(.*\\S)?', 'a text without blanks around it'],
+            host: ['[A-Za-z0-9.-]+', 'the name of a host'],
+            sslMode: ['disable|allow|prefer|require|verify-ca|verify-full', 'one of disable, allow, prefer, require, verify-ca, verify-full'],
+            path: ['[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*', 'a folder inside the repository'],
+            urlPath: ['/\\S*', 'a path that begins with /'],
+            flag: ['true|false', 'true or false'],
+            percent: ['[1-9][0-9]?', 'a whole number from 1 to 99'],
+            number: ['[1-9][0-9]{0,5}', 'a whole number from 1 on'],
+            duration: ['([0-9]+(\\.[0-9]+)?(s|m|h))+', 'a duration, such as 90s, 5m or 1h30m'],
+            router: ['service|gateway|ingress-nginx|traefik|istio', 'one of service, gateway, ingress-nginx, traefik, istio'],
+            url: ['https?://[^\\s/]+\\S*', 'a URL that begins with http:// or https://'],
+            tag: ['[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}', 'a tag'],
+            severity: ['(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL)(,(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL))*', 'a list of UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL'],
+            images: ['[^\\s=,]+=[^\\s=,]+(,[^\\s=,]+=[^\\s=,]+)*', 'a list such as docker.io=nexus.example:8083'],
+        ]
+        return kinds[name]
+    }
+
+    /** Refuses, in one error, every mistake of the call and of the site. */
     void check() {
         List<String> mistakes = []
-        List<String> known = []
-        Map<String, String> initial = defaults(step)
-        for (String name in (initial.keySet() as List)) {
-            known.add(name)
-        }
-        for (String name in (given.keySet() as List)) {
-            if (!known.contains(name)) {
-                String meant = nearest(name, known)
+        Map<String, List<String>> known = parameters(step)
+        List<String> names = known.keySet() as List
+        given.each { String name, Object value ->
+            if (!known.containsKey(name)) {
+                String meant = nearest(name, names)
                 mistakes.add("there is no parameter '${name}'${meant == null ? '' : ", did you mean '${meant}'?"}".toString())
-            } else if (!(given[name] instanceof CharSequence) && !(given[name] instanceof Number) && !(given[name] instanceof Boolean)) {
-                mistakes.add("the parameter '${name}' is neither text nor a number".toString())
+            } else if (value == null) {
+                mistakes.add("the parameter '${name}' is null".toString())
+            } else if (!isPlain(name)) {
+                mistakes.add("the parameter '${name}' is neither a text nor a number nor true or false".toString())
+            }
+        }
+        names.each { String name ->
+            String text = isGiven(name) ? given[name].toString() : site(name)
+            List<String> expected = kind(known[name][0])
+            if (text && isPlain(name) && !(text ==~ expected[0])) {
+                mistakes.add("${name} '${text}'${isGiven(name) ? '' : " (the site's ${siteName(name)})"} is not ${expected[1]}".toString())
             }
         }
         if (!value('app')) {
             mistakes.add("the parameter 'app' is missing")
-        } else if (!(value('app') ==~ /[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?/)) {
-            mistakes.add("app '${value('app')}' is no name that Kubernetes allows".toString())
-        }
-        if (!(value('canaryWeight') ==~ /[1-9][0-9]?/)) {
-            mistakes.add("canaryWeight '${value('canaryWeight')}' is no whole number from 1 to 99".toString())
-        }
-        if (!(value('approvalTimeout') ==~ /[1-9][0-9]*/)) {
-            mistakes.add("approvalTimeout '${value('approvalTimeout')}' is no number of minutes".toString())
-        }
-        if (!(value('router') in ['service', 'gateway'])) {
-            mistakes.add("router '${value('router')}' is none of service, gateway".toString())
-        }
-        if (value('imageTag') && !(value('imageTag') ==~ /[A-Za-z0-9_][A-Za-z0-9_.-]*/)) {
-            mistakes.add("imageTag '${value('imageTag')}' is no tag".toString())
         }
         if (!mistakes.isEmpty()) {
-            steps.error("${step} cannot start:\n  ${mistakes.join('\n  ')}\nSee the parameters in docs/pipelines.md.")
+            steps.error("${step} cannot start:\n  ${mistakes.join('\n  ')}\nThe parameters are those of docs/pipelines.md.")
         }
+    }
+
+    /** Whether the call itself names the parameter. */
+    boolean isGiven(String name) {
+        return given[name] != null
+    }
+
+    private boolean isPlain(String name) {
+        Object value = given[name]
+        return value == null || value instanceof CharSequence || value instanceof Number || value instanceof Boolean
+    }
+
+    private String site(String name) {
+        return steps.env."${siteName(name)}" ?: ''
     }
 
     /** The value of a parameter, or an empty text. */
     String value(String name) {
-        if (given[name] != null) {
+        if (isGiven(name)) {
             return given[name].toString()
         }
-        String site = steps.env."${siteName(name)}"
-        if (site) {
-            return site
-        }
-        return defaults(step)[name] ?: derived(name)
+        return site(name) ?: parameters(step)[name]?.get(1) ?: derived(name)
     }
 
     private String derived(String name) {
@@ -113,8 +143,15 @@ class Settings implements Serializable {
             case 'dbHost': return "postgres-0.postgres.${value('namespace')}.svc.cluster.local".toString()
             case 'tag': return "latest-${steps.env.BUILD_NUMBER}".toString()
             case 'agentImage': return value('registry') + '/slipway-agent:v1'
+            case 'canaryExpires': return canaryExpires()
             default: return ''
         }
+    }
+
+    /** Longer than the approval may take, or the reaper would take the canary from under it. */
+    private String canaryExpires() {
+        String minutes = value('approvalTimeout')
+        return minutes.isInteger() ? "${minutes.toInteger() + 90}m".toString() : ''
     }
 
     /** registryCa is SLIPWAY_REGISTRY_CA in the site's environment. */

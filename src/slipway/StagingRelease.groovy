@@ -1,29 +1,37 @@
 package slipway
 
+import com.cloudbees.groovy.cps.NonCPS
+
 /** One run of stagingPipeline: a commit, its image, and staging. */
 class StagingRelease extends Release {
     private static final long serialVersionUID = 1L
 
-    private String commit
-    private String reference
+    private String commit = ''
+    private String reference = ''
+    private String runs = ''
+    private String rollback = ''
     private boolean deploys
+    private boolean begun
 
     StagingRelease(Script steps, Settings settings) {
         super(steps, settings)
+        facts.pipeline = 'stagingPipeline'
     }
 
     void inPod(Closure body) {
-        helpers.inPod('staging', 60, body)
+        steps.properties([steps.disableConcurrentBuilds()])
+        helpers.inPod('staging', 90, body)
     }
 
     void checkOut() {
+        onAgent()
         Map<String, String> source = steps.checkout(steps.scm)
         commit = source.GIT_COMMIT
         deploys = steps.env.CHANGE_ID == null && steps.env.BRANCH_NAME == settings.value('branch')
         note('commit', commit)
-        steps.stash(name: 'sources', includes: "${settings.value('migrationsDir')}/**", allowEmpty: true)
+        note('branch', steps.env.BRANCH_NAME)
         if (!deploys) {
-            steps.echo("${steps.env.BRANCH_NAME} is not ${settings.value('branch')}: validate, build and scan, and nothing more")
+            steps.echo("${steps.env.CHANGE_ID ? "pull request ${steps.env.CHANGE_ID}" : steps.env.BRANCH_NAME} is not ${settings.value('branch')}: validate, build and scan, and nothing more")
         }
     }
 
@@ -33,6 +41,7 @@ class StagingRelease extends Release {
                 steps.timeout(time: 15, unit: 'MINUTES') {
                     steps.sh(label: 'compile, install and test', script: '''
                         export PYTHONPYCACHEPREFIX=/tmp/pycache
+                        if [ -z "$(find . -name '*.py' -print -quit)" ]; then echo 'there is no Python in here: nothing to compile, install or test'; exit 0; fi
                         python3 -m compileall -q .
                         if [ ! -e requirements.txt ]; then echo 'there is no requirements.txt: nothing to install'; exit 0; fi
                         set -- -r requirements.txt
@@ -78,8 +87,9 @@ class StagingRelease extends Release {
                     if [ -n "$BASE_IMAGES" ]; then for pair in $(echo "$BASE_IMAGES" | tr , ' '); do maps="$maps --registry-map $pair --registry-map index.$pair"; done; fi
                     set -- $maps
                     if [ -n "${PIP_INDEX_URL:-}" ]; then set -- "$@" --build-arg "PIP_INDEX_URL=$PIP_INDEX_URL" --build-arg "PIP_TRUSTED_HOST=$PIP_TRUSTED_HOST"; fi
-                    /kaniko/executor --log-format text --verbosity warn --context "dir://$WORKSPACE" --no-push --tar-path "$WORKSPACE_TMP/image.tar" --destination "$TARGET" \\
-                      --build-arg "VERSION=$TAG" --build-arg "COMMIT=$COMMIT" "$@"
+                    PATH="$PATH:/kaniko" executor --log-format text --verbosity warn --context "dir://$WORKSPACE" --no-push --tar-path "$WORKSPACE_TMP/image.tar" --destination "$TARGET" \\
+                      --build-arg "VERSION=$TAG" --build-arg "COMMIT=$COMMIT" \\
+                      --label "org.opencontainers.image.version=$TAG" --label "org.opencontainers.image.revision=$COMMIT" "$@"
                     chmod a+r "$WORKSPACE_TMP/image.tar"
                 ''')
             }
@@ -106,12 +116,14 @@ class StagingRelease extends Release {
                 ''')
             }
         }
-        note('scan', code == 0 ? 'clean' : code == 7 ? 'findings' : 'scanner failed')
+        note('scan', [scanner: 'trivy', severity: settings.value('severity'), outcome: code == 0 ? 'clean' : code == 7 ? 'findings' : 'failed'])
         if (code == 7) {
-            steps.error("scan: the image has findings of ${settings.value('severity')}, and nothing was pushed\n  next   raise what is listed above to a version without them")
+            helpers.hint = 'raise what is listed above to a version without them'
+            steps.error("scan: the image has findings of ${settings.value('severity')}, and nothing was pushed")
         }
         if (code != 0) {
-            steps.error("scan: Trivy could not tell (exit code ${code}), and nothing was pushed\n  next   read its own words above; run the build again")
+            helpers.hint = 'read its own words above; run the build again'
+            steps.error("scan: Trivy could not tell (exit code ${code}), and nothing was pushed")
         }
     }
 
@@ -127,13 +139,10 @@ class StagingRelease extends Release {
         if (!deploys) {
             return
         }
-        helpers.withDatabase {
-            Map<String, String> plan = helpers.run('migration plan', [:], 'migrate-diff plan')
-            steps.echo(plan.PLAN.replace(' | ', '\n'))
-            note('planId', plan.PLAN_ID)
-            if (plan.PENDING != '0') {
-                helpers.run('migration', [SLIPWAY_PLAN_ID: plan.PLAN_ID, GIT_COMMIT: commit], 'migrate-diff apply')
-            }
+        Map<String, String> plan = migrationPlan()
+        steps.echo(plan.PLAN.replace(' | ', '\n'))
+        if (plan.PENDING != '0') {
+            applyPlan(plan.PLAN_ID, commit)
         }
     }
 
@@ -141,19 +150,64 @@ class StagingRelease extends Release {
         if (!deploys) {
             return
         }
-        Map<String, String> variables = [IMAGE: reference, NAMESPACE: settings.value('namespace'), DEPLOYMENT: settings.value('deployment'), COMMIT: commit, REGISTRY: settings.value('registry'), SMOKE_PATH: settings.value('smokePath')]
+        Map<String, String> variables = names()
         helpers.withRegistry {
-            helpers.run('deploy', variables, Commands.DEPLOY)
-            Map<String, String> waited = helpers.ask('rollout', variables, 'rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --rollback --mark-good')
+            begun = true
+            Map<String, String> deployed = helpers.run('deploy', variables, Commands.DEPLOY)
+            runs = deployed.TO
+            note('previousImage', deployed.FROM)
+            Map<String, String> waited = helpers.ask('rollout', variables, Commands.STAGING_ROLLOUT)
             if (waited.EXIT != '0') {
-                steps.error(Helpers.sentence('rollout', waited) + (waited.ROLLBACK ? "\n  now    rollback: ${waited.ROLLBACK}" : ''))
+                helpers.hint = waited.ERROR_HINT ?: ''
+                steps.error(Helpers.sentence('rollout', waited))
             }
-            helpers.run('smoke test and evidence', variables + [TAG: settings.value('tag')], '''
-                body=$(mktemp)
-                curl --silent --show-error --fail --max-time 20 --retry 3 --retry-connrefused "http://$DEPLOYMENT.$NAMESPACE.svc.cluster.local$SMOKE_PATH" > "$body" &&
-                image-evidence add --type staging-verified --file "$body" "$IMAGE"''')
+            helpers.run('smoke test and evidence', variables, Commands.SMOKE_TEST)
+            note('evidence', ['scan', 'staging-verified'])
+            begun = false
         }
-        steps.currentBuild.description = "${reference}"
-        steps.echo("slipway: ${reference} runs in ${settings.value('namespace')}, verified")
+        steps.currentBuild.description = "${shown(reference)} in ${settings.value('namespace')}, verified".toString()
+    }
+
+    private Map<String, String> names() {
+        return [
+            IMAGE: reference, NAMESPACE: settings.value('namespace'), DEPLOYMENT: settings.value('deployment'), STABLE: settings.value('deployment'), COMMIT: commit, RUN: run(),
+            REGISTRY: settings.value('registry'), SMOKE_PATH: settings.value('smokePath'), PLAN_ID: facts.migration.planId,
+        ]
+    }
+
+    /** A version that was not verified does not stay, whatever stopped its verification. */
+    @Override
+    protected void takeBack() {
+        if (!begun) {
+            return
+        }
+        String where = settings.value('namespace')
+        try {
+            helpers.inPodAgain('production', 30) {
+                Map<String, String> back = helpers.ask('staging back to its last good revision', names(), Commands.STABLE_BACK)
+                rollback = back.EXIT == '0' ? "${where} is back on its last good revision" : back.EXIT == '4' ? "${where} does not run this run's image" : Helpers.sentence(where, back)
+            }
+        } catch (Throwable failed) {
+            rollback = "${where} may still run an image that is not verified (${failed.message ?: 'stopped'}); the next run replaces it"
+        }
+        note('undone', rollback)
+    }
+
+    @Override
+    protected String title() {
+        return "staging run ${steps.env.BUILD_NUMBER} of ${settings.value('app')}".toString()
+    }
+
+    @Override
+    protected String state() {
+        List<String> parts = []
+        if (!deploys) {
+            parts.add('nothing was pushed or deployed')
+        } else {
+            parts.add(reference ? "pushed ${shown(reference)}".toString() : 'nothing was pushed')
+            parts.add(database())
+            parts.add(rollback ?: runs ? "${settings.value('namespace')} runs ${shown(runs)}${facts.evidence == null ? ', which is not verified' : ''}".toString() : "${settings.value('namespace')} was not changed".toString())
+        }
+        return parts.join('; ')
     }
 }

@@ -41,7 +41,7 @@ func run(ctx context.Context, answer, image string) error {
 	if image != "" {
 		return site.BuildAgentImage(ctx, root, dir, image)
 	}
-	prepared, err := site.Prepare(ctx, root, dir, os.Stdout)
+	prepared, err := site.Prepare(ctx, root, dir, site.Options{Replicas: 9}, os.Stdout)
 	if err != nil {
 		return err
 	}

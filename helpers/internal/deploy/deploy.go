@@ -7,11 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/user"
 	"regexp"
 	"sort"
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -78,11 +81,6 @@ func Deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if !pinned.MatchString(options.Image) {
 		return Outcome{}, slipway.Usagef("--image %q names no digest: what is deployed is REPOSITORY:TAG@sha256:...", options.Image).Next("take it from nexus-push or nexus-latest-tag")
 	}
-	if options.PullSecret != "" {
-		if err := pullSecret(ctx, cluster, options); err != nil {
-			return Outcome{}, err
-		}
-	}
 	for attempt := 1; ; attempt++ {
 		outcome, err := deploy(ctx, cluster, options)
 		if err == nil || !apierrors.IsConflict(err) || attempt == conflicts {
@@ -121,7 +119,7 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	sameReplicas := options.Replicas == nil || current.Spec.Replicas != nil && *current.Spec.Replicas == *options.Replicas
 	if sameImage && sameReplicas {
 		outcome.LastGood = lastGood(current).Image
-		return outcome, nil
+		return outcome, pullSecret(ctx, cluster, options)
 	}
 	good := lastGood(current)
 	if !sameImage {
@@ -147,11 +145,15 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if _, err := deployments.Patch(ctx, options.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}); err != nil || options.DryRun {
 		return outcome, err
 	}
+	if err := pullSecret(ctx, cluster, options); err != nil {
+		return outcome, err
+	}
 	changed, err := deployments.Patch(ctx, options.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		return outcome, err
 	}
-	return outcome, tell(ctx, cluster, changed, outcome)
+	tell(ctx, cluster, changed, outcome)
+	return outcome, nil
 }
 
 // patchOf is exactly what is changed: the image, the annotations, and the
@@ -238,28 +240,51 @@ func create(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if options.DryRun {
 		how.DryRun = []string{metav1.DryRunAll}
 	}
+	if err := checkPullSecret(ctx, cluster, deployment.Spec.Template.Spec, options.PullSecret); err != nil {
+		return Outcome{}, err
+	}
+	if err := pullSecret(ctx, cluster, options); err != nil {
+		return Outcome{}, err
+	}
 	created, err := cluster.Apps().Deployments(cluster.Namespace).Create(ctx, deployment, how)
 	if err != nil || options.DryRun {
 		return outcome, err
 	}
-	return outcome, tell(ctx, cluster, created, outcome)
+	tell(ctx, cluster, created, outcome)
+	return outcome, nil
 }
 
-// tell leaves an Event on the Deployment: who, what, from, to.
-func tell(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Deployment, outcome Outcome) error {
+// tell leaves an Event on the Deployment: who, what, from, to. The change is done
+// by then: an Event that cannot be made is a warning, and no failure.
+func tell(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Deployment, outcome Outcome) {
 	now := metav1.NewTime(time.Now())
-	message := "from " + outcome.From + " to " + outcome.To
-	if build := deployment.Annotations["slipway.dev/build"]; build != "" {
-		message += " by " + build
+	message := "image of the container " + outcome.Container + " set to " + outcome.To
+	if outcome.From != "" {
+		message += ", from " + outcome.From
 	}
 	event := &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{GenerateName: deployment.Name + "-", Namespace: deployment.Namespace},
 		InvolvedObject: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: deployment.Namespace, Name: deployment.Name, UID: deployment.UID},
-		Type:           corev1.EventTypeNormal, Reason: "ImageDeployed", Message: message,
+		Type:           corev1.EventTypeNormal, Reason: "ImageDeployed", Message: message + ", by " + who(deployment),
 		Source: corev1.EventSource{Component: "deploy-image"}, FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}
 	if _, err := cluster.Core().Events(deployment.Namespace).Create(ctx, event, metav1.CreateOptions{}); err != nil {
-		return kube.Explain(err, "noting the change of deployment/"+deployment.Name+", which is done,")
+		logrus.Warn(kube.Explain(err, "noting the change, which is done, as an Event of deployment/"+deployment.Name))
 	}
-	return nil
+}
+
+// who is the build that was recorded; by hand it is the person at this machine.
+func who(deployment *appsv1.Deployment) string {
+	if build := deployment.Annotations["slipway.dev/build"]; build != "" {
+		return build
+	}
+	name := "somebody"
+	if person, err := user.Current(); err == nil {
+		name = person.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + " on " + host
 }

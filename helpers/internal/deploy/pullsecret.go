@@ -15,59 +15,88 @@ import (
 	"slipway.dev/slipway/helpers/internal/kube"
 )
 
-// oneEntry takes the login of the image's registry out of Docker's config.json:
-// the nodes need no other.
-func oneEntry(docker []byte, image string) ([]byte, error) {
-	host, _, _ := strings.Cut(image, "/")
-	var config struct {
-		Auths map[string]json.RawMessage `json:"auths"`
-	}
+// dockerConfig is Docker's config.json, of which only the logins matter here.
+// https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
+type dockerConfig struct {
+	Auths map[string]json.RawMessage `json:"auths"`
+}
+
+// login takes that of the image's registry out of Docker's config.json: the nodes need no other.
+func login(docker []byte, image string) (host string, entry json.RawMessage, err error) {
+	host, _, _ = strings.Cut(image, "/")
+	var config dockerConfig
 	if err := json.Unmarshal(docker, &config); err != nil {
-		return nil, slipway.Usagef("the file of --docker-config is no config.json of Docker's")
+		return "", nil, slipway.Usagef("the file of --docker-config is no config.json of Docker's")
 	}
 	for _, key := range []string{host, "https://" + host, "http://" + host} {
 		if entry, found := config.Auths[key]; found {
-			return json.Marshal(map[string]any{"auths": map[string]json.RawMessage{host: entry}})
+			return host, entry, nil
 		}
 	}
-	return nil, slipway.Usagef("the file of --docker-config has no login for %s", host)
+	return "", nil, slipway.Usagef("the file of --docker-config has no login for %s", host)
+}
+
+// merge puts the login into what the Secret has, whose other logins stay;
+// changed is false where it is there already.
+func merge(present []byte, host string, entry json.RawMessage) (merged []byte, changed bool, err error) {
+	config := dockerConfig{Auths: map[string]json.RawMessage{}}
+	if len(present) > 0 {
+		if err := json.Unmarshal(present, &config); err != nil {
+			return nil, false, slipway.Usagef("the pull secret holds no config.json of Docker's").Next("delete the Secret: it is made anew")
+		}
+	}
+	var before, after bytes.Buffer
+	if had, found := config.Auths[host]; found && json.Compact(&before, had) == nil && json.Compact(&after, entry) == nil && bytes.Equal(before.Bytes(), after.Bytes()) {
+		return present, false, nil
+	}
+	if config.Auths == nil {
+		config.Auths = map[string]json.RawMessage{}
+	}
+	config.Auths[host] = entry
+	merged, err = json.Marshal(config)
+	return merged, true, err
 }
 
 // pullSecret makes or renews the Secret with which the nodes pull, only where it differs.
-// https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
 func pullSecret(ctx context.Context, cluster *kube.Cluster, options Options) error {
-	wanted, err := oneEntry(options.Docker, options.Image)
+	if options.PullSecret == "" {
+		return nil
+	}
+	host, entry, err := login(options.Docker, options.Image)
+	if err != nil || options.DryRun {
+		return err
+	}
+	if err := keep(ctx, cluster, options.PullSecret, host, entry); err != nil {
+		return kube.Explain(err, "keeping the pull secret "+options.PullSecret)
+	}
+	return nil
+}
+
+func keep(ctx context.Context, cluster *kube.Cluster, name, host string, entry json.RawMessage) error {
+	secrets := cluster.Core().Secrets(cluster.Namespace)
+	present, err := secrets.Get(ctx, name, metav1.GetOptions{})
+	absent := apierrors.IsNotFound(err)
+	if err != nil && !absent {
+		return err
+	}
+	if !absent && present.Type != corev1.SecretTypeDockerConfigJson {
+		return slipway.Usagef("the secret %s is of the type %s, and no pull secret", name, present.Type).Next("choose another name for the pull secret")
+	}
+	merged, changed, err := merge(present.Data[corev1.DockerConfigJsonKey], host, entry)
+	if err != nil || !changed {
+		return err
+	}
+	data := map[string][]byte{corev1.DockerConfigJsonKey: merged}
+	if absent {
+		_, err = secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeDockerConfigJson, Data: data}, metav1.CreateOptions{})
+		return err
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]string{"resourceVersion": present.ResourceVersion}, "data": data})
 	if err != nil {
 		return err
 	}
-	if options.DryRun {
-		return nil
-	}
-	secrets := cluster.Core().Secrets(cluster.Namespace)
-	doing := "keeping the pull secret " + options.PullSecret
-	present, err := secrets.Get(ctx, options.PullSecret, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		_, err = secrets.Create(ctx, &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Name: options.PullSecret}, Type: corev1.SecretTypeDockerConfigJson,
-			Data: map[string][]byte{corev1.DockerConfigJsonKey: wanted},
-		}, metav1.CreateOptions{})
-	case err != nil:
-	case present.Type != corev1.SecretTypeDockerConfigJson:
-		return slipway.Usagef("the secret %s is of the type %s, and no pull secret", options.PullSecret, present.Type).Next("choose another name for the pull secret")
-	case bytes.Equal(present.Data[corev1.DockerConfigJsonKey], wanted):
-		return nil
-	default:
-		patch, marshalErr := json.Marshal(map[string]any{"data": map[string][]byte{corev1.DockerConfigJsonKey: wanted}})
-		if marshalErr != nil {
-			return marshalErr
-		}
-		_, err = secrets.Patch(ctx, options.PullSecret, types.MergePatchType, patch, metav1.PatchOptions{})
-	}
-	if err != nil {
-		return kube.Explain(err, doing)
-	}
-	return nil
+	_, err = secrets.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
 }
 
 // checkPullSecret names a reference that is missing before pods fail on it.

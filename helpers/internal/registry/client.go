@@ -5,8 +5,7 @@ package registry
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -14,8 +13,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
@@ -25,6 +22,7 @@ type Options struct {
 	PlainHTTP  bool   // HTTP without TLS, only when asked for
 	CAFile     string // PEM, trusted beside the system's
 	SkipVerify bool
+	TokenHost  string // HOST[:PORT] that may get the login beside the registry itself
 	Username   string // where it is empty, Docker's configuration is asked
 	Password   string
 	UserAgent  string
@@ -32,17 +30,27 @@ type Options struct {
 
 // Client speaks to registries over one scheme that was settled before anything is sent.
 type Client struct {
-	base      http.RoundTripper
-	keychain  authn.Keychain
-	names     []name.Option
-	userAgent string
+	options  Options
+	scheme   string
+	wire     *http.Transport
+	keychain authn.Keychain
+	names    []name.Option
+	first    time.Duration // the wait before the first of several tries
 }
 
 // New makes a client. It sends nothing.
 func New(options Options) (*Client, error) {
-	dial := http.DefaultTransport.(*http.Transport).Clone()
-	dial.ResponseHeaderTimeout = 60 * time.Second
-	dial.TLSClientConfig = &tls.Config{InsecureSkipVerify: options.SkipVerify, MinVersion: tls.VersionTLS12}
+	c := &Client{options: options, scheme: "https", keychain: authn.DefaultKeychain, first: 500 * time.Millisecond}
+	c.wire = &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: 2 * time.Minute,
+		IdleConnTimeout:       time.Minute,
+		MaxIdleConnsPerHost:   uploadsAtOnce,
+		WriteBufferSize:       64 << 10,
+		TLSClientConfig:       &tls.Config{InsecureSkipVerify: options.SkipVerify, MinVersion: tls.VersionTLS12},
+	}
 	if options.CAFile != "" {
 		pem, err := os.ReadFile(options.CAFile)
 		if err != nil {
@@ -55,35 +63,18 @@ func New(options Options) (*Client, error) {
 		if !pool.AppendCertsFromPEM(pem) {
 			return nil, slipway.Usagef("the file %s of --ca-file holds no PEM certificate", options.CAFile)
 		}
-		dial.TLSClientConfig.RootCAs = pool
+		c.wire.TLSClientConfig.RootCAs = pool
+		c.wire.TLSClientConfig.InsecureSkipVerify = false // a named authority goes before not looking at all
 	}
-	c := &Client{keychain: authn.DefaultKeychain, userAgent: options.UserAgent}
-	scheme := "https"
 	c.names = []name.Option{name.StrictValidation}
 	if options.PlainHTTP {
-		scheme = "http"
+		c.scheme = "http"
 		c.names = append(c.names, name.Insecure)
 	}
-	c.base = &oneScheme{scheme: scheme, inner: dial}
 	if options.Username != "" {
 		c.keychain = fixed{authn.FromConfig(authn.AuthConfig{Username: options.Username, Password: options.Password})}
 	}
 	return c, nil
-}
-
-// oneScheme sends a request only over the scheme that was asked for. For
-// loopback and RFC 1918 hosts go-containerregistry would try the other one too,
-// and with it send the credentials in clear.
-type oneScheme struct {
-	scheme string
-	inner  http.RoundTripper
-}
-
-func (o *oneScheme) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL.Scheme != o.scheme {
-		return nil, fmt.Errorf("%s is not spoken here, only %s", request.URL.Scheme, o.scheme)
-	}
-	return o.inner.RoundTrip(request)
 }
 
 type fixed struct{ login authn.Authenticator }
@@ -94,6 +85,12 @@ func (f fixed) Resolve(authn.Resource) (authn.Authenticator, error) { return f.l
 func (c *Client) Repository(text string) (name.Repository, error) {
 	if err := hasHost(text); err != nil {
 		return name.Repository{}, err
+	}
+	if before, digest, found := strings.Cut(text, "@"); found {
+		return name.Repository{}, slipway.Usagef("%q names a digest (%s), and a repository is meant: %s", text, digest, before)
+	}
+	if i := strings.LastIndex(text, ":"); i > strings.LastIndex(text, "/") {
+		return name.Repository{}, slipway.Usagef("%q names a tag (%s), and a repository is meant: %s", text, text[i+1:], text[:i])
 	}
 	repository, err := name.NewRepository(text, c.names...)
 	if err != nil {
@@ -139,44 +136,4 @@ func hasHost(text string) error {
 		return slipway.Usagef("%q names no registry: REGISTRY/REPOSITORY, such as nexus.example:8083/team/app", text)
 	}
 	return nil
-}
-
-func (c *Client) remote(more ...remote.Option) []remote.Option {
-	return append([]remote.Option{
-		remote.WithTransport(c.base), remote.WithAuthFromKeychain(c.keychain), remote.WithUserAgent(c.userAgent),
-		remote.WithRetryBackoff(remote.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.2, Steps: 4}),
-		remote.WithRetryStatusCodes(http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout),
-	}, more...)
-}
-
-// explain turns what a registry answered into an error that a person can act on.
-func explain(err error, host, doing string) error {
-	if err == nil {
-		return nil
-	}
-	var known *slipway.Error
-	if errors.As(err, &known) {
-		return known
-	}
-	var answer *transport.Error
-	if errors.As(err, &answer) {
-		switch answer.StatusCode {
-		case http.StatusUnauthorized, http.StatusForbidden:
-			return slipway.Errorf(slipway.Usage, "%s: %s refuses the login (%d)", doing, host, answer.StatusCode).Because(err).
-				Next("give REGISTRY_USERNAME and REGISTRY_PASSWORD, or a config.json in DOCKER_CONFIG, of an account that may do this")
-		case http.StatusNotFound:
-			return slipway.Errorf(slipway.No, "%s: %s has no such thing", doing, host).Because(err).Next("look whether the repository's name is right")
-		}
-	}
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
-		return slipway.Errorf(slipway.Usage, "%s: the certificate of %s is signed by nobody this machine trusts", doing, host).Because(err).Next("give the site's authority: --ca-file FILE")
-	}
-	return slipway.Errorf(slipway.Unknown, "%s: %s does not answer as a registry should", doing, host).Because(err).Next("look whether %s is reachable from here, and whether it speaks HTTPS (else --plain-http)", host)
-}
-
-// IsMissing says that the registry knows of no such thing.
-func isMissing(err error) bool {
-	var answer *transport.Error
-	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }

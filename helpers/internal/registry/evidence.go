@@ -3,21 +3,19 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
@@ -26,10 +24,11 @@ import (
 // What evidence is, as an OCI artifact with a subject:
 // https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage
 const (
-	evidenceMediaType = "application/vnd.slipway.evidence.v1+json"
-	annotationType    = "dev.slipway.evidence.type"
-	annotationBuild   = "dev.slipway.evidence.build"
-	annotationCreated = "org.opencontainers.image.created"
+	evidenceMediaType   = "application/vnd.slipway.evidence.v1+json"
+	annotationType      = "dev.slipway.evidence.type"
+	annotationStatement = "dev.slipway.evidence.statement"
+	annotationBuild     = "dev.slipway.evidence.build"
+	annotationCreated   = "org.opencontainers.image.created"
 )
 
 // Evidence is one statement about an image's digest.
@@ -37,186 +36,157 @@ type Evidence struct {
 	Type    string `json:"type"`
 	Created string `json:"created"`         // RFC 3339
 	Build   string `json:"build,omitempty"` // the URL of the build that attached it
-	Digest  string `json:"digest"`          // of the statement itself
+	Digest  string `json:"digest"`          // of the statement's manifest
+	Signed  bool   `json:"signed"`          // the signature was checked with the key that was given
+	Scan    *Scan  `json:"scan,omitempty"`
 }
 
-var evidenceType = regexp.MustCompile(`^[a-z0-9]+(?:[-.][a-z0-9]+)*$`)
+// Statement is what is to be attached.
+type Statement struct {
+	Type    string
+	File    string
+	Scanner string // for a scan: the file that trivy version --format json printed, or empty
+	Build   string
+	Key     *PrivateKey // signs it; nil leaves it unsigned
 
-// AddEvidence attaches the file to the digest. The same statement twice is one.
-func (c *Client) AddEvidence(ctx context.Context, subject name.Digest, kind, file, build string) (Evidence, error) {
-	doing := "attaching evidence to " + subject.String()
-	if !evidenceType.MatchString(kind) {
-		return Evidence{}, slipway.Usagef("the type %q of evidence is not of the form scan or staging-verified", kind)
+	body  []byte
+	image string // the configuration's digest that a scan names
+	facts map[string]string
+}
+
+var typeForm = regexp.MustCompile(`^[a-z0-9]+(?:[-.][a-z0-9]+)*$`)
+
+func checkType(kind string) error {
+	if len(kind) > 40 || !typeForm.MatchString(kind) {
+		return slipway.Usagef("%q is no type of evidence: lower-case words joined by - or ., at most 40 characters, such as scan or staging-verified", kind)
 	}
-	body, err := os.ReadFile(file)
+	return nil
+}
+
+// Read reads the statement's files and finds what is wrong with them; it sends nothing.
+func (s *Statement) Read(now time.Time) error {
+	if err := checkType(s.Type); err != nil {
+		return err
+	}
+	info, err := os.Stat(s.File)
+	if err == nil && info.Size() > maxDocument {
+		err = fmt.Errorf("%s is longer than %d MB", s.File, maxDocument>>20)
+	}
+	if err == nil {
+		s.body, err = os.ReadFile(s.File)
+	}
 	if err != nil {
-		return Evidence{}, slipway.Usagef("the evidence cannot be read").Because(err)
+		return slipway.Usagef("the file of the evidence %s cannot be read", s.Type).Because(err)
 	}
-	target, err := remote.Head(subject, c.remote(remote.WithContext(ctx))...)
+	s.facts = map[string]string{annotationType: s.Type, annotationCreated: now.UTC().Format(time.RFC3339)}
+	if s.Build != "" {
+		s.facts[annotationBuild] = s.Build
+	}
+	if s.Type != scanType {
+		return nil
+	}
+	scan, image, err := readScan(s.body, s.Scanner)
 	if err != nil {
-		return Evidence{}, explain(err, subject.RegistryStr(), doing)
+		return slipway.Usagef("%s cannot be evidence of a scan", s.File).Because(err)
 	}
-	created := time.Now().UTC().Format(time.RFC3339)
-	artifact, err := evidenceManifest(*target, kind, filepath.Base(file), body, build, created)
-	if err != nil {
-		return Evidence{}, fmt.Errorf("%s: %w", doing, err)
+	s.image = image
+	maps.Copy(s.facts, scan.facts())
+	return nil
+}
+
+// evidenceOf reads the facts of a statement. The type tells what else is in it.
+func evidenceOf(facts map[string]string, digest v1.Hash) Evidence {
+	e := Evidence{Type: facts[annotationType], Created: facts[annotationCreated], Build: facts[annotationBuild], Digest: digest.String()}
+	if e.Type == scanType {
+		e.Scan = scanOf(facts)
 	}
-	digest, err := artifact.Digest()
+	return e
+}
+
+// AddEvidence attaches the statement to the digest. The same statement twice is one.
+func (c *Client) AddEvidence(ctx context.Context, subject name.Digest, statement Statement) (Evidence, error) {
+	if err := statement.Read(time.Now()); err != nil {
+		return Evidence{}, err
+	}
+	s, err := c.open(ctx, subject.Context(), transport.PullScope+","+transport.PushScope)
 	if err != nil {
 		return Evidence{}, err
 	}
-	if err := c.attach(ctx, subject, digest, kind, artifact); err != nil {
-		return Evidence{}, explain(err, subject.RegistryStr(), doing)
+	doing := "attaching evidence to " + subject.String()
+	about, err := s.manifest(ctx, subject.DigestStr())
+	if err != nil {
+		return Evidence{}, s.explain(err, doing)
 	}
-	return Evidence{Type: kind, Created: created, Build: build, Digest: digest.String()}, nil
+	added, err := s.attach(ctx, about, statement)
+	return added, s.explain(err, doing)
 }
 
-func evidenceManifest(subject v1.Descriptor, kind, title string, body []byte, build, created string) (v1.Image, error) {
-	artifact := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
-	artifact = mutate.ConfigMediaType(artifact, evidenceMediaType)
-	artifact, err := mutate.Append(artifact, mutate.Addendum{
-		Layer:       static.NewLayer(body, "application/octet-stream"),
-		Annotations: map[string]string{"org.opencontainers.image.title": title},
-	})
-	if err != nil {
-		return nil, err
+// attach writes the statement, and its signature where there is a key.
+func (s *session) attach(ctx context.Context, about *manifest, statement Statement) (Evidence, error) {
+	if err := checkSubject(statement.image, about.content.Config); err != nil {
+		return Evidence{}, err
 	}
-	annotations := map[string]string{annotationType: kind, annotationCreated: created}
-	if build != "" {
-		annotations[annotationBuild] = build
+	empty, body := []byte("{}"), statement.body
+	layer := descriptorOf("application/octet-stream", body)
+	if json.Valid(body) {
+		layer.MediaType = "application/json"
 	}
-	artifact = mutate.Annotations(artifact, annotations).(v1.Image)
-	return mutate.Subject(artifact, v1.Descriptor{MediaType: subject.MediaType, Size: subject.Size, Digest: subject.Digest}).(v1.Image), nil
-}
-
-// attach writes the statement. Where the registry lacks the referrers API, what
-// refers to a digest is a list under one tag that every writer replaces whole, so
-// that of two writers at once one may be lost:
-// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
-// There each statement gets a tag of its own as well, by its type, which nobody else writes.
-func (c *Client) attach(ctx context.Context, subject name.Digest, digest v1.Hash, kind string, artifact v1.Image) error {
-	if err := remote.Write(subject.Context().Digest(digest.String()), artifact, c.remote(remote.WithContext(ctx))...); err != nil {
-		return err
+	layer.Annotations = map[string]string{"org.opencontainers.image.title": filepath.Base(statement.File)}
+	config := descriptorOf(evidenceMediaType, empty)
+	artifact := content{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: evidenceMediaType, Config: &config, Layers: []v1.Descriptor{layer},
+		Subject:     &v1.Descriptor{MediaType: about.MediaType, Size: about.Size, Digest: about.Digest},
+		Annotations: statement.facts,
 	}
-	listTag := subject.Context().Tag(strings.Replace(subject.DigestStr(), ":", "-", 1))
-	_, err := remote.Head(listTag, c.remote(remote.WithContext(ctx))...)
-	if isMissing(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return remote.Tag(ownTag(subject, kind), artifact, c.remote(remote.WithContext(ctx))...)
-}
-
-func ownTag(subject name.Digest, kind string) name.Tag {
-	return subject.Context().Tag(strings.Replace(subject.DigestStr(), ":", "-", 1) + "." + kind)
-}
-
-func (c *Client) referrers(ctx context.Context, subject name.Digest) ([]v1.Descriptor, error) {
-	index, err := remote.Referrers(subject, c.remote(remote.WithContext(ctx))...)
-	if err != nil {
-		return nil, err
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, fmt.Errorf("reading what refers to %s: %w", subject, err)
-	}
-	return manifest.Manifests, nil
-}
-
-// Evidence reads what is attached to the digest, the oldest first: everything
-// that is listed, and what the given types name beside the list.
-func (c *Client) Evidence(ctx context.Context, subject name.Digest, kinds []string) ([]Evidence, error) {
-	doing := "reading the evidence of " + subject.String()
-	listed, err := c.referrers(ctx, subject)
-	if err != nil {
-		return nil, explain(err, subject.RegistryStr(), doing)
-	}
-	var all []Evidence
-	add := func(reference name.Reference) error {
-		evidence, err := c.statement(ctx, subject, reference)
-		if err == nil && evidence != nil {
-			all = append(all, *evidence)
+	blobs := map[v1.Hash][]byte{config.Digest: empty, layer.Digest: body}
+	if statement.Key != nil {
+		signed, payload, err := sign(statement.Key, s.repository, about.Digest, layer.Digest, statement.facts)
+		if err != nil {
+			return Evidence{}, fmt.Errorf("signing: %w", err)
 		}
-		return explain(err, subject.RegistryStr(), doing)
+		artifact.Layers = append(artifact.Layers, signed)
+		blobs[signed.Digest] = payload
 	}
-	for _, descriptor := range listed {
-		if err := add(subject.Context().Digest(descriptor.Digest.String())); err != nil {
-			return nil, err
+	for digest, blob := range blobs {
+		if err := s.putBlob(ctx, digest, blob); err != nil {
+			return Evidence{}, err
 		}
 	}
-	for _, kind := range missing(all, kinds) {
-		if err := add(ownTag(subject, kind)); err != nil {
-			return nil, err
-		}
-	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].Created < all[j].Created })
-	return all, nil
-}
-
-// statement reads one. What a list or a tag says of it is not trusted: the
-// statement itself names its type and its subject. One that is gone, or about
-// something else, is nil.
-func (c *Client) statement(ctx context.Context, subject name.Digest, reference name.Reference) (*Evidence, error) {
-	got, err := remote.Get(reference, c.remote(remote.WithContext(ctx))...)
-	if isMissing(err) {
-		return nil, nil
-	}
+	encoded, err := json.Marshal(artifact)
 	if err != nil {
-		return nil, err
+		return Evidence{}, err
 	}
-	var manifest v1.Manifest
-	if err := json.Unmarshal(got.Manifest, &manifest); err != nil {
-		return nil, fmt.Errorf("%s is no manifest: %w", reference, err)
+	if err := s.publish(ctx, about.Digest, statement.Type, encoded); err != nil {
+		return Evidence{}, err
 	}
-	kind := manifest.Annotations[annotationType]
-	if manifest.Config.MediaType != evidenceMediaType || kind == "" || manifest.Subject == nil || manifest.Subject.Digest.String() != subject.DigestStr() {
-		return nil, nil
-	}
-	return &Evidence{Type: kind, Created: manifest.Annotations[annotationCreated], Build: manifest.Annotations[annotationBuild], Digest: got.Digest.String()}, nil
-}
-
-// evidenceTypes are the types that have a tag of their own: for a list that is to hold all.
-func (c *Client) evidenceTypes(ctx context.Context, subject name.Digest) ([]string, error) {
-	tags, err := c.Tags(ctx, subject.Context())
-	if err != nil {
-		return nil, err
-	}
-	var kinds []string
-	for _, tag := range tags {
-		if kind, found := strings.CutPrefix(tag, ownTag(subject, "").TagStr()); found {
-			kinds = append(kinds, kind)
-		}
-	}
-	return kinds, nil
-}
-
-// missing gives the required types that the evidence lacks.
-func missing(evidence []Evidence, required []string) []string {
-	var lacking []string
-	for _, kind := range required {
-		found := false
-		for _, e := range evidence {
-			found = found || e.Type == kind
-		}
-		if !found {
-			lacking = append(lacking, kind)
-		}
-	}
-	return lacking
+	added := evidenceOf(statement.facts, descriptorOf("", encoded).Digest)
+	added.Signed = statement.Key != nil
+	return added, nil
 }
 
 // EvidenceList is what image-evidence answers.
 type EvidenceList struct {
 	Reference string     `json:"reference"`
 	Evidence  []Evidence `json:"evidence"`
+	Rejected  []Rejected `json:"rejected"` // what claims to be evidence and is not
 }
 
 // Text lists one statement a line.
 func (l EvidenceList) Text(out io.Writer) error {
 	for _, e := range l.Evidence {
-		if _, err := fmt.Fprintln(out, strings.TrimSpace(fmt.Sprintf("%-18s %s  %s", e.Type, e.Created, e.Build))); err != nil {
+		line := fmt.Sprintf("%-18s %s", e.Type, e.Created)
+		if e.Signed {
+			line += "  signed"
+		}
+		if e.Scan != nil {
+			line += "  " + e.Scan.String()
+		}
+		if _, err := fmt.Fprintln(out, strings.TrimSpace(line+"  "+e.Build)); err != nil {
+			return err
+		}
+	}
+	for _, r := range l.Rejected {
+		if _, err := fmt.Fprintf(out, "%-18s rejected: %s (%s)\n", r.Type, r.Why, r.Digest); err != nil {
 			return err
 		}
 	}
@@ -232,26 +202,50 @@ func (l EvidenceList) Env() []slipway.Pair {
 	return []slipway.Pair{{Key: "REFERENCE", Value: l.Reference}, {Key: "EVIDENCE", Value: strings.Join(kinds, " ")}}
 }
 
-// List gives all that is attached to the digest.
-func (c *Client) List(ctx context.Context, subject name.Digest) (EvidenceList, error) {
-	kinds, err := c.evidenceTypes(ctx, subject)
-	if err != nil {
-		return EvidenceList{}, err
-	}
-	evidence, err := c.Evidence(ctx, subject, kinds)
-	return EvidenceList{Reference: subject.String(), Evidence: evidence}, err
+// List gives all that is attached to the digest, and with a key only what it signed.
+func (c *Client) List(ctx context.Context, subject name.Digest, key *PublicKey) (EvidenceList, error) {
+	return c.evidence(ctx, subject, nil, key)
 }
 
 // Verify says whether the digest has all the required evidence; exit 1 where it has not.
-func (c *Client) Verify(ctx context.Context, subject name.Digest, required []string) (EvidenceList, error) {
-	evidence, err := c.Evidence(ctx, subject, required)
-	list := EvidenceList{Reference: subject.String(), Evidence: evidence}
+func (c *Client) Verify(ctx context.Context, subject name.Digest, required []string, key *PublicKey) (EvidenceList, error) {
+	for _, kind := range required {
+		if err := checkType(kind); err != nil {
+			return EvidenceList{}, err
+		}
+	}
+	list, err := c.evidence(ctx, subject, required, key)
 	if err != nil {
 		return list, err
 	}
-	if lacking := missing(evidence, required); len(lacking) > 0 {
-		return list, slipway.Errorf(slipway.No, "%s has no evidence of the type %s", subject, strings.Join(lacking, ", ")).
-			Next("see what it has: image-evidence list %s", subject)
+	if lacking := missing(list.Evidence, required); len(lacking) > 0 {
+		failure := slipway.Errorf(slipway.No, "%s has no evidence of the type %s", subject, strings.Join(lacking, ", "))
+		if key != nil {
+			failure.Message += " that this key signed"
+		}
+		if len(list.Rejected) > 0 {
+			failure = failure.Because(errors.New(list.Rejected[0].Type + ": " + list.Rejected[0].Why))
+		}
+		return list, failure.Next("see what it has: image-evidence list %s", subject)
 	}
 	return list, nil
+}
+
+func (c *Client) evidence(ctx context.Context, subject name.Digest, required []string, key *PublicKey) (EvidenceList, error) {
+	list := EvidenceList{Reference: subject.String(), Evidence: []Evidence{}, Rejected: []Rejected{}}
+	s, err := c.open(ctx, subject.Context(), transport.PullScope)
+	if err != nil {
+		return list, err
+	}
+	doing := "reading the evidence of " + subject.String()
+	digest, err := v1.NewHash(subject.DigestStr())
+	if err != nil {
+		return list, err
+	}
+	if _, err := s.manifest(ctx, digest.String()); err != nil {
+		return list, s.explain(err, doing)
+	}
+	read, err := (&evidenceReader{session: s, key: key}).read(ctx, digest, required)
+	list.Evidence, list.Rejected = append(list.Evidence, read.Good...), append(list.Rejected, read.Bad...)
+	return list, s.explain(err, doing)
 }

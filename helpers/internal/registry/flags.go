@@ -14,6 +14,7 @@ var Flags = []cli.Flag{
 	&cli.BoolFlag{Name: "plain-http", EnvVars: []string{"SLIPWAY_PLAIN_HTTP"}, Usage: "speak HTTP without TLS"},
 	&cli.StringFlag{Name: "ca-file", EnvVars: []string{"SLIPWAY_REGISTRY_CA"}, Usage: "trust the certificates of this PEM `FILE` as well as the system's"},
 	&cli.BoolFlag{Name: "insecure-skip-verify", EnvVars: []string{"SLIPWAY_INSECURE_SKIP_VERIFY"}, Usage: "speak TLS without checking the certificate"},
+	&cli.StringFlag{Name: "token-host", EnvVars: []string{"SLIPWAY_REGISTRY_TOKEN_HOST"}, Usage: "`HOST[:PORT]` that may get the login beside the registry itself, where the registry has its tokens made elsewhere"},
 }
 
 // Connect gives the client that the flags and the environment ask for.
@@ -33,8 +34,31 @@ func Connect(c *cli.Context) (*Client, error) {
 		PlainHTTP:  c.Bool("plain-http"),
 		CAFile:     c.String("ca-file"),
 		SkipVerify: c.Bool("insecure-skip-verify"),
+		TokenHost:  c.String("token-host"),
 		Username:   username,
 		Password:   password,
 		UserAgent:  "slipway-" + c.App.Name,
 	})
+}
+
+// SigningKey is the flag of those helpers that sign, VerifyingKey of those that check.
+var (
+	SigningKey   = &cli.StringFlag{Name: "key", EnvVars: []string{"SLIPWAY_SIGNING_KEY"}, Usage: "sign with the private key in `FILE` (cosign.key with COSIGN_PASSWORD, or PKCS #8)"}
+	VerifyingKey = &cli.StringFlag{Name: "key", EnvVars: []string{"SLIPWAY_VERIFYING_KEY"}, Usage: "take only what is signed with the public key in `FILE` (cosign.pub)"}
+)
+
+// PrivateKeyOf reads the key that --key names, or gives nil.
+func PrivateKeyOf(c *cli.Context) (*PrivateKey, error) {
+	if c.String("key") == "" {
+		return nil, nil
+	}
+	return ReadPrivateKey(c.String("key"))
+}
+
+// PublicKeyOf reads the key that --key names, or gives nil.
+func PublicKeyOf(c *cli.Context) (*PublicKey, error) {
+	if c.String("key") == "" {
+		return nil, nil
+	}
+	return ReadPublicKey(c.String("key"))
 }

@@ -1,29 +1,37 @@
 package registry
 
 import (
-	"archive/tar"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
+	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sync/errgroup"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
+
+// PushOptions say what is pushed, and how.
+type PushOptions struct {
+	Tar      string
+	Evidence []Statement       // attached to the digest when it is there
+	Force    bool              // overwrite a tag that names another image
+	Mount    *name.Repository  // of the same registry, that may have layers already
+	Progress *slipway.Progress // or nil
+}
 
 // Pushed is what nexus-push answers.
 type Pushed struct {
 	Reference string     `json:"reference"` // REGISTRY/REPOSITORY:TAG@DIGEST
 	Digest    string     `json:"digest"`
 	Already   bool       `json:"already"` // the tag named this digest before
+	Sent      int        `json:"layersSent"`
+	Present   int        `json:"layersPresent"` // that the repository had
+	Mounted   int        `json:"layersMounted"` // that it got from another one
 	Evidence  []Evidence `json:"evidence,omitempty"`
 }
 
@@ -38,172 +46,143 @@ func (p Pushed) Env() []slipway.Pair {
 	return []slipway.Pair{{Key: "REFERENCE", Value: p.Reference}, {Key: "DIGEST", Value: p.Digest}, {Key: "ALREADY", Value: fmt.Sprint(p.Already)}}
 }
 
-// Push pushes the image in the tar file as tag. A tag that names another digest
-// is left alone, unless force. Nothing is sent before the tar was read to its end.
-func (c *Client) Push(ctx context.Context, file string, tag name.Tag, force bool) (Pushed, error) {
+// Push pushes the image in the tar file as tag, and attaches the evidence. A tag
+// that names another digest is left alone (Conflict), unless forced. Nothing is
+// sent before the tar was read to its end and all files of the evidence were read.
+// The result is set as soon as the image is there, also where the evidence then fails.
+func (c *Client) Push(ctx context.Context, tag name.Tag, options PushOptions) (*Pushed, error) {
+	for i := range options.Evidence {
+		if err := options.Evidence[i].Read(time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	image, err := openImage(ctx, options.Tar)
+	if err != nil {
+		return nil, err
+	}
+	defer image.close()
+	for _, statement := range options.Evidence {
+		if err := checkSubject(statement.image, image.manifest.content.Config); err != nil {
+			return nil, err
+		}
+	}
+	var others []name.Repository
+	if options.Mount != nil {
+		others = append(others, *options.Mount)
+	}
+	s, err := c.open(ctx, tag.Context(), transport.PushScope, others...)
+	if err != nil {
+		return nil, err
+	}
 	doing := "pushing " + tag.String()
-	image, release, err := open(file)
+	pushed, err := s.push(ctx, tag, image, options)
 	if err != nil {
-		return Pushed{}, err
+		return nil, s.explain(err, doing)
 	}
-	defer release()
-	if err := check(image); err != nil {
-		return Pushed{}, slipway.Usagef("%s is damaged, and nothing was pushed", file).Because(err).Next("build it again")
-	}
-	digest, err := image.Digest()
-	if err != nil {
-		return Pushed{}, slipway.Usagef("%s is damaged, and nothing was pushed", file).Because(err)
-	}
-	pushed := Pushed{Reference: tag.String() + "@" + digest.String(), Digest: digest.String()}
-	present, err := remote.Get(tag, c.remote(remote.WithContext(ctx))...)
-	switch {
-	case err == nil && present.Digest == digest:
-		pushed.Already = true
-		return pushed, nil
-	case err == nil && !force:
-		return Pushed{}, slipway.Errorf(slipway.Conflict, "%s already names another image, %s", tag, present.Digest).
-			Next("choose another tag; --force overwrites this one, for everybody who uses it")
-	case err != nil && !isMissing(err):
-		return Pushed{}, explain(err, tag.RegistryStr(), doing)
-	}
-	if err := remote.Write(tag, image, c.remote(remote.WithContext(ctx))...); err != nil {
-		return Pushed{}, explain(err, tag.RegistryStr(), doing)
+	for _, statement := range options.Evidence {
+		added, err := s.attach(ctx, &image.manifest, statement)
+		if err != nil {
+			return pushed, s.explain(err, "attaching evidence of "+statement.Type+" to "+pushed.Reference)
+		}
+		pushed.Evidence = append(pushed.Evidence, added)
 	}
 	return pushed, nil
 }
 
-// open reads the image of a docker-save or an OCI tar.
-func open(file string) (v1.Image, func(), error) {
-	nothing := func() {}
-	names, err := entries(file)
+func (s *session) push(ctx context.Context, tag name.Tag, image *image, options PushOptions) (*Pushed, error) {
+	digest := image.manifest.Digest
+	pushed := &Pushed{Reference: tag.String() + "@" + digest.String(), Digest: digest.String()}
+	already, err := s.free(ctx, tag, digest, options.Force)
 	if err != nil {
-		return nil, nothing, slipway.Usagef("%s is no whole tar file, and nothing was pushed", file).Because(err).Next("build it again")
+		return nil, err
 	}
+	if already {
+		pushed.Already, pushed.Present = true, len(image.layers)
+		return pushed, nil
+	}
+	if err := s.putLayers(ctx, image, options, pushed); err != nil {
+		return nil, err
+	}
+	if err := s.putBlob(ctx, image.manifest.content.Config.Digest, image.config); err != nil {
+		return nil, err
+	}
+	// Layers take their time, and somebody else may have taken the tag meanwhile.
+	if _, err := s.free(ctx, tag, digest, options.Force); err != nil {
+		return nil, err
+	}
+	if _, err := s.putManifest(ctx, tag.TagStr(), image.manifest.MediaType, image.manifest.Body); err != nil {
+		return nil, err
+	}
+	there, err := s.manifest(ctx, tag.TagStr())
+	if err != nil {
+		return nil, fmt.Errorf("reading back what was pushed: %w", err)
+	}
+	if there.Digest != digest {
+		return nil, slipway.Errorf(slipway.Conflict, "%s was pushed as %s, and somebody else made it %s at the same time", tag, digest, there.Digest).
+			Next("find out who else pushes this tag; what you pushed is %s@%s", tag.Context(), digest)
+	}
+	return pushed, nil
+}
+
+// free says whether the tag can be written: it names nothing, or this digest already.
+func (s *session) free(ctx context.Context, tag name.Tag, digest v1.Hash, force bool) (already bool, err error) {
+	there, err := s.manifest(ctx, tag.TagStr())
 	switch {
-	case names["manifest.json"]:
-		image, err := tarball.ImageFromPath(file, nil)
-		if err != nil {
-			return nil, nothing, slipway.Usagef("%s holds no single image, and nothing was pushed", file).Because(err)
-		}
-		return image, nothing, nil
-	case names["index.json"]:
-		return openOCI(file)
-	default:
-		return nil, nothing, slipway.Usagef("%s is a tar, but neither docker save's nor an OCI layout: it has no manifest.json and no index.json", file)
+	case isMissing(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case there.Digest == digest:
+		return true, nil
+	case force:
+		return false, nil
 	}
+	return false, slipway.Errorf(slipway.Conflict, "%s already names another image, %s", tag, there.Digest).
+		Because(fmt.Errorf("the tar holds %s", digest)).Next("choose another tag; --force overwrites this one, for everybody who uses it")
 }
 
-// entries reads the tar to its end and names what is in it.
-func entries(file string) (map[string]bool, error) {
-	opened, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer opened.Close()
-	names := map[string]bool{}
-	for in := tar.NewReader(opened); ; {
-		header, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return names, nil
+func (s *session) putLayers(ctx context.Context, image *image, options PushOptions, pushed *Pushed) error {
+	seen := map[v1.Hash]bool{}
+	var lock sync.Mutex
+	var total, done int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(uploadsAtOnce)
+	progress := func(n int64) {
+		lock.Lock()
+		defer lock.Unlock()
+		if done += n; options.Progress != nil {
+			options.Progress.Show(time.Now(), "pushing: %d of %d MB", done>>20, total>>20)
 		}
-		if err != nil {
-			return nil, err
-		}
-		names[strings.TrimPrefix(header.Name, "./")] = true
 	}
-}
-
-func openOCI(file string) (v1.Image, func(), error) {
-	dir, err := os.MkdirTemp("", "nexus-push")
-	if err != nil {
-		return nil, func() {}, err
+	for _, layer := range image.layers {
+		total += layer.descriptor.Size
 	}
-	release := func() { os.RemoveAll(dir) }
-	image, err := extractOCI(file, dir)
-	if err != nil {
-		release()
-		return nil, func() {}, slipway.Usagef("%s holds no single OCI image, and nothing was pushed", file).Because(err)
-	}
-	return image, release, nil
-}
-
-func extractOCI(file, dir string) (v1.Image, error) {
-	opened, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer opened.Close()
-	root, err := os.OpenRoot(dir) // no entry of the tar gets out of it
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	for in := tar.NewReader(opened); ; {
-		header, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		if header.Typeflag != tar.TypeReg {
+	for number, layer := range image.layers {
+		if seen[layer.descriptor.Digest] {
 			continue
 		}
-		if err := root.MkdirAll(filepath.Dir(header.Name), 0o755); err != nil {
-			return nil, err
-		}
-		out, err := root.Create(header.Name)
-		if err != nil {
-			return nil, err
-		}
-		_, err = io.Copy(out, in)
-		if closeErr := out.Close(); err == nil {
-			err = closeErr
-		}
-		if err != nil {
-			return nil, err
-		}
+		seen[layer.descriptor.Digest] = true
+		group.Go(func() error {
+			came, err := s.putLayer(ctx, layer, options.Mount, progress)
+			if err != nil {
+				return fmt.Errorf("layer %d of %d: %w", number+1, len(image.layers), err)
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			switch came {
+			case sent:
+				pushed.Sent++
+			case present:
+				pushed.Present++
+			case mounted:
+				pushed.Mounted++
+			}
+			return nil
+		})
 	}
-	index, err := layout.ImageIndexFromPath(dir)
-	if err != nil {
-		return nil, err
+	err := group.Wait()
+	if options.Progress != nil {
+		options.Progress.Done()
 	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, err
-	}
-	if len(manifest.Manifests) != 1 {
-		return nil, fmt.Errorf("there are %d images in it, not one", len(manifest.Manifests))
-	}
-	return index.Image(manifest.Manifests[0].Digest)
-}
-
-// check reads every layer and compares it with what the configuration says of it.
-func check(image v1.Image) error {
-	config, err := image.ConfigFile()
-	if err != nil {
-		return err
-	}
-	layers, err := image.Layers()
-	if err != nil {
-		return err
-	}
-	if len(layers) != len(config.RootFS.DiffIDs) {
-		return fmt.Errorf("there are %d layers, and the configuration names %d", len(layers), len(config.RootFS.DiffIDs))
-	}
-	for i, layer := range layers {
-		content, err := layer.Uncompressed()
-		if err != nil {
-			return fmt.Errorf("layer %d: %w", i+1, err)
-		}
-		hash, _, err := v1.SHA256(content)
-		content.Close()
-		if err != nil {
-			return fmt.Errorf("layer %d: %w", i+1, err)
-		}
-		if hash != config.RootFS.DiffIDs[i] {
-			return fmt.Errorf("layer %d is %s, and the configuration names %s", i+1, hash, config.RootFS.DiffIDs[i])
-		}
-	}
-	return nil
+	return err
 }

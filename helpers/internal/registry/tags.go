@@ -5,178 +5,214 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-
-	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
 const (
-	pageSize = 1000
 	maxPages = 10_000
-	attempts = 5
+	listings = 3 // tries
 )
 
-// Tags lists every tag of a repository, or fails: a list that may be incomplete
-// is no answer. https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
-//
-// Of the Link header only n and last are taken, since Nexus puts a path into it
-// that its connector ports do not serve; where there is no Link, one more page
-// is asked for, since not every registry sends it.
+// Tags lists every tag of a repository, in the registry's order and each once, or
+// fails: a list that may be incomplete is no answer.
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
 func (c *Client) Tags(ctx context.Context, repository name.Repository) ([]string, error) {
-	doing := "listing the tags of " + repository.String()
-	login, err := c.keychain.Resolve(repository)
+	s, err := c.open(ctx, repository, transport.PullScope)
 	if err != nil {
-		return nil, slipway.Usagef("%s: Docker's configuration cannot be read", doing).Because(err)
+		return nil, err
 	}
-	authenticated, err := transport.NewWithContext(ctx, repository.Registry, login, c.base, []string{repository.Scope(transport.PullScope)})
-	if err != nil {
-		return nil, explain(err, repository.RegistryStr(), doing)
-	}
-	p := &pager{client: &http.Client{Transport: authenticated}, repository: repository, userAgent: c.userAgent}
-	tags, err := p.all(ctx)
-	return tags, explain(err, repository.RegistryStr(), doing)
+	return s.tags(ctx)
 }
 
-type pager struct {
-	client     *http.Client
-	repository name.Repository
-	userAgent  string
+func (s *session) tags(ctx context.Context) (tags []string, err error) {
+	read := 0
+	for range listings {
+		tags, err = collect(func(n, last string) ([]string, string, error) {
+			read++
+			return s.page(ctx, n, last)
+		})
+		if !errors.Is(err, errIncomplete) {
+			break // else somebody may have pushed between two pages
+		}
+	}
+	err = s.explain(err, "listing the tags of "+s.repository.String())
+	if read > 1 {
+		err = uncertain(err) // the repository was there a moment ago
+	}
+	return tags, err
 }
 
-func (p *pager) all(ctx context.Context) ([]string, error) {
+var errIncomplete = errors.New("the list of tags may be incomplete")
+
+// collect reads page after page until the list is whole.
+//
+// The first request asks for everything: a registry that has a limit says so by a
+// Link. Of that only n and last are taken, since Nexus puts a path into it that
+// its connector ports do not serve. But not every registry that has a limit sends
+// a Link. So the end of a page without one is tried by asking for one tag more:
+// nothing is the end; a tag that was not seen goes on; the whole page again is a
+// registry that has no pages; and anything else is a registry that cannot go on
+// from where a page ended, whose list is not to be trusted.
+func collect(page func(n, last string) (tags []string, link string, err error)) ([]string, error) {
 	var tags []string
-	seen := map[string]bool{}
-	n, last := strconv.Itoa(pageSize), ""
-	for page := 1; ; page++ {
-		if page > maxPages {
-			return nil, fmt.Errorf("there are more than %d pages", maxPages)
+	seen := map[string]struct{}{}
+	visited := map[string]bool{"": true}
+	var n, last string
+	silent := false // pages end without a Link
+	for count := 1; ; count++ {
+		if count > maxPages {
+			return nil, fmt.Errorf("%w: there are more than %d pages", errIncomplete, maxPages)
 		}
-		found, link, err := p.page(ctx, n, last)
+		found, link, err := page(n, last)
 		if err != nil {
-			return nil, fmt.Errorf("page %d: %w", page, err)
+			return nil, fmt.Errorf("page %d: %w", count, err)
 		}
-		fresh := false
+		fresh := 0
 		for _, tag := range found {
-			if !seen[tag] {
-				seen[tag], fresh = true, true
+			if _, known := seen[tag]; !known {
+				seen[tag] = struct{}{}
 				tags = append(tags, tag)
+				fresh++
 			}
 		}
-		if !fresh {
-			return tags, nil // an empty page, or the same one again: the end
+		next, more := nextPage(link)
+		switch {
+		case more && next.last == "" && len(found) == 0:
+			return nil, fmt.Errorf("%w: page %d is empty and promises more without saying from where", errIncomplete, count)
+		case more && next.last == "":
+			next.last = found[len(found)-1]
+		case more:
+		case len(found) == 0:
+			return tags, nil
+		case silent && fresh == 0:
+			return nil, fmt.Errorf("%w: page %d repeats what was there", errIncomplete, count)
+		case silent:
+			next = pageRequest{last: found[len(found)-1]}
+		default:
+			whole, err := isWhole(page, found, seen)
+			if err != nil {
+				return nil, fmt.Errorf("after page %d: %w", count, err)
+			}
+			if whole {
+				return tags, nil
+			}
+			silent, next = true, pageRequest{last: found[len(found)-1]}
 		}
-		nextN, nextLast := parameters(link)
-		if nextLast == "" {
-			nextLast = found[len(found)-1]
+		if more && fresh == 0 && len(found) > 0 || visited[next.last] {
+			return nil, fmt.Errorf("%w: page %d repeats what was there, and promises more (last=%s)", errIncomplete, count, next.last)
 		}
-		if nextN != "" {
-			n = nextN
-		}
-		if nextLast == last {
-			return nil, fmt.Errorf("page %d leads to itself (last=%s)", page, last)
-		}
-		last = nextLast
+		visited[next.last] = true
+		n, last = next.n, next.last
 	}
 }
 
-// page reads one page. Its errors are of the kind that explain knows.
-func (p *pager) page(ctx context.Context, n, last string) (tags []string, link string, err error) {
-	address := url.URL{Scheme: p.repository.Scheme(), Host: p.repository.RegistryStr(), Path: "/v2/" + p.repository.RepositoryStr() + "/tags/list"}
-	query := url.Values{"n": {n}}
+// isWhole asks for one tag more than the page that ended without a Link. Nothing
+// is the end, and a tag that was not seen goes on. The whole page again is a
+// registry that has no pages. Some begin anew at the end of the list: those are
+// asked for what follows the last tag but one, which must be the last. All else
+// is a registry that cannot go on from where a page ended, and its list is not to
+// be trusted.
+func isWhole(page func(n, last string) ([]string, string, error), found []string, seen map[string]struct{}) (bool, error) {
+	end := found[len(found)-1]
+	further, _, err := page("1", end)
+	switch {
+	case err != nil:
+		return false, err
+	case ahead(further, seen):
+		return false, nil
+	case len(further) == 0, slices.Equal(further, found):
+		return true, nil
+	case len(found) > 1:
+		further, _, err = page("2", found[len(found)-2])
+		if err != nil {
+			return false, err
+		}
+		if len(further) > 0 && further[0] == end {
+			return len(further) == 1, nil
+		}
+	}
+	return false, fmt.Errorf("%w: asked what follows %s, the registry begins anew", errIncomplete, end)
+}
+
+func ahead(tags []string, seen map[string]struct{}) bool {
+	return slices.ContainsFunc(tags, func(tag string) bool {
+		_, known := seen[tag]
+		return !known
+	})
+}
+
+// page reads one page.
+func (s *session) page(ctx context.Context, n, last string) ([]string, string, error) {
+	query := url.Values{}
+	if n != "" {
+		query.Set("n", n)
+	}
 	if last != "" {
 		query.Set("last", last)
 	}
-	address.RawQuery = query.Encode()
-	for attempt := 1; ; attempt++ {
-		body, header, err := p.get(ctx, address.String())
-		var again *retryable
-		if errors.As(err, &again) && attempt < attempts {
-			timer := time.NewTimer(max(again.after, time.Duration(attempt)*500*time.Millisecond))
-			select {
-			case <-ctx.Done():
-				timer.Stop()
-				return nil, "", ctx.Err()
-			case <-timer.C:
-				continue
-			}
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		var list struct {
-			Name string    `json:"name"`
-			Tags *[]string `json:"tags"`
-		}
-		if err := json.Unmarshal(body, &list); err != nil {
-			return nil, "", fmt.Errorf("the answer is no list of tags: %w", err)
-		}
-		if list.Tags == nil {
-			return nil, header.Get("Link"), nil
-		}
-		return *list.Tags, header.Get("Link"), nil
+	body, header, err := s.document(ctx, "tags/list", query)
+	if err != nil {
+		return nil, "", err
 	}
+	tags, err := parseTags(body)
+	return tags, strings.Join(header.Values("Link"), ", "), err
 }
 
-type retryable struct {
-	cause error
-	after time.Duration
-}
-
-func (r *retryable) Error() string { return r.cause.Error() }
-func (r *retryable) Unwrap() error { return r.cause }
-
-func (p *pager) get(ctx context.Context, address string) ([]byte, http.Header, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, nil, err
+// parseTags reads a list of tags, in which null is a list of none.
+func parseTags(body []byte) ([]string, error) {
+	var list struct {
+		Name *string   `json:"name"`
+		Tags *[]string `json:"tags"`
 	}
-	request.Header.Set("User-Agent", p.userAgent)
-	response, err := p.client.Do(request)
-	if err != nil {
-		return nil, nil, &retryable{cause: err}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, fmt.Errorf("the answer is no list of tags: %w", err)
 	}
-	defer response.Body.Close()
-	if err := transport.CheckError(response, http.StatusOK); err != nil {
-		if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 {
-			return nil, nil, &retryable{cause: err, after: retryAfter(response.Header)}
+	if list.Tags == nil {
+		if list.Name == nil {
+			return nil, errors.New("the answer is no list of tags: it has neither name nor tags")
 		}
-		return nil, nil, err
+		return nil, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
-	if err != nil {
-		return nil, nil, &retryable{cause: fmt.Errorf("the answer broke off: %w", err)}
+	for _, tag := range *list.Tags {
+		if !tagForm.MatchString(tag) {
+			return nil, fmt.Errorf("the answer is no list of tags: %q cannot be one", tag)
+		}
 	}
-	return body, response.Header, nil
+	return *list.Tags, nil
 }
 
-func retryAfter(header http.Header) time.Duration {
-	seconds, err := strconv.Atoi(header.Get("Retry-After"))
-	if err != nil {
-		return 0
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+var tagForm = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+
+type pageRequest struct{ n, last string }
+
+var (
+	linkValue = regexp.MustCompile(`<([^>]*)>([^<]*)`)
+	isNext    = regexp.MustCompile(`(?i);\s*rel\s*=\s*("next"|next)\s*(;|,|$)`)
+)
+
+// nextPage reads a Link header (https://www.rfc-editor.org/rfc/rfc8288): whether
+// it promises another page, and by which parameters.
+func nextPage(link string) (pageRequest, bool) {
+	for _, match := range linkValue.FindAllStringSubmatch(link, -1) {
+		if !isNext.MatchString(match[2]) {
+			continue
+		}
+		_, raw, _ := strings.Cut(match[1], "?")
+		query, _ := url.ParseQuery(raw) // what can be read of it
+		next := pageRequest{n: query.Get("n"), last: query.Get("last")}
+		if !pageSize.MatchString(next.n) {
+			next.n = ""
+		}
+		return next, true
 	}
-	return min(time.Duration(seconds)*time.Second, 30*time.Second)
+	return pageRequest{}, false
 }
 
-var linkTarget = regexp.MustCompile(`<([^>]*)>`)
-
-// parameters are what a Link header says about the next page.
-func parameters(link string) (n, last string) {
-	match := linkTarget.FindStringSubmatch(link)
-	if match == nil || !strings.Contains(link, "next") {
-		return "", ""
-	}
-	target, err := url.Parse(match[1])
-	if err != nil {
-		return "", ""
-	}
-	return target.Query().Get("n"), target.Query().Get("last")
-}
+var pageSize = regexp.MustCompile(`^[1-9][0-9]{0,6}$`)

@@ -12,126 +12,281 @@ import (
 
 // Graces are how long each kind of trouble may last before it is a failure.
 type Graces struct {
+	PullRefused   time.Duration // a registry that says no, where the kubelet was not seen to try twice
 	PullTransient time.Duration // a registry that does not answer
 	Config        time.Duration // a Secret or ConfigMap that is not there
-	Create        time.Duration // a container that cannot be made or run
-	Unschedulable time.Duration
+	Create        time.Duration // a container or its sandbox that cannot be made or run
+	Unschedulable time.Duration // no node takes the pod
+	Claim         time.Duration // a PersistentVolumeClaim that is not bound
 	Quota         time.Duration // quota, LimitRange, Pod Security
-	Webhook       time.Duration
+	Webhook       time.Duration // an admission webhook or policy
 	Stuck         time.Duration // nothing moves, for whatever reason
 }
 
 // DefaultGraces are the defaults of the flags.
 var DefaultGraces = Graces{
-	PullTransient: 2 * time.Minute, Config: 20 * time.Second, Create: time.Minute,
-	Unschedulable: time.Minute, Quota: 30 * time.Second, Webhook: time.Minute, Stuck: 90 * time.Second,
+	PullRefused: 30 * time.Second, PullTransient: 2 * time.Minute, Config: 20 * time.Second, Create: time.Minute,
+	Unschedulable: time.Minute, Claim: time.Minute, Quota: 30 * time.Second, Webhook: time.Minute, Stuck: 90 * time.Second,
 }
 
-// failure is trouble that has lasted for its grace.
-type failure struct {
-	code, message  string
-	pod, container string
-}
-
-// signal is trouble of one pod, and how long it may last.
-type signal struct {
-	failure
+// trouble may become a failure when it lasts for its grace.
+type trouble struct {
+	Failure
 	grace time.Duration
 	since time.Time // when the object itself says that it began; zero takes the first sighting
 }
 
-// failed says what has failed for good: trouble of every new pod that is not
-// ready, each for longer than its grace. Where some new pod is ready, the others
-// can still make it, until nothing has moved for the stuck grace.
-func failed(o Objects, memory *Memory, now time.Time) *failure {
-	if found := creation(o, memory, now); found != nil {
-		return found
+func newTrouble(code, cause string, pod *corev1.Pod, container string, grace time.Duration) *trouble {
+	return &trouble{Failure: Failure{Code: code, Cause: cause, Pod: pod.Name, Container: container, Pods: 1}, grace: grace}
+}
+
+func (t *trouble) from(since time.Time) *trouble {
+	t.since = since
+	return t
+}
+
+// sightings keeps since when each trouble has been there. What was not renewed is
+// forgotten: a trouble that comes back begins anew.
+type sightings struct {
+	before map[string]time.Time
+	memory *Memory
+	now    time.Time
+}
+
+func newSightings(memory *Memory, now time.Time) *sightings {
+	s := &sightings{before: memory.Seen, memory: memory, now: now}
+	memory.Seen = map[string]time.Time{}
+	return s
+}
+
+// ripe says that the trouble has lasted for its grace, in which nothing moved.
+func (s *sightings) ripe(t *trouble) bool {
+	key := t.Pod + " " + t.Container + " " + t.Code
+	since, known := s.before[key]
+	if !known {
+		since = s.now
 	}
-	seen := map[string]bool{}
-	var first *failure
-	unready, ripe, readyPods := 0, 0, 0
+	s.memory.Seen[key] = since
+	if !t.since.IsZero() && t.since.Before(since) {
+		since = t.since
+	}
+	return t.grace == 0 || s.now.Sub(later(since, s.memory.Progress)) >= t.grace
+}
+
+// troubles finds what is wrong, and whether that is final: where every new pod
+// that is not ready has failed, and no other can still make it. Where some are
+// ready, the rest get until nothing has moved for the stuck grace, except in a
+// StatefulSet that waits for its pods one by one.
+func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found []Failure, final bool) {
+	if !o.seen() {
+		return nothingSeen(o, memory, now)
+	}
+	seen := newSightings(memory, now)
+	var all, ripe []*trouble
+	unready, readyPods := 0, 0
 	for _, pod := range o.newPods() {
 		if ready(pod) {
 			readyPods++
 			continue
 		}
 		unready++
-		trouble := inspect(pod, o.Criteria.Graces, now)
+		trouble := inspect(o, pod, memory, now)
 		if trouble == nil {
 			continue
 		}
-		key := pod.Name + " " + trouble.code
-		seen[key] = true
-		if _, known := memory.Seen[key]; !known {
-			memory.Seen[key] = now
+		all = append(all, trouble)
+		if seen.ripe(trouble) {
+			ripe = append(ripe, trouble)
 		}
-		since := memory.Seen[key]
-		if !trouble.since.IsZero() && trouble.since.Before(since) {
-			since = trouble.since
+	}
+	refused := creation(o)
+	if refused != nil {
+		all = append(all, refused)
+		if seen.ripe(refused) {
+			return distinct(append(ripe, refused)), true
 		}
-		if now.Sub(since) >= trouble.grace {
-			ripe++
-			if first == nil {
-				first = &trouble.failure
+	}
+	if blocking := blocker(o, memory, seen); blocking != nil {
+		return []Failure{blocking.Failure}, true
+	}
+	stuck := memory.stuck(o.Criteria.Graces, now)
+	switch {
+	case len(ripe) > 0 && o.Criteria.Any,
+		len(ripe) > 0 && len(ripe) == unready && (readyPods == 0 || stuck || o.oneByOne()):
+		return distinct(ripe), true
+	case deadlineExceeded(o):
+		return gaveUp(verdict, all), true
+	case stuck && len(all) == 0 && idle(o, now):
+		return []Failure{{Code: "STUCK", Cause: fmt.Sprintf("nothing has moved for %s: %s", now.Sub(later(memory.Begin, memory.Progress)).Round(time.Second), standstill(o))}}, true
+	}
+	return distinct(all), false
+}
+
+// gaveUp tells the controller's own deadline, and before it what plainly stands in
+// the way. What only has not moved yet is told with it, not instead of it.
+func gaveUp(verdict Verdict, all []*trouble) []Failure {
+	var plain []*trouble
+	cause := fmt.Sprintf("the controller gave up after progressDeadlineSeconds: %d of %d pods are available", verdict.Available, verdict.Desired)
+	for _, t := range all {
+		if t.Code == "STUCK" {
+			cause += "; " + t.Pod + ": " + t.Cause
+		} else {
+			plain = append(plain, t)
+		}
+	}
+	return append(distinct(plain), Failure{Code: "DEADLINE_EXCEEDED", Cause: cause})
+}
+
+// nothingSeen is where the controller does not act on the change at all.
+func nothingSeen(o Objects, memory *Memory, now time.Time) ([]Failure, bool) {
+	if !memory.stuck(o.Criteria.Graces, now) {
+		return nil, false
+	}
+	return []Failure{{Code: "STUCK", Cause: fmt.Sprintf("no controller has taken up the change of %s for %s: is kube-controller-manager up?", o.name(), now.Sub(memory.Begin).Round(time.Second))}}, true
+}
+
+// idle says that every new pod that there is has been available, and none is on
+// its way out within its own time: it is the controller's turn.
+func idle(o Objects, now time.Time) bool {
+	for _, pod := range o.newPods() {
+		if !available(pod, o.minReady(), now) {
+			return false
+		}
+	}
+	for _, pod := range o.Pods {
+		if pod.DeletionTimestamp != nil && o.owns(pod) && now.Before(pod.DeletionTimestamp.Add(settle)) {
+			return false // deletionTimestamp is the end of its terminationGracePeriod
+		}
+	}
+	return true
+}
+
+// standstill tells what may be why the controller does not go on.
+func standstill(o Objects) string {
+	var ended *corev1.Pod
+	for _, pod := range o.Pods {
+		switch {
+		case !o.owns(pod):
+		case pod.DeletionTimestamp != nil:
+			return fmt.Sprintf("%s has been terminating beyond its time, on the node %s (finalizers: %s)", pod.Name, pod.Spec.NodeName, strings.Join(append(pod.Finalizers, "none")[:max(1, len(pod.Finalizers))], ", "))
+		case over(pod) && (ended == nil || ended.CreationTimestamp.Before(&pod.CreationTimestamp)):
+			ended = pod
+		}
+	}
+	if ended != nil {
+		return fmt.Sprintf("the last pod, %s, failed: %s", ended.Name, strings.TrimSpace(ended.Status.Reason+" "+ended.Status.Message))
+	}
+	return "the controller makes no pod and does not say why: is kube-controller-manager up?"
+}
+
+// distinct tells each cause once, with one pod that shows it and how many there are.
+func distinct(troubles []*trouble) []Failure {
+	var failures []Failure
+	index := map[string]int{}
+	for _, t := range troubles {
+		key := t.Code + " " + t.Container + " " + strings.ReplaceAll(t.Cause, t.Pod, "")
+		if at, known := index[key]; known {
+			failures[at].Pods += t.Pods
+			continue
+		}
+		index[key] = len(failures)
+		failures = append(failures, t.Failure)
+	}
+	return failures
+}
+
+// oneByOne says that the controller goes no further before each pod is ready.
+// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#deployment-and-scaling-guarantees
+func (o Objects) oneByOne() bool {
+	return o.StatefulSet != nil && o.StatefulSet.Spec.PodManagementPolicy != appsv1.ParallelPodManagement
+}
+
+// blocker is a broken pod of another revision that the controller of an
+// OrderedReady StatefulSet waits for in vain, also after an undo
+// (https://github.com/kubernetes/kubernetes/issues/67250).
+func blocker(o Objects, memory *Memory, seen *sightings) *trouble {
+	if !o.oneByOne() || !o.seen() {
+		return nil
+	}
+	_, older := o.split()
+	for _, pod := range older {
+		if ready(pod) {
+			continue
+		}
+		broken := inspect(o, pod, memory, seen.now)
+		if broken == nil {
+			continue
+		}
+		broken.grace = max(broken.grace, settle/2) // the controller deletes within moments what it can
+		broken.Cause = fmt.Sprintf("%s is broken and of another revision (%s: %s), and OrderedReady waits for it for ever: kubectl delete pod -n %s %s", pod.Name, broken.Code, broken.Cause, pod.Namespace, pod.Name)
+		broken.Code = "BROKEN_POD_BLOCKS"
+		if seen.ripe(broken) {
+			return broken
+		}
+	}
+	return nil
+}
+
+// creation is the controller's complaint that it cannot make pods of the new revision.
+func creation(o Objects) *trouble {
+	complaint := ""
+	switch {
+	case o.Deployment != nil:
+		complaint = o.deploymentComplaint()
+	case int32(len(o.active())) < counts(o).Desired:
+		for _, event := range o.eventsOf(kindNames[o.kind()], o.meta().Name) {
+			if event.Reason == "FailedCreate" && current(event, o) {
+				complaint = event.Message
 			}
 		}
 	}
-	for key := range memory.Seen {
-		if !seen[key] && !strings.HasPrefix(key, "creation ") {
-			delete(memory.Seen, key)
+	if complaint == "" {
+		return nil
+	}
+	code, grace := refusal(complaint, o.Criteria.Graces)
+	return &trouble{Failure: Failure{Code: code, Cause: "pods cannot be created: " + complaint}, grace: grace}
+}
+
+func (o Objects) deploymentComplaint() string {
+	newest := o.NewReplicaSet()
+	if newest == nil {
+		for _, c := range o.Deployment.Status.Conditions {
+			if c.Type == appsv1.DeploymentProgressing && c.Reason == "ReplicaSetCreateError" {
+				return c.Message
+			}
+		}
+		return ""
+	}
+	for _, c := range newest.Status.Conditions {
+		if c.Type == appsv1.ReplicaSetReplicaFailure && c.Status == corev1.ConditionTrue {
+			return c.Message
 		}
 	}
-	stuck := now.Sub(memory.Progress) >= o.Criteria.Graces.Stuck
+	return ""
+}
+
+var limitRange = regexp.MustCompile(`(?i)(maximum|minimum) \S+ usage per|max limit to request ratio`)
+
+// refusal tells which admission refused a pod, by the API server's own words.
+func refusal(message string, graces Graces) (code string, grace time.Duration) {
 	switch {
-	case first != nil && ripe == unready && (readyPods == 0 || stuck):
-		return first
-	case stuck && first != nil:
-		return first
-	case stuck && unready > 0 && len(seen) == 0 && !withinBudget(o, now):
-		return &failure{code: "STUCK", message: fmt.Sprintf("nothing has moved for %s: %s", now.Sub(memory.Progress).Round(time.Second), newestComplaint(o)), pod: firstUnready(o)}
-	case stuck && deadlineExceeded(o):
-		return &failure{code: "DEADLINE_EXCEEDED", message: "the controller gave up: ProgressDeadlineExceeded"}
+	case strings.Contains(message, "exceeded quota"), strings.Contains(message, "failed quota"):
+		return "QUOTA_EXCEEDED", graces.Quota
+	case strings.Contains(message, "violates PodSecurity"):
+		return "POD_SECURITY", graces.Quota
+	case limitRange.MatchString(message):
+		return "LIMIT_RANGE", graces.Quota
+	case strings.Contains(message, "admission webhook"), strings.Contains(message, "failed calling webhook"):
+		return "WEBHOOK", graces.Webhook
+	case strings.Contains(message, "ValidatingAdmissionPolicy"):
+		return "ADMISSION_POLICY", graces.Webhook
 	}
-	return nil
+	return "STUCK", graces.Stuck
 }
 
-// creation is the controller's own complaint that it cannot make pods.
-func creation(o Objects, memory *Memory, now time.Time) *failure {
-	if o.Deployment == nil {
-		return nil
-	}
-	for _, c := range o.Deployment.Status.Conditions {
-		if c.Type != appsv1.DeploymentReplicaFailure || c.Status != corev1.ConditionTrue {
-			continue
-		}
-		code, grace := "CREATE_FAILED", o.Criteria.Graces.Create
-		switch {
-		case strings.Contains(c.Message, "exceeded quota"):
-			code, grace = "QUOTA_EXCEEDED", o.Criteria.Graces.Quota
-		case strings.Contains(c.Message, "violates PodSecurity"):
-			code, grace = "POD_SECURITY", o.Criteria.Graces.Quota
-		case strings.Contains(c.Message, "maximum") || strings.Contains(c.Message, "minimum"):
-			code, grace = "LIMIT_RANGE", o.Criteria.Graces.Quota
-		case strings.Contains(c.Message, "admission webhook"):
-			code, grace = "WEBHOOK", o.Criteria.Graces.Webhook
-		}
-		key := "creation " + code
-		if _, known := memory.Seen[key]; !known {
-			memory.Seen[key] = now
-		}
-		if now.Sub(memory.Seen[key]) >= grace {
-			return &failure{code: code, message: "pods cannot be created: " + c.Message}
-		}
-		return nil
-	}
-	for key := range memory.Seen {
-		if strings.HasPrefix(key, "creation ") {
-			delete(memory.Seen, key)
-		}
-	}
-	return nil
-}
-
+// deadlineExceeded says that the controller itself gave up after we began. What
+// it said before is not believed: it stays after an undo.
+// https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#progress-deadline-seconds
 func deadlineExceeded(o Objects) bool {
 	if o.Deployment == nil {
 		return false
@@ -142,157 +297,4 @@ func deadlineExceeded(o Objects) bool {
 		}
 	}
 	return false
-}
-
-func containers(pod *corev1.Pod) []corev1.ContainerStatus {
-	return append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
-}
-
-// What a registry answers that no second try changes.
-var permanentPull = regexp.MustCompile(`(?i)not found|manifest unknown|denied|unauthorized|authentication required|forbidden|insufficient_scope|invalid reference`)
-
-// What may pass.
-var transientPull = regexp.MustCompile(`(?i)timeout|timed out|429|too many requests|5\d\d |internal server error|bad gateway|service unavailable|connection refused|connection reset|no route to host|EOF|i/o`)
-
-// inspect finds the trouble of a pod that is not ready, or nil.
-func inspect(pod *corev1.Pod, graces Graces, now time.Time) *signal {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-			return trouble("UNSCHEDULABLE", "no node takes it: "+c.Message, pod, "", graces.Unschedulable).from(c.LastTransitionTime.Time)
-		}
-	}
-	for _, status := range containers(pod) {
-		if found := waiting(pod, status, graces); found != nil {
-			return found
-		}
-	}
-	if pod.Status.Phase == corev1.PodFailed {
-		return trouble("POD_FAILED", "the pod failed: "+strings.TrimSpace(pod.Status.Reason+" "+pod.Status.Message), pod, "", 0)
-	}
-	for _, status := range pod.Status.ContainerStatuses {
-		if status.State.Running == nil || status.Ready {
-			continue
-		}
-		if budget := probeBudget(pod, status); budget > 0 && now.Sub(status.State.Running.StartedAt.Time) > budget {
-			return trouble("NOT_READY", fmt.Sprintf("the container %s has run for %s and its readiness probe has not succeeded", status.Name, now.Sub(status.State.Running.StartedAt.Time).Round(time.Second)), pod, status.Name, 0)
-		}
-	}
-	return nil
-}
-
-func trouble(code, message string, pod *corev1.Pod, container string, grace time.Duration) *signal {
-	return &signal{failure: failure{code: code, message: message, pod: pod.Name, container: container}, grace: grace}
-}
-
-func (s *signal) from(since time.Time) *signal {
-	s.since = since
-	return s
-}
-
-// waiting judges a container that does not run.
-func waiting(pod *corev1.Pod, status corev1.ContainerStatus, graces Graces) *signal {
-	state := status.State.Waiting
-	if state == nil {
-		return nil
-	}
-	say := func(code string, grace time.Duration, format string, arguments ...any) *signal {
-		return trouble(code, fmt.Sprintf(format, arguments...), pod, status.Name, grace)
-	}
-	switch state.Reason {
-	case "InvalidImageName":
-		return say("INVALID_IMAGE_NAME", 0, "the image's name makes no sense: %s", state.Message)
-	case "ErrImageNeverPull":
-		return say("IMAGE_NEVER_PULL", 0, "the image is not on the node and may not be pulled: %s", status.Image)
-	case "ErrImagePull", "ImagePullBackOff":
-		switch {
-		case permanentPull.MatchString(state.Message) && strings.Contains(strings.ToLower(state.Message), "not found"):
-			return say("IMAGE_NOT_FOUND", second(state.Reason), "the image %s is not in the registry", status.Image)
-		case permanentPull.MatchString(state.Message):
-			return say("IMAGE_PULL_DENIED", second(state.Reason), "the registry refuses the image %s: %s", status.Image, state.Message)
-		case transientPull.MatchString(state.Message):
-			return say("IMAGE_PULL_FAILED", graces.PullTransient, "the image %s cannot be pulled: %s", status.Image, state.Message)
-		}
-		return say("IMAGE_PULL_FAILED", graces.Create, "the image %s cannot be pulled: %s", status.Image, state.Message)
-	case "CreateContainerConfigError":
-		return say("CONFIG_MISSING", graces.Config, "the container %s cannot be made: %s", status.Name, state.Message)
-	case "CreateContainerError", "RunContainerError":
-		return say("CONTAINER_ERROR", graces.Create, "the container %s cannot be started: %s", status.Name, state.Message)
-	case "CrashLoopBackOff":
-		if status.RestartCount < 2 {
-			return nil
-		}
-		last := status.LastTerminationState.Terminated
-		switch {
-		case last == nil:
-			return say("CRASH_LOOP", 0, "the container %s ends again and again (%d restarts)", status.Name, status.RestartCount)
-		case last.Reason == "OOMKilled":
-			return say("OOM_KILLED", 0, "the container %s needs more memory than its limit (%d restarts)", status.Name, status.RestartCount)
-		}
-		return say("CRASH_LOOP", 0, "the container %s ends with exit code %d again and again (%d restarts)", status.Name, last.ExitCode, status.RestartCount)
-	}
-	return nil
-}
-
-// second is no grace where the kubelet has tried twice, and a short one after
-// the first try: one pull error and then fine is no failure.
-func second(reason string) time.Duration {
-	if reason == "ImagePullBackOff" {
-		return 0
-	}
-	return 15 * time.Second
-}
-
-// probeBudget is the time in which the probes' own fields say that readiness
-// had its chance, twice; 0 without a readiness probe.
-// https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
-func probeBudget(pod *corev1.Pod, status corev1.ContainerStatus) time.Duration {
-	for _, container := range pod.Spec.Containers {
-		if container.Name != status.Name || container.ReadinessProbe == nil {
-			continue
-		}
-		budget := 2 * length(container.ReadinessProbe)
-		if container.StartupProbe != nil && (status.Started == nil || !*status.Started) {
-			budget += length(container.StartupProbe)
-		}
-		return budget
-	}
-	return 0
-}
-
-func length(probe *corev1.Probe) time.Duration {
-	period, failures := max(probe.PeriodSeconds, 1), max(probe.FailureThreshold, 1)
-	return time.Duration(probe.InitialDelaySeconds+period*failures+probe.TimeoutSeconds) * time.Second
-}
-
-// withinBudget says that some new pod's readiness probe still has its chance.
-func withinBudget(o Objects, now time.Time) bool {
-	for _, pod := range o.newPods() {
-		for _, status := range pod.Status.ContainerStatuses {
-			if running := status.State.Running; running != nil && !status.Ready && now.Sub(running.StartedAt.Time) <= probeBudget(pod, status) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func firstUnready(o Objects) string {
-	for _, pod := range o.newPods() {
-		if !ready(pod) {
-			return pod.Name
-		}
-	}
-	return ""
-}
-
-// newestComplaint is what the new pods' own conditions say.
-func newestComplaint(o Objects) string {
-	for _, pod := range o.newPods() {
-		for _, c := range pod.Status.Conditions {
-			if c.Status == corev1.ConditionFalse && c.Message != "" && c.Type != corev1.ContainersReady {
-				return fmt.Sprintf("%s: %s: %s", pod.Name, c.Reason, c.Message)
-			}
-		}
-	}
-	return "the pods do not say why"
 }

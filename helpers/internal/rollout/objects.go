@@ -4,9 +4,11 @@ package rollout
 
 import (
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -18,17 +20,27 @@ const (
 )
 
 // Objects is what is known at one instant: exactly one of the three workloads,
-// its ReplicaSets (of a Deployment) and its pods.
+// its revisions and its pods, and what was read about those that look suspicious.
 type Objects struct {
 	Deployment  *appsv1.Deployment
 	StatefulSet *appsv1.StatefulSet
 	DaemonSet   *appsv1.DaemonSet
-	ReplicaSets []*appsv1.ReplicaSet
+	ReplicaSets []*appsv1.ReplicaSet         // of a Deployment
+	Revisions   []*appsv1.ControllerRevision // of a DaemonSet
 	Pods        []*corev1.Pod
+	// Evidence is only there for what is suspicious; see Suspicious.
+	Evidence
 	// Memory is what Compute gave back the time before; nil the first time.
 	Memory *Memory
 	// Criteria are what the caller asks for.
 	Criteria Criteria
+}
+
+// Evidence is read on suspicion only.
+type Evidence struct {
+	Events []*corev1.Event
+	Claims []*corev1.PersistentVolumeClaim
+	Nodes  []*corev1.Node
 }
 
 // revision gives the hash that the new revision's pods carry, in which label,
@@ -42,69 +54,132 @@ func (o Objects) revision() (label, hash string, known bool) {
 		}
 		return appsv1.DefaultDeploymentUniqueLabelKey, newest.Labels[appsv1.DefaultDeploymentUniqueLabelKey], true
 	case o.StatefulSet != nil:
-		return appsv1.ControllerRevisionHashLabelKey, o.StatefulSet.Status.UpdateRevision, o.StatefulSet.Status.UpdateRevision != ""
+		return appsv1.ControllerRevisionHashLabelKey, o.StatefulSet.Status.UpdateRevision, o.StatefulSet.Status.UpdateRevision != "" && o.seen()
 	default:
-		// A DaemonSet does not name its newest revision; its youngest pod does.
-		var youngest *corev1.Pod
-		for _, pod := range o.Pods {
-			if metav1.IsControlledBy(pod, o.DaemonSet) && (youngest == nil || youngest.CreationTimestamp.Before(&pod.CreationTimestamp)) {
-				youngest = pod
+		// A DaemonSet does not name its newest revision; its highest ControllerRevision does.
+		var newest *appsv1.ControllerRevision
+		for _, revision := range o.Revisions {
+			if metav1.IsControlledBy(revision, o.DaemonSet) && (newest == nil || revision.Revision > newest.Revision) {
+				newest = revision
 			}
 		}
-		if youngest == nil {
+		if newest == nil || !o.seen() {
 			return "", "", false
 		}
-		return appsv1.ControllerRevisionHashLabelKey, youngest.Labels[appsv1.ControllerRevisionHashLabelKey], true
+		return appsv1.ControllerRevisionHashLabelKey, newest.Labels[appsv1.ControllerRevisionHashLabelKey], true
 	}
 }
 
-const revisionAnnotation = "deployment.kubernetes.io/revision"
-
-// NewReplicaSet is the one of the Deployment's current revision, or nil while the controller has not made it.
+// NewReplicaSet is the one whose pod template is the Deployment's own, or nil
+// while the controller has not made it. It is found as the controller finds it,
+// not by the revision's number, which is noted later than the change.
+// https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/controller/deployment/util/deployment_util.go (FindNewReplicaSet)
 func (o Objects) NewReplicaSet() *appsv1.ReplicaSet {
+	var oldest *appsv1.ReplicaSet
 	for _, set := range o.ReplicaSets {
-		if metav1.IsControlledBy(set, o.Deployment) && set.Annotations[revisionAnnotation] == o.Deployment.Annotations[revisionAnnotation] && set.Annotations[revisionAnnotation] != "" {
-			return set
+		if !metav1.IsControlledBy(set, o.Deployment) || !sameTemplate(&set.Spec.Template, &o.Deployment.Spec.Template) {
+			continue
+		}
+		if oldest == nil || set.CreationTimestamp.Before(&oldest.CreationTimestamp) {
+			oldest = set
 		}
 	}
-	return nil
+	return oldest
 }
 
-// newPods are those of the new revision that are not on their way out. The
-// trouble of older ones is not this rollout's.
-func (o Objects) newPods() []*corev1.Pod {
+func sameTemplate(a, b *corev1.PodTemplateSpec) bool {
+	a, b = a.DeepCopy(), b.DeepCopy()
+	delete(a.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	delete(b.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	return equality.Semantic.DeepEqual(a, b)
+}
+
+// split gives the new revision's pods and the older ones, without those that are
+// on their way out or over: what has failed for good is replaced by another pod.
+func (o Objects) split() (newer, older []*corev1.Pod) {
 	label, hash, known := o.revision()
-	if !known {
-		return nil
+	for _, pod := range o.active() {
+		if known && pod.Labels[label] == hash {
+			newer = append(newer, pod)
+		} else {
+			older = append(older, pod)
+		}
 	}
-	var owner metav1.Object
-	switch {
-	case o.Deployment != nil:
-		owner = o.NewReplicaSet()
-	case o.StatefulSet != nil:
-		owner = o.StatefulSet
-	default:
-		owner = o.DaemonSet
-	}
+	return newer, older
+}
+
+// newPods are those of the new revision. The trouble of older ones is not this rollout's.
+func (o Objects) newPods() []*corev1.Pod {
+	newer, _ := o.split()
+	return newer
+}
+
+// active are the workload's own pods that are neither over nor on their way out.
+func (o Objects) active() []*corev1.Pod {
 	var pods []*corev1.Pod
 	for _, pod := range o.Pods {
-		if pod.DeletionTimestamp == nil && pod.Labels[label] == hash && metav1.IsControlledBy(pod, owner) {
+		if pod.DeletionTimestamp == nil && !over(pod) && o.owns(pod) {
 			pods = append(pods, pod)
 		}
 	}
 	return pods
 }
 
-func (o Objects) name() string {
+func over(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+}
+
+func (o Objects) owns(pod *corev1.Pod) bool {
 	switch {
 	case o.Deployment != nil:
-		return Deployment + "/" + o.Deployment.Name
+		for _, set := range o.ReplicaSets {
+			if metav1.IsControlledBy(set, o.Deployment) && metav1.IsControlledBy(pod, set) {
+				return true
+			}
+		}
+		return false
 	case o.StatefulSet != nil:
-		return StatefulSet + "/" + o.StatefulSet.Name
+		return metav1.IsControlledBy(pod, o.StatefulSet)
 	default:
-		return DaemonSet + "/" + o.DaemonSet.Name
+		return metav1.IsControlledBy(pod, o.DaemonSet)
 	}
 }
+
+func (o Objects) kindKnown() bool {
+	return o.Deployment != nil || o.StatefulSet != nil || o.DaemonSet != nil
+}
+
+// newestSet is NewReplicaSet, or nil for what has none.
+func (o Objects) newestSet() *appsv1.ReplicaSet {
+	if o.Deployment == nil {
+		return nil
+	}
+	return o.NewReplicaSet()
+}
+
+func (o Objects) meta() *metav1.ObjectMeta {
+	switch {
+	case o.Deployment != nil:
+		return &o.Deployment.ObjectMeta
+	case o.StatefulSet != nil:
+		return &o.StatefulSet.ObjectMeta
+	default:
+		return &o.DaemonSet.ObjectMeta
+	}
+}
+
+func (o Objects) kind() string {
+	switch {
+	case o.Deployment != nil:
+		return Deployment
+	case o.StatefulSet != nil:
+		return StatefulSet
+	default:
+		return DaemonSet
+	}
+}
+
+func (o Objects) name() string { return o.kind() + "/" + o.meta().Name }
 
 func (o Objects) template() *corev1.PodTemplateSpec {
 	switch {
@@ -117,15 +192,62 @@ func (o Objects) template() *corev1.PodTemplateSpec {
 	}
 }
 
-func ready(pod *corev1.Pod) bool { return condition(pod, corev1.PodReady) == corev1.ConditionTrue }
+func (o Objects) selector() *metav1.LabelSelector {
+	switch {
+	case o.Deployment != nil:
+		return o.Deployment.Spec.Selector
+	case o.StatefulSet != nil:
+		return o.StatefulSet.Spec.Selector
+	default:
+		return o.DaemonSet.Spec.Selector
+	}
+}
 
-func condition(pod *corev1.Pod, kind corev1.PodConditionType) corev1.ConditionStatus {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == kind {
-			return c.Status
+func (o Objects) minReady() time.Duration {
+	switch {
+	case o.Deployment != nil:
+		return time.Duration(o.Deployment.Spec.MinReadySeconds) * time.Second
+	case o.StatefulSet != nil:
+		return time.Duration(o.StatefulSet.Spec.MinReadySeconds) * time.Second
+	default:
+		return time.Duration(o.DaemonSet.Spec.MinReadySeconds) * time.Second
+	}
+}
+
+// seen says that the controller knows of the newest change.
+func (o Objects) seen() bool {
+	switch {
+	case o.Deployment != nil:
+		return o.Deployment.Status.ObservedGeneration >= o.Deployment.Generation
+	case o.StatefulSet != nil:
+		return o.StatefulSet.Status.ObservedGeneration >= o.StatefulSet.Generation
+	default:
+		return o.DaemonSet.Status.ObservedGeneration >= o.DaemonSet.Generation
+	}
+}
+
+func ready(pod *corev1.Pod) bool {
+	c := condition(pod, corev1.PodReady)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
+// available is ready for as long as minReadySeconds asks.
+func available(pod *corev1.Pod, minReady time.Duration, now time.Time) bool {
+	return ready(pod) && (minReady == 0 || !now.Before(condition(pod, corev1.PodReady).LastTransitionTime.Add(minReady)))
+}
+
+func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if pod.Status.Conditions[i].Type == kind {
+			return &pod.Status.Conditions[i]
 		}
 	}
-	return corev1.ConditionUnknown
+	return nil
+}
+
+// containers gives all that the pod's status names, init containers first.
+func containers(pod *corev1.Pod) []corev1.ContainerStatus {
+	return append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
 }
 
 // digest is what follows the @ of an image's reference or of an imageID.

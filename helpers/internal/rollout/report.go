@@ -3,115 +3,127 @@ package rollout
 import (
 	"context"
 	"fmt"
-	"io"
 	"regexp"
-	"sort"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 
+	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
 )
 
-const logLines = 25
+const (
+	logLines   = 25
+	eventLines = 5
+)
 
 // Report is what a person needs beside the cause: of one pod its events and its
 // last words. Environment and Secrets are never part of it.
 type Report struct {
-	Pod      string   `json:"pod,omitempty"`
 	Events   []string `json:"events"`
 	Log      []string `json:"log"`
 	Previous bool     `json:"previous"` // the log is that of the container before its restart
 	Try      string   `json:"try"`
 }
 
-// tries says for each code what to do next.
+// tries says for each code what to do next; the others are looked at with kubectl describe.
 var tries = map[string]string{
 	"INVALID_IMAGE_NAME": "mend the image's name in the workload",
-	"IMAGE_NOT_FOUND":    "look whether the digest was pushed to this registry: nexus-latest-tag, image-evidence list",
+	"IMAGE_NOT_FOUND":    "look whether it was pushed to this registry: nexus-latest-tag, image-evidence list",
 	"IMAGE_PULL_DENIED":  "look at the pull secret that the pod's imagePullSecrets name, and at its login",
-	"IMAGE_PULL_FAILED":  "look whether the node reaches the registry",
+	"IMAGE_PULL_FAILED":  "look whether the node reaches the registry, and trusts its certificate",
 	"IMAGE_NEVER_PULL":   "load the image onto the node, or allow it to be pulled",
+	"IMAGE_MISMATCH":     "compare the imageID with the digest that was pushed: another manifest may have the same content",
 	"CRASH_LOOP":         "read the log above; it is the container's own last word",
 	"OOM_KILLED":         "raise resources.limits.memory, or find out what grew",
-	"CONFIG_MISSING":     "create the Secret or ConfigMap that is named, in this namespace",
+	"CONFIG_MISSING":     "create the Secret or ConfigMap, or the key, that is named, in this namespace",
+	"CONTAINER_CONFIG":   "mend the container's securityContext and settings as the message says",
 	"CONTAINER_ERROR":    "look at command, mounts and securityContext of the container",
+	"SANDBOX_FAILED":     "look at the node's runtime, CNI and RuntimeClass as the message says",
 	"NOT_READY":          "ask the readiness path yourself: kubectl port-forward, then curl",
-	"UNSCHEDULABLE":      "lower the requests, or add a node that matches",
+	"UNSCHEDULABLE":      "lower the requests, mend selector or tolerations, or add a node that matches",
+	"PVC_PENDING":        "look at the claim and its StorageClass: kubectl describe pvc",
 	"QUOTA_EXCEEDED":     "raise the ResourceQuota, or lower replicas or requests",
 	"LIMIT_RANGE":        "bring the requests and limits inside the LimitRange",
 	"POD_SECURITY":       "mend the securityContext as the message says",
 	"WEBHOOK":            "ask whoever runs the webhook that is named",
-	"WRONG_IMAGE":        "somebody changed the image meanwhile: look at the Deployment's events",
+	"ADMISSION_POLICY":   "mend what the policy that is named asks for",
+	"NODE_NOT_READY":     "look at the node, or take it out: kubectl describe node; kubectl delete node",
+	"BROKEN_POD_BLOCKS":  "delete that pod: the controller then makes it anew, of the right revision",
+	"PAUSED":             "let it go on: kubectl rollout resume",
+	"ON_DELETE":          "delete the pods one by one, or set the updateStrategy RollingUpdate",
+	"WRONG_IMAGE":        "somebody changed the image meanwhile: look at the workload's events",
 	"TIMEOUT":            "look whether it still moves; if so, give it more --timeout",
 	"NOT_STABLE":         "read the log above: it ran, and then it did not",
+	"DELETED":            "find out who deleted it; nothing is left to wait for",
+	"NOT_FOUND":          "look for it in the other namespaces: kubectl get -A",
 }
 
-func newReport(ctx context.Context, cluster *kube.Cluster, o Objects, verdict Verdict) *Report {
-	report := &Report{Pod: verdict.Pod, Events: []string{}, Log: []string{}, Try: tries[verdict.Code]}
-	if report.Pod == "" {
-		report.Pod = firstUnready(o)
+// most is of how many distinct causes the story is told.
+const most = 5
+
+// report tells the story of each distinct cause. It has ten seconds: what cannot
+// be read by then is left out, and the verdict stands.
+func (f *follower) report(ctx context.Context, result *Result) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if len(result.Failures) == 0 {
+		result.Failures = []Failure{{Code: result.Code, Cause: result.Cause, Pod: firstUnready(f.objects)}}
+	}
+	if f.objects.kindKnown() {
+		for i := range result.Failures[:min(most, len(result.Failures))] {
+			result.Failures[i].Report = f.tell(ctx, result.Failures[i])
+		}
+	}
+}
+
+func (f *follower) tell(ctx context.Context, failure Failure) *Report {
+	report := &Report{Events: []string{}, Log: []string{}, Try: tries[failure.Code]}
+	of := Reference{Kind: kindNames[f.objects.kind()], Name: f.objects.meta().Name, UID: string(f.objects.meta().UID)}
+	var pod *corev1.Pod
+	for _, candidate := range f.objects.Pods {
+		if candidate.Name == failure.Pod {
+			pod = candidate
+			of = Reference{Kind: "Pod", Name: pod.Name, UID: string(pod.UID)}
+		}
+	}
+	if newest := f.objects.newestSet(); pod == nil && newest != nil {
+		of = Reference{Kind: "ReplicaSet", Name: newest.Name, UID: string(newest.UID)}
 	}
 	if report.Try == "" {
-		report.Try = "look closer: kubectl describe -n " + cluster.Namespace + " " + verdict.Workload
+		report.Try = fmt.Sprintf("look closer: kubectl describe -n %s %s/%s", f.cluster.Namespace, strings.ToLower(of.Kind), of.Name)
 	}
-	var pod *corev1.Pod
-	for _, candidate := range o.Pods {
-		if candidate.Name == report.Pod {
-			pod = candidate
-		}
+	events, err := eventsOf(ctx, f.cluster, of)
+	if err != nil {
+		report.Events = []string{"the events cannot be read: " + slipway.AsError(kube.Explain(err, "reading them")).Error()}
+	} else {
+		report.Events = warnings(events)
 	}
-	involved := report.Pod
-	if pod == nil {
-		if newest := newestOwner(o); newest != "" {
-			involved = newest
-		}
-	}
-	report.Events = events(ctx, cluster, involved)
 	if pod != nil {
-		report.Log, report.Previous = lastWords(ctx, cluster, pod, verdict.Container)
+		report.Log, report.Previous = lastWords(ctx, f.cluster, pod, failure.Container)
+		if len(report.Log) == 0 && strings.Contains(report.Try, "log above") {
+			report.Try = fmt.Sprintf("it has written nothing: look at its command and how it ended: kubectl describe pod -n %s %s", f.cluster.Namespace, pod.Name)
+		}
 	}
 	return report
 }
 
-func newestOwner(o Objects) string {
-	switch {
-	case o.Deployment != nil:
-		if newest := o.NewReplicaSet(); newest != nil {
-			return newest.Name
-		}
-		return o.Deployment.Name
-	case o.StatefulSet != nil:
-		return o.StatefulSet.Name
-	case o.DaemonSet != nil:
-		return o.DaemonSet.Name
-	}
-	return ""
-}
-
-// events lists those of one object, each text once, the newest last.
-func events(ctx context.Context, cluster *kube.Cluster, name string) []string {
-	found, err := cluster.Core().Events(cluster.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("involvedObject.name", name).String(), Limit: 200})
-	if err != nil {
-		return []string{"the events cannot be read: " + err.Error()}
-	}
-	sort.SliceStable(found.Items, func(i, j int) bool { return found.Items[i].LastTimestamp.Before(&found.Items[j].LastTimestamp) })
+// warnings tells each text once, the newest last.
+func warnings(events []*corev1.Event) []string {
 	counts := map[string]int32{}
 	var order []string
-	for _, event := range found.Items {
+	for _, event := range events {
 		if event.Type != corev1.EventTypeWarning {
 			continue
 		}
-		text := event.Reason + ": " + strings.TrimSpace(event.Message)
+		text := event.Reason + ": " + withoutSecrets(strings.TrimSpace(event.Message))
 		if counts[text] == 0 {
 			order = append(order, text)
 		}
-		counts[text] += max(event.Count, 1)
+		counts[text] += occurrences(event)
 	}
 	lines := []string{}
-	for _, text := range order[max(0, len(order)-5):] {
+	for _, text := range order[max(0, len(order)-eventLines):] {
 		if counts[text] > 1 {
 			text = fmt.Sprintf("%s (%d times)", text, counts[text])
 		}
@@ -133,9 +145,12 @@ func lastWords(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, cont
 		return []string{}, false
 	}
 	tail := int64(logLines)
-	body, err := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).DoRaw(ctx)
-	if err != nil || len(body) == 0 {
-		return []string{}, previous
+	body, err := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).Do(ctx).Raw()
+	switch {
+	case kube.IsDenied(err):
+		return []string{"the log cannot be read: " + kube.Explain(err, "reading it").Error()}, previous
+	case err != nil || len(body) == 0:
+		return []string{}, previous // there may be none, or none any more
 	}
 	return strings.Split(strings.TrimRight(withoutSecrets(string(body)), "\n"), "\n"), previous
 }
@@ -150,12 +165,11 @@ func withoutSecrets(text string) string {
 	return passwordNamed.ReplaceAllString(passwordInURL.ReplaceAllString(text, "$1:****@"), "$1****")
 }
 
-func (r *Report) text(out io.Writer) error {
-	var b strings.Builder
+func (r *Report) text(b *strings.Builder) {
 	if len(r.Events) > 0 {
-		fmt.Fprintf(&b, "  events of %s:\n", r.Pod)
+		fmt.Fprintln(b, "  events:")
 		for _, event := range r.Events {
-			fmt.Fprintf(&b, "    %s\n", event)
+			fmt.Fprintf(b, "    %s\n", event)
 		}
 	}
 	if len(r.Log) > 0 {
@@ -163,12 +177,21 @@ func (r *Report) text(out io.Writer) error {
 		if r.Previous {
 			which = "last lines before its restart"
 		}
-		fmt.Fprintf(&b, "  %s, %s:\n", r.Pod, which)
+		fmt.Fprintf(b, "  %s:\n", which)
 		for _, line := range r.Log {
-			fmt.Fprintf(&b, "    %s\n", line)
+			fmt.Fprintf(b, "    %s\n", line)
 		}
 	}
-	fmt.Fprintf(&b, "  try: %s\n", r.Try)
-	_, err := io.WriteString(out, b.String())
-	return err
+	fmt.Fprintf(b, "  try: %s\n", r.Try)
+}
+
+func firstUnready(o Objects) string {
+	if o.kindKnown() {
+		for _, pod := range o.newPods() {
+			if !ready(pod) {
+				return pod.Name
+			}
+		}
+	}
+	return ""
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -43,73 +43,119 @@ func markGood(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Dep
 	return nil
 }
 
+// untouched are verdicts that say nothing against the revision: somebody else's
+// change, or what was never begun, is not undone.
+var untouched = map[string]bool{"PAUSED": true, "WRONG_IMAGE": true, "DELETED": true, "NOT_FOUND": true, "ON_DELETE": true}
+
 // rollBack goes back to the last good revision and waits for it; it tells how
-// that ended. It also runs when the caller's own time is over.
-func rollBack(ctx context.Context, cluster *kube.Cluster, target Target, options Options) string {
-	if target.Kind != Deployment {
-		return "not possible: only a Deployment notes its last good revision"
+// that ended, and whether anything was changed.
+func rollBack(ctx context.Context, cluster *kube.Cluster, target Target, options Options, failed Result) (story string, changed bool) {
+	switch {
+	case target.Kind != Deployment:
+		return "not possible: only a Deployment notes its last good revision", false
+	case untouched[failed.Code]:
+		return "not done: " + failed.Code + " says nothing against the revision", false
 	}
-	ctx = context.WithoutCancel(ctx)
-	hash, err := Undo(ctx, cluster, target.Name)
-	if err != nil {
-		return "failed: " + slipway.AsError(err).Error()
-	}
-	back := options
-	back.Rollback, back.MarkGood, back.Criteria.Hold, back.Criteria.Image, back.Criteria.Start = false, false, 0, "", time.Time{}
-	result, err := Wait(ctx, cluster, target, back)
+	hash, changed, err := Undo(ctx, cluster, target.Name, failed.Revision)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("the revision %s is asked for again, and could not be waited for: %s", hash, slipway.AsError(err).Error())
-	case result.State == Done:
-		return fmt.Sprintf("done: the revision %s runs again (%s)", hash, result.Cause)
-	default:
-		return fmt.Sprintf("the revision %s is asked for again and does not become good either: %s", hash, result.Cause)
+		return "failed: " + slipway.AsError(err).Error(), false
+	case !changed:
+		return fmt.Sprintf("nothing to do: the revision %s, which was good before, is the one that fails now", hash), false
 	}
+	back := options
+	back.Rollback, back.MarkGood, back.WaitForCreate = false, false, 0
+	back.Criteria = Criteria{Graces: options.Graces}
+	results, err := WaitAll(ctx, cluster, []Target{target}, back)
+	if len(results.Workloads) == 1 && results.Workloads[0].State == Done {
+		return fmt.Sprintf("done: the revision %s runs again (%s)", hash, results.Workloads[0].Cause), true
+	}
+	return fmt.Sprintf("the revision %s is asked for again and does not become good either: %s", hash, slipway.AsError(err).Error()), true
 }
 
-// Undo puts the pod template of the last good revision back, and gives its
-// hash. It goes by the annotations, not by the second highest revision number:
-// that may be another bad one.
-func Undo(ctx context.Context, cluster *kube.Cluster, name string) (string, error) {
-	doing := "rolling deployment/" + name + " back"
-	deployments := cluster.Apps().Deployments(cluster.Namespace)
-	for attempt := 0; ; attempt++ {
-		deployment, err := deployments.Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return "", kube.Explain(err, doing)
-		}
-		var last LastGood
-		if err := json.Unmarshal([]byte(deployment.Annotations[LastGoodAnnotation]), &last); err != nil || last.Hash == "" {
-			return "", slipway.Errorf(slipway.No, "%s: it does not say which revision was good", doing).Next("go back by hand: kubectl rollout undo deployment/%s -n %s --to-revision=N", name, cluster.Namespace)
-		}
-		sets, err := cluster.Apps().ReplicaSets(cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: appsv1.DefaultDeploymentUniqueLabelKey + "=" + last.Hash})
-		if err != nil {
-			return "", kube.Explain(err, doing)
-		}
-		var good *appsv1.ReplicaSet
-		for i := range sets.Items {
-			if metav1.IsControlledBy(&sets.Items[i], deployment) {
-				good = &sets.Items[i]
-			}
-		}
-		if good == nil {
-			return "", slipway.Errorf(slipway.No, "%s: the ReplicaSet of the good revision %s is gone", doing, last.Hash).Next("deploy its image again: deploy-image --image %s", last.Image)
-		}
-		template := good.Spec.Template.DeepCopy()
-		delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
-		patch, err := json.Marshal([]map[string]any{
-			{"op": "test", "path": "/metadata/resourceVersion", "value": deployment.ResourceVersion},
-			{"op": "replace", "path": "/spec/template", "value": template},
-		})
-		if err != nil {
-			return "", err
-		}
-		_, err = deployments.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{})
-		if err == nil {
-			return last.Hash, nil
-		}
-		if attempt >= 4 {
-			return "", kube.Explain(err, doing)
+const undoes = 5 // how often a change by somebody else is read again
+
+// Undo puts the pod template of the last good revision back, and gives its hash;
+// changed is false where it has it already. It goes by the annotations, not by
+// the second highest revision number, which may be another bad one. With failed,
+// the hash of the revision to leave, another one is not undone.
+func Undo(ctx context.Context, cluster *kube.Cluster, name, failed string) (hash string, changed bool, err error) {
+	// Once begun it is brought to its end, also when the caller's time is over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		hash, changed, err = undo(ctx, cluster, name, failed)
+		if err == nil || !apierrors.IsConflict(err) || attempt == undoes {
+			break
 		}
 	}
+	if err != nil {
+		return "", false, kube.Explain(err, "rolling deployment/"+name+" back")
+	}
+	return hash, changed, nil
+}
+
+func undo(ctx context.Context, cluster *kube.Cluster, name, failed string) (hash string, changed bool, err error) {
+	deployments := cluster.Apps().Deployments(cluster.Namespace)
+	deployment, err := deployments.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return "", false, err
+	}
+	sets, err := cluster.Apps().ReplicaSets(cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(deployment.Spec.Selector)})
+	if err != nil {
+		return "", false, err
+	}
+	o := Objects{Deployment: deployment}
+	byHash := map[string]*appsv1.ReplicaSet{}
+	for i := range sets.Items {
+		set := &sets.Items[i]
+		o.ReplicaSets = append(o.ReplicaSets, set)
+		if metav1.IsControlledBy(set, deployment) {
+			byHash[set.Labels[appsv1.DefaultDeploymentUniqueLabelKey]] = set
+		}
+	}
+	present := ""
+	if newest := o.NewReplicaSet(); newest != nil {
+		present = newest.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+	}
+	if failed != "" && present != failed {
+		return "", false, slipway.Errorf(slipway.Conflict, "deployment/%s was changed by somebody else meanwhile, and is left to them", name)
+	}
+	back, err := lastGood(deployment, present)
+	if err != nil {
+		return "", false, err
+	}
+	if back.Hash == present || failed != "" && deployment.Annotations[GoodAnnotation] == failed {
+		return present, false, nil
+	}
+	good := byHash[back.Hash]
+	if good == nil {
+		return "", false, slipway.Errorf(slipway.No, "the ReplicaSet of the good revision %s is gone", back.Hash).Next("deploy its image again: deploy-image deployment/%s --image %s", name, back.Image)
+	}
+	template := good.Spec.Template.DeepCopy()
+	delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": deployment.ResourceVersion},
+		{"op": "add", "path": "/metadata/annotations/slipway.dev~1good", "value": back.Hash},
+		{"op": "replace", "path": "/spec/template", "value": template},
+	})
+	if err != nil {
+		return "", false, err
+	}
+	_, err = deployments.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{})
+	return back.Hash, err == nil, err
+}
+
+// lastGood is the revision that was marked good last; where that is the present
+// one, the good one before it.
+func lastGood(deployment *appsv1.Deployment, present string) (LastGood, error) {
+	if marked := deployment.Annotations[GoodAnnotation]; marked != "" && marked != present {
+		return LastGood{Hash: marked}, nil
+	}
+	var last LastGood
+	if err := json.Unmarshal([]byte(deployment.Annotations[LastGoodAnnotation]), &last); err != nil || last.Hash == "" {
+		return last, slipway.Errorf(slipway.No, "deployment/%s does not say which revision was good", deployment.Name).
+			Next("go back by hand: kubectl rollout undo -n %s deployment/%s --to-revision=N", deployment.Namespace, deployment.Name)
+	}
+	return last, nil
 }

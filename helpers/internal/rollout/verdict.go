@@ -2,9 +2,9 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -21,35 +21,65 @@ const (
 
 // Criteria are what a caller asks beyond the workload's own status.
 type Criteria struct {
-	Start        time.Time           // older complaints of the controller are not believed
-	Image        string              // a digest that every new pod must run, or empty
-	MinAvailable *intstr.IntOrString // done already with this many, or nil
+	Start        time.Time           // a deadline that was missed before it is not believed
+	Image        string              // a digest that every counted pod must run, or empty
+	MinAvailable *intstr.IntOrString // done already with so many new pods available, or nil
 	Hold         time.Duration       // done only if it then stays so
+	Any          bool                // one pod that has failed fails the rollout
 	Graces       Graces
+}
+
+// Failure is one distinct cause, and one pod that shows it.
+type Failure struct {
+	Code      string  `json:"code"`  // stable, such as CRASH_LOOP
+	Cause     string  `json:"cause"` // one sentence
+	Pod       string  `json:"pod,omitempty"`
+	Container string  `json:"container,omitempty"`
+	Pods      int     `json:"pods"` // how many pods it has befallen; 0 where there is none yet
+	Report    *Report `json:"report,omitempty"`
 }
 
 // Verdict is the judgement of one instant.
 type Verdict struct {
-	State     State  `json:"state"`
-	Workload  string `json:"workload"`
-	Code      string `json:"code,omitempty"` // stable, such as CRASH_LOOP
-	Cause     string `json:"cause"`          // one sentence
-	Pod       string `json:"pod,omitempty"`
-	Container string `json:"container,omitempty"`
-	Updated   int32  `json:"updated"`
-	Available int32  `json:"available"`
-	Desired   int32  `json:"desired"`
-	Revision  string `json:"revision,omitempty"`
+	State     State     `json:"state"`
+	Workload  string    `json:"workload"`
+	Code      string    `json:"code,omitempty"` // that of the first failure
+	Cause     string    `json:"cause"`          // one sentence: what is waited for, or what has failed
+	Updated   int32     `json:"updated"`
+	Available int32     `json:"available"`
+	Desired   int32     `json:"desired"`
+	Revision  string    `json:"revision,omitempty"`
+	Failures  []Failure `json:"failures,omitempty"` // what has failed; while progressing, what may yet recover
 }
 
 // Memory is what Compute has to know of earlier instants.
 type Memory struct {
-	Seen         map[string]time.Time // since when a signal has been there
-	Most         int32                // the most available new pods so far
-	Progress     time.Time            // when that last grew, or the revision changed
-	Revision     string
-	DoneSince    time.Time
-	DoneRestarts int32
+	Revision string
+	Begin    time.Time            // when this revision was first looked at
+	Progress time.Time            // when it last moved; zero while it has not been seen to
+	Most     int                  // the most new pods available so far
+	Updated  int32                // the most new pods so far
+	Seen     map[string]time.Time // since when a trouble has been there
+	Pulls    map[string]pull      // by pod and container
+	Crashed  map[string]bool      // containers that were in a crash loop and have not been ready since
+	Done     time.Time            // since when it is done, for Hold; zero while it is not
+	Held     map[string]int32     // the pods that were there when it was done, and their restarts
+}
+
+// settle is how long after an outage of the API server nothing is believed to
+// have failed: the kubelets report what happened meanwhile every 10 s
+// (https://kubernetes.io/docs/concepts/architecture/nodes/#node-status).
+const settle = 20 * time.Second
+
+// AfterOutage gives what is still worth remembering when the API server was away
+// until now: all graces begin anew.
+func (m *Memory) AfterOutage(now time.Time) *Memory {
+	if m == nil {
+		return nil
+	}
+	after := *m
+	after.Seen, after.Begin, after.Progress = nil, now, now
+	return &after
 }
 
 // Compute judges a workload by what the API server shows at one instant. It is
@@ -58,219 +88,140 @@ type Memory struct {
 // Completion comes before every complaint: a ProgressDeadlineExceeded stays
 // after an undo to an old ReplicaSet (https://github.com/kubernetes/kubernetes/issues/49637).
 func Compute(o Objects, now time.Time) (Verdict, *Memory) {
-	memory := remember(o, now)
 	verdict := counts(o)
+	memory := remember(o, verdict, now)
 	verdict.Revision = memory.Revision
-	blocked, waiting := complete(o, verdict)
+	if broken := unstable(o, memory, now); broken != nil {
+		return verdict.failed(*broken), memory
+	}
+	blocked, waiting := complete(o, verdict, now)
 	switch {
 	case blocked != nil:
-		verdict.State, verdict.Code, verdict.Cause = Failed, blocked.code, blocked.message
-		return verdict, memory
+		return verdict.failed(*blocked), memory
 	case waiting == "":
 		return hold(o, verdict, memory, now), memory
 	}
-	restarts := restarts(o.newPods())
-	if !memory.DoneSince.IsZero() && o.Criteria.Hold > 0 {
-		verdict.State, verdict.Code = Failed, "NOT_STABLE"
-		verdict.Cause = fmt.Sprintf("it was done, and after %s it was not any more: %s (%d restarts)", now.Sub(memory.DoneSince).Round(time.Second), waiting, restarts-memory.DoneRestarts)
-		return verdict, memory
+	memory.Done = time.Time{}
+	failures, final := troubles(o, verdict, memory, now)
+	if final {
+		return verdict.failed(failures...), memory
 	}
-	verdict.State, verdict.Cause = Progressing, waiting
-	if failure := failed(o, memory, now); failure != nil {
-		verdict.State, verdict.Code, verdict.Cause = Failed, failure.code, failure.message
-		verdict.Pod, verdict.Container = failure.pod, failure.container
-	}
+	verdict.State, verdict.Cause, verdict.Failures = Progressing, waiting, failures
 	return verdict, memory
 }
 
+func (v Verdict) failed(failures ...Failure) Verdict {
+	v.State, v.Failures = Failed, failures
+	v.Code, v.Cause = failures[0].Code, failures[0].Cause
+	return v
+}
+
+// hold says done once it has been so for as long as asked.
 func hold(o Objects, verdict Verdict, memory *Memory, now time.Time) Verdict {
-	restarted := restarts(o.newPods())
-	if memory.DoneSince.IsZero() {
-		memory.DoneSince, memory.DoneRestarts = now, restarted
+	if memory.Done.IsZero() {
+		memory.Done, memory.Held = now, map[string]int32{}
+		for _, pod := range o.newPods() {
+			if ready(pod) {
+				memory.Held[pod.Name] = restarts(pod)
+			}
+		}
 	}
-	if held := now.Sub(memory.DoneSince); restarted > memory.DoneRestarts && o.Criteria.Hold > 0 {
-		verdict.State, verdict.Code = Failed, "NOT_STABLE"
-		verdict.Cause = fmt.Sprintf("a container restarted %s after the rollout was done", held.Round(time.Second))
-	} else if held < o.Criteria.Hold {
-		verdict.State, verdict.Cause = Progressing, fmt.Sprintf("done, and has to stay so for another %s", (o.Criteria.Hold-held).Round(time.Second))
-	} else {
-		verdict.State, verdict.Cause = Done, fmt.Sprintf("%d of %d available", verdict.Available, verdict.Desired)
+	if left := o.Criteria.Hold - now.Sub(memory.Done); left > 0 {
+		verdict.State, verdict.Cause = Progressing, fmt.Sprintf("done, and has to stay so for another %s", left.Round(time.Second))
+		return verdict
 	}
+	verdict.State, verdict.Cause = Done, fmt.Sprintf("%d of %d available", verdict.Available, verdict.Desired)
 	return verdict
 }
 
-func remember(o Objects, now time.Time) *Memory {
+// unstable says what has happened since it was done that --hold does not allow:
+// a restart, a pod that is not ready any more, another revision. A pod that was
+// taken away (a drain, a scale-down) is no fault of the revision; then the hold begins anew.
+func unstable(o Objects, memory *Memory, now time.Time) *Failure {
+	if memory.Done.IsZero() || o.Criteria.Hold == 0 {
+		return nil
+	}
+	after := now.Sub(memory.Done).Round(time.Second)
+	if _, hash, known := o.revision(); !known || hash != memory.Revision {
+		return &Failure{Code: "NOT_STABLE", Cause: fmt.Sprintf("somebody changed %s %s after it was done", o.name(), after)}
+	}
+	for _, pod := range o.Pods {
+		before, held := memory.Held[pod.Name]
+		if !held || pod.DeletionTimestamp != nil {
+			continue
+		}
+		say := func(format string, arguments ...any) *Failure {
+			return &Failure{Code: "NOT_STABLE", Cause: fmt.Sprintf(format, arguments...), Pod: pod.Name, Container: lastEnded(pod), Pods: 1}
+		}
+		switch {
+		case over(pod):
+			return say("the pod %s failed %s after the rollout was done: %s", pod.Name, after, pod.Status.Reason)
+		case restarts(pod) > before:
+			return say("a container of %s restarted %s after the rollout was done", pod.Name, after)
+		case !ready(pod):
+			return say("the pod %s was not ready any more %s after the rollout was done", pod.Name, after)
+		}
+	}
+	return nil
+}
+
+func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	_, hash, _ := o.revision()
+	ready := 0
+	for _, pod := range o.newPods() {
+		if available(pod, o.minReady(), now) {
+			ready++
+		}
+	}
 	before := o.Memory
-	if before == nil || before.Revision != hash {
-		return &Memory{Seen: map[string]time.Time{}, Most: int32(availableNew(o)), Progress: now, Revision: hash}
+	holding := before != nil && !before.Done.IsZero() && o.Criteria.Hold > 0
+	if before == nil || before.Revision != hash && !holding {
+		return &Memory{Revision: hash, Begin: now, Most: ready, Updated: verdict.Updated, Seen: map[string]time.Time{}, Pulls: map[string]pull{}, Crashed: map[string]bool{}}
 	}
 	memory := *before
-	memory.Seen = map[string]time.Time{}
-	for key, since := range before.Seen {
-		memory.Seen[key] = since
-	}
-	if available := int32(availableNew(o)); available > memory.Most {
-		memory.Most, memory.Progress = available, now
+	memory.Seen, memory.Pulls, memory.Crashed = copied(before.Seen), copied(before.Pulls), copied(before.Crashed)
+	if ready > memory.Most || verdict.Updated > memory.Updated {
+		memory.Most, memory.Updated, memory.Progress = max(ready, memory.Most), max(verdict.Updated, memory.Updated), now
 	}
 	return &memory
 }
 
-func restarts(pods []*corev1.Pod) int32 {
+func copied[V any](from map[string]V) map[string]V {
+	if from == nil {
+		return map[string]V{}
+	}
+	return maps.Clone(from)
+}
+
+// stuck says that nothing has moved for the grace of the same name.
+func (m *Memory) stuck(graces Graces, now time.Time) bool {
+	return now.Sub(later(m.Begin, m.Progress)) >= graces.Stuck
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func restarts(pod *corev1.Pod) int32 {
 	var sum int32
-	for _, pod := range pods {
-		for _, status := range containers(pod) {
-			sum += status.RestartCount
-		}
+	for _, status := range containers(pod) {
+		sum += status.RestartCount
 	}
 	return sum
 }
 
-func counts(o Objects) Verdict {
-	verdict := Verdict{Workload: o.name()}
-	switch {
-	case o.Deployment != nil:
-		status := o.Deployment.Status
-		verdict.Updated, verdict.Available, verdict.Desired = status.UpdatedReplicas, status.AvailableReplicas, replicas(o.Deployment.Spec.Replicas)
-	case o.StatefulSet != nil:
-		status := o.StatefulSet.Status
-		verdict.Updated, verdict.Available, verdict.Desired = status.UpdatedReplicas, status.AvailableReplicas, replicas(o.StatefulSet.Spec.Replicas)
-	default:
-		status := o.DaemonSet.Status
-		verdict.Updated, verdict.Available, verdict.Desired = status.UpdatedNumberScheduled, status.NumberAvailable, status.DesiredNumberScheduled
-	}
-	return verdict
-}
-
-func replicas(spec *int32) int32 {
-	if spec == nil {
-		return 1
-	}
-	return *spec
-}
-
-// complete says what is still waited for, or nothing; blocked is what waiting
-// cannot end.
-func complete(o Objects, v Verdict) (blocked *failure, waiting string) {
-	switch {
-	case o.Deployment != nil:
-		blocked, waiting = completeDeployment(o.Deployment, v)
-	case o.StatefulSet != nil:
-		blocked, waiting = completeStatefulSet(o.StatefulSet, v)
-	default:
-		blocked, waiting = completeDaemonSet(o.DaemonSet, v)
-	}
-	if waiting != "" && o.Criteria.MinAvailable != nil && o.seen() {
-		if least, err := intstr.GetScaledValueFromIntOrPercent(o.Criteria.MinAvailable, int(v.Desired), true); err == nil && availableNew(o) >= least {
-			waiting = ""
+// lastEnded is the container that ended last, or one that is not ready.
+func lastEnded(pod *corev1.Pod) string {
+	name, at := "", time.Time{}
+	for _, status := range containers(pod) {
+		if ended := status.LastTerminationState.Terminated; ended != nil && !ended.FinishedAt.Time.Before(at) {
+			name, at = status.Name, ended.FinishedAt.Time
+		} else if name == "" && !status.Ready {
+			name = status.Name
 		}
 	}
-	if blocked != nil || o.Criteria.Image == "" {
-		return blocked, waiting
-	}
-	wanted := false
-	for _, container := range o.template().Spec.Containers {
-		wanted = wanted || digest(container.Image) == o.Criteria.Image
-	}
-	if !wanted {
-		return &failure{code: "WRONG_IMAGE", message: fmt.Sprintf("no container of %s has the image %s", o.name(), o.Criteria.Image)}, ""
-	}
-	if waiting != "" {
-		return nil, waiting
-	}
-	for _, pod := range o.newPods() {
-		if ready(pod) && !runs(pod, o.Criteria.Image) {
-			return nil, fmt.Sprintf("%s does not say yet that it runs %s", pod.Name, o.Criteria.Image)
-		}
-	}
-	return nil, ""
-}
-
-// seen says that the controller knows of the newest change.
-func (o Objects) seen() bool {
-	switch {
-	case o.Deployment != nil:
-		return o.Deployment.Status.ObservedGeneration >= o.Deployment.Generation
-	case o.StatefulSet != nil:
-		return o.StatefulSet.Status.ObservedGeneration >= o.StatefulSet.Generation
-	default:
-		return o.DaemonSet.Status.ObservedGeneration >= o.DaemonSet.Generation
-	}
-}
-
-func availableNew(o Objects) int {
-	count := 0
-	for _, pod := range o.newPods() {
-		if ready(pod) {
-			count++
-		}
-	}
-	return count
-}
-
-func runs(pod *corev1.Pod, want string) bool {
-	for _, status := range pod.Status.ContainerStatuses {
-		if digest(status.ImageID) == want {
-			return true
-		}
-	}
-	return false
-}
-
-// https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#complete-deployment
-func completeDeployment(d *appsv1.Deployment, v Verdict) (*failure, string) {
-	if d.Spec.Paused {
-		return &failure{code: "PAUSED", message: fmt.Sprintf("deployment/%s is paused, and never ends: kubectl rollout resume deployment/%s", d.Name, d.Name)}, ""
-	}
-	if d.Status.ObservedGeneration < d.Generation {
-		return nil, "the controller has not seen the change yet"
-	}
-	return nil, enough(v, d.Status.Replicas)
-}
-
-func enough(v Verdict, total int32) string {
-	switch {
-	case v.Updated < v.Desired:
-		return fmt.Sprintf("%d of %d pods are new", v.Updated, v.Desired)
-	case total > v.Updated:
-		return fmt.Sprintf("%d old pods are still there", total-v.Updated)
-	case v.Available < v.Desired:
-		return fmt.Sprintf("%d of %d new pods are available", v.Available, v.Desired)
-	}
-	return ""
-}
-
-// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#update-strategies
-func completeStatefulSet(s *appsv1.StatefulSet, v Verdict) (*failure, string) {
-	if s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType {
-		return &failure{code: "ON_DELETE", message: fmt.Sprintf("statefulset/%s is updated only when its pods are deleted by hand (OnDelete)", s.Name)}, ""
-	}
-	if s.Status.ObservedGeneration < s.Generation {
-		return nil, "the controller has not seen the change yet"
-	}
-	if rolling := s.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.Partition != nil && *rolling.Partition > 0 {
-		if wanted := v.Desired - *rolling.Partition; v.Updated < wanted {
-			return nil, fmt.Sprintf("%d of %d pods from the partition on are new", v.Updated, wanted)
-		}
-		if v.Available < v.Desired {
-			return nil, fmt.Sprintf("%d of %d pods are available", v.Available, v.Desired)
-		}
-		return nil, ""
-	}
-	if s.Status.UpdateRevision != s.Status.CurrentRevision && v.Updated < v.Desired {
-		return nil, fmt.Sprintf("%d of %d pods are new", v.Updated, v.Desired)
-	}
-	v.Updated = v.Desired
-	return nil, enough(v, s.Status.Replicas)
-}
-
-// https://kubernetes.io/docs/tasks/manage-daemon/update-daemon-set/
-func completeDaemonSet(d *appsv1.DaemonSet, v Verdict) (*failure, string) {
-	if d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
-		return &failure{code: "ON_DELETE", message: fmt.Sprintf("daemonset/%s is updated only when its pods are deleted by hand (OnDelete)", d.Name)}, ""
-	}
-	if d.Status.ObservedGeneration < d.Generation {
-		return nil, "the controller has not seen the change yet"
-	}
-	return nil, enough(v, v.Updated)
+	return name
 }

@@ -3,219 +3,283 @@ package rollout
 import (
 	"context"
 	"fmt"
-	"io"
-	"strings"
-	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
 )
+
+// Target names a workload.
+type Target struct{ Kind, Name string }
+
+func (t Target) String() string { return t.Kind + "/" + t.Name }
 
 // Options of a wait.
 type Options struct {
 	Criteria
 	Timeout       time.Duration
 	WaitForCreate time.Duration // 0: an absent workload is an answer at once
-	APIGrace      time.Duration
+	APIGrace      time.Duration // how long the API server may be away
 	Rollback      bool
 	MarkGood      bool // note on the Deployment that this revision became good
-	Show          func(now time.Time, verdict Verdict)
+	Show          func(now time.Time, verdict Verdict, objects Objects)
 }
 
-// Result is what rollout-wait answers of one workload.
-type Result struct {
-	Verdict
-	Seconds  float64 `json:"seconds"`
-	Report   *Report `json:"report,omitempty"`
-	Rollback string  `json:"rollback,omitempty"` // what was undone, and how that ended
+const (
+	tick      = 250 * time.Millisecond // the clock asks again: graces run out without an event
+	attention = 5 * time.Second        // how often what is suspicious is looked at
+	present   = "the present state"    // what is read beside the watches
+)
+
+// follower follows one workload, its revisions and its pods, and nothing else.
+type follower struct {
+	cluster *kube.Cluster
+	target  Target
+	options Options
+	health  *health
+	sources []*source
+
+	verdict  Verdict
+	objects  Objects
+	memory   *Memory
+	evidence Evidence
+	looked   time.Time // when evidence was last read
+	settled  time.Time // before it nothing is believed to have failed
+	asked    time.Time // when the final verdict was last asked for by a fresh read
 }
 
-// Results are those of all the workloads that were asked for.
-type Results []Result
+func newFollower(cluster *kube.Cluster, target Target, options Options) *follower {
+	return &follower{cluster: cluster, target: target, options: options, health: newHealth(),
+		verdict: Verdict{State: Progressing, Workload: target.String()}}
+}
 
-// Text tells one line a workload, and the story of each failure.
-func (r Results) Text(out io.Writer) error {
-	for _, result := range r {
-		line := fmt.Sprintf("%s: %s: %s (%.1f s)", result.Workload, result.State, result.Cause, result.Seconds)
-		if result.Code != "" {
-			line = fmt.Sprintf("%s: %s: %s: %s (%.1f s)", result.Workload, result.State, result.Code, result.Cause, result.Seconds)
+// absentError says that the workload is not there.
+type absentError struct{ told *slipway.Error }
+
+func (e *absentError) Error() string { return e.told.Error() }
+func (e *absentError) Unwrap() error { return e.told }
+
+// open finds the workload, waits for it where that was asked for, and begins to watch.
+func (f *follower) open(ctx context.Context) error {
+	own := ownSource(f.cluster, f.target)
+	create := time.Now().Add(f.options.WaitForCreate)
+	for {
+		found, _, err := own.list(ctx)
+		switch {
+		case err != nil:
+			f.health.fail(own.resource, err, false)
+		case len(found) == 0:
+			f.health.good(own.resource)
+			if !time.Now().Before(create) {
+				return f.absent(ctx)
+			}
+		default:
+			f.health.good(own.resource)
+			return f.start(ctx, own, found)
 		}
-		if _, err := fmt.Fprintln(out, line); err != nil {
+		if _, _, err := f.health.state(f.target.String(), f.options.APIGrace); err != nil {
 			return err
 		}
-		if result.Report != nil {
-			if err := result.Report.text(out); err != nil {
-				return err
-			}
+		if pause(ctx, err); ctx.Err() != nil {
+			return f.cutShort(ctx)
 		}
-		if result.Rollback != "" {
-			if _, err := fmt.Fprintln(out, "  rollback: "+result.Rollback); err != nil {
-				return err
-			}
-		}
+	}
+}
+
+func (f *follower) absent(ctx context.Context) error {
+	namespace := f.cluster.Namespace
+	if _, err := f.cluster.Core().Namespaces().Get(ctx, namespace, metav1.GetOptions{}); err != nil && kube.Explain(err, "").Code == slipway.No {
+		return slipway.Usagef("there is no namespace %s", namespace).Next("list them: kubectl get namespaces")
+	}
+	return &absentError{slipway.Errorf(slipway.No, "there is no %s in the namespace %s", f.target, namespace).
+		Next("look for it: kubectl get %s -A; or wait for it: --wait-for-create 1m", resources[f.target.Kind])}
+}
+
+func (f *follower) start(ctx context.Context, own *source, found map[types.UID]runtime.Object) error {
+	objects := make([]runtime.Object, 0, 1)
+	for _, object := range found {
+		objects = append(objects, object)
+	}
+	o, _ := assemble(objects)
+	selector, err := metav1.LabelSelectorAsSelector(o.selector())
+	if err != nil || selector.Empty() {
+		return slipway.Usagef("%s selects nothing, so that no pod is its own", f.target)
+	}
+	if f.options.Criteria.Start.IsZero() {
+		f.options.Criteria.Start = f.cluster.Now()
+	}
+	f.sources = append([]*source{own}, partSources(f.cluster, f.target, selector.String())...)
+	for _, source := range f.sources {
+		go source.follow(ctx, f.health)
 	}
 	return nil
 }
 
-// Env tells the first failure, or that all is done.
-func (r Results) Env() []slipway.Pair {
-	worst := Result{Verdict: Verdict{State: Done}}
-	var names []string
-	for _, result := range r {
-		names = append(names, result.Workload)
-		if result.State != Done && worst.State == Done {
-			worst = result
+// wait follows the workload until its verdict is final.
+func (f *follower) wait(ctx context.Context) error {
+	clock := time.NewTicker(tick)
+	defer clock.Stop()
+	for {
+		final, err := f.step(ctx)
+		if err != nil || final {
+			return err
 		}
-	}
-	return []slipway.Pair{
-		{Key: "STATE", Value: string(worst.State)}, {Key: "WORKLOADS", Value: strings.Join(names, " ")}, {Key: "WORKLOAD", Value: worst.Workload},
-		{Key: "CODE", Value: worst.Code}, {Key: "CAUSE", Value: worst.Cause}, {Key: "ROLLBACK", Value: worst.Rollback},
+		select {
+		case <-ctx.Done():
+			return f.cutShort(ctx)
+		case <-f.health.changed:
+		case <-clock.C:
+		}
 	}
 }
 
-// Wait waits for one workload until its verdict is final. An error means that no
-// verdict could be had; a rollout that failed is a verdict, and no error.
-func Wait(ctx context.Context, cluster *kube.Cluster, target Target, options Options) (Result, error) {
-	begin := time.Now()
-	if options.Criteria.Start.IsZero() {
-		options.Criteria.Start = begin
+// cutShort is the end by a time-out or a signal; while the API server is away
+// nothing is known, and that is no time-out of the rollout.
+func (f *follower) cutShort(ctx context.Context) error {
+	if _, _, err := f.health.state(f.target.String(), 0); err != nil {
+		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, options.Timeout)
-	defer cancel()
-	w := &watcher{cluster: cluster, target: target, changed: make(chan struct{}, 1)}
-	verdict, objects, err := w.wait(limited, options)
-	result := Result{Verdict: verdict, Seconds: time.Since(begin).Seconds()}
+	return ctx.Err()
+}
+
+// step judges what is known now. A final verdict is given only when a fresh read
+// of the API server comes to the same: a watch that hangs tells old things.
+func (f *follower) step(ctx context.Context) (final bool, err error) {
+	away, back, err := f.health.state(f.target.String(), f.options.APIGrace)
+	if err != nil {
+		return false, err
+	}
+	now := f.cluster.Now()
+	if back {
+		f.memory, f.settled = f.memory.AfterOutage(now), now.Add(settle)
+	}
+	if away {
+		f.verdict.State, f.verdict.Cause = Progressing, fmt.Sprintf("the API server has not answered for %s", f.health.since().Round(time.Second))
+		f.show(now)
+		return false, f.probe(ctx)
+	}
+	objects, complete := f.snapshot()
+	if !complete {
+		return false, nil
+	}
+	if !f.look(ctx, objects, now) {
+		return false, nil
+	}
+	f.judge(objects, now)
+	f.show(now)
+	if !f.final(now) {
+		return false, nil
+	}
+	return f.confirm(ctx)
+}
+
+// judge asks Compute, or says that the workload is gone.
+func (f *follower) judge(objects []runtime.Object, now time.Time) {
+	o, found := assemble(objects)
+	if !found {
+		f.verdict = Verdict{Workload: f.target.String()}.failed(Failure{Code: "DELETED", Cause: f.target.String() + " was deleted while it was waited for"})
+		return
+	}
+	o.Memory, o.Criteria, o.Evidence = f.memory, f.options.Criteria, f.evidence
+	f.objects = o
+	f.verdict, f.memory = Compute(o, now)
+}
+
+func (f *follower) final(now time.Time) bool {
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return result, slipway.Errorf(slipway.Unknown, "stopped while %s was at: %s", target, orUnknown(verdict.Cause)).Next("nothing was changed; the rollout goes on without this program")
-	case err == context.DeadlineExceeded: // by identity: a request that ran out of time is no verdict
-		result.State, result.Code = Failed, "TIMEOUT"
-		result.Workload = target.String()
-		result.Cause = fmt.Sprintf("not done after %s: %s", options.Timeout, orUnknown(verdict.Cause))
-	case err != nil:
-		return result, err
+	case f.verdict.State == Progressing:
+		return false
+	case f.verdict.State == Failed || f.options.Hold > 0:
+		return !now.Before(f.settled)
 	}
-	result.Seconds = time.Since(begin).Seconds()
-	if result.State == Failed {
-		result.Report = newReport(ctx, cluster, objects, result.Verdict)
-		if options.Rollback {
-			result.Rollback = rollBack(ctx, cluster, target, options)
-		}
-	} else if options.MarkGood && target.Kind == Deployment {
-		if err := markGood(ctx, cluster, objects.Deployment, result.Revision); err != nil {
-			return result, err
-		}
-	}
-	return result, nil
+	return true
 }
 
-func orUnknown(cause string) string {
-	if cause == "" {
-		return "nothing was seen of it"
-	}
-	return cause
-}
-
-// wait follows the workload until Compute says that it is done or has failed.
-func (w *watcher) wait(ctx context.Context, options Options) (Verdict, Objects, error) {
-	verdict := Verdict{State: Progressing, Workload: w.target.String()}
-	if err := w.open(ctx, options); err != nil {
-		return verdict, Objects{}, err
-	}
-	// Graces run out without an event; the clock asks again.
-	clock := time.NewTicker(250 * time.Millisecond)
-	defer clock.Stop()
-	var memory *Memory
-	var objects Objects
-	appeared := false
-	for {
-		now := time.Now()
-		if err := w.unreachable(now, options.APIGrace); err != nil {
-			return verdict, objects, err
-		}
-		if seen, found := w.objects(); found {
-			appeared = true
-			objects = seen
-			objects.Memory, objects.Criteria = memory, options.Criteria
-			verdict, memory = Compute(objects, now)
-			if options.Show != nil {
-				options.Show(now, verdict)
-			}
-			if verdict.State != Progressing {
-				return verdict, objects, nil
-			}
-		} else if appeared {
-			return verdict, objects, slipway.Errorf(slipway.No, "%s was deleted while it was waited for", w.target)
-		}
-		select {
-		case <-ctx.Done():
-			if err := w.unreachable(time.Now(), 0); err != nil {
-				return verdict, objects, err
-			}
-			return verdict, objects, ctx.Err()
-		case <-w.changed:
-		case <-clock.C:
-		}
+func (f *follower) show(now time.Time) {
+	if f.options.Show != nil {
+		f.options.Show(now, f.verdict, f.objects)
 	}
 }
 
-// open reads the workload's selector and starts the watches.
-func (w *watcher) open(ctx context.Context, options Options) error {
-	deadline := time.Now().Add(max(options.WaitForCreate, 0))
-	patience := time.Now().Add(options.APIGrace)
-	clock := time.NewTicker(500 * time.Millisecond)
-	defer clock.Stop()
-	var last error
-	for {
-		_, selector, err := w.fetch(ctx)
-		if err != nil && ctx.Err() == nil {
-			last = err
-		}
-		switch {
-		case err == nil:
-			return w.start(ctx, selector)
-		case apierrors.IsNotFound(err) && time.Now().After(deadline):
-			return slipway.Errorf(slipway.No, "there is no %s in the namespace %s", w.target, w.cluster.Namespace).Next("look for it: kubectl get %s -A", resources[w.target.Kind])
-		case !apierrors.IsNotFound(err) && (!kube.IsPassing(err) || time.Now().After(patience)):
-			return kube.Explain(err, "reading "+w.target.String())
-		}
-		select {
-		case <-ctx.Done():
-			if last != nil && !apierrors.IsNotFound(last) {
-				return kube.Explain(last, "reading "+w.target.String())
-			}
-			return ctx.Err()
-		case <-clock.C:
-		}
+// confirm judges once more, by a fresh read.
+func (f *follower) confirm(ctx context.Context) (bool, error) {
+	if time.Since(f.asked) < retry {
+		return false, nil
 	}
+	f.asked = time.Now()
+	before := f.verdict
+	objects, err := f.read(ctx)
+	if err != nil {
+		f.health.fail(present, err, true)
+		f.verdict = before
+		f.verdict.State = Progressing
+		return false, nil
+	}
+	now := f.cluster.Now()
+	f.judge(objects, now)
+	return f.verdict.State == before.State && f.verdict.Code == before.Code, nil
 }
 
-// WaitAll waits for several workloads at once. All failures are told; the error
-// is that of the first workload, in the order given, that did not get there.
-func WaitAll(ctx context.Context, cluster *kube.Cluster, targets []Target, options Options) (Results, error) {
-	results, errs := make(Results, len(targets)), make([]error, len(targets))
-	var group sync.WaitGroup
-	for i, target := range targets {
-		group.Go(func() { results[i], errs[i] = Wait(ctx, cluster, target, options) })
+// probe asks an API server that did not answer a confirmation whether it is back.
+func (f *follower) probe(ctx context.Context) error {
+	if time.Since(f.asked) < retry {
+		return nil
 	}
-	group.Wait()
-	for i, err := range errs {
+	f.asked = time.Now()
+	if _, err := f.read(ctx); err == nil {
+		f.health.good(present)
+	}
+	return nil
+}
+
+func (f *follower) read(ctx context.Context) ([]runtime.Object, error) {
+	var objects []runtime.Object
+	for _, source := range f.sources {
+		found, _, err := source.list(ctx)
 		if err != nil {
-			return results, err
+			return nil, err
 		}
-		if result := results[i]; result.State != Done {
-			return results, slipway.Errorf(slipway.No, "%s: %s: %s", result.Workload, result.Code, result.Cause).Next("%s", next(result))
+		for _, object := range found {
+			objects = append(objects, object)
 		}
 	}
-	return results, nil
+	return objects, nil
 }
 
-func next(result Result) string {
-	if result.Report == nil {
-		return "look closer: kubectl describe " + result.Workload
+// snapshot is what the watches know; complete is false before all have begun.
+func (f *follower) snapshot() (objects []runtime.Object, complete bool) {
+	for _, source := range f.sources {
+		known, begun := source.snapshot()
+		if !begun {
+			return nil, false
+		}
+		objects = append(objects, known...)
 	}
-	return result.Report.Try
+	return objects, true
+}
+
+// look reads about what is suspicious, now and then; it is false where that was not to be had.
+func (f *follower) look(ctx context.Context, objects []runtime.Object, now time.Time) bool {
+	o, found := assemble(objects)
+	if !found || now.Sub(f.looked) < attention {
+		return true
+	}
+	o.Memory, o.Criteria = f.memory, f.options.Criteria
+	suspects := Suspicious(o, now)
+	if len(suspects) == 0 {
+		f.evidence = Evidence{}
+		return true
+	}
+	f.looked = now
+	evidence, err := gather(ctx, f.cluster, suspects)
+	if err != nil {
+		f.health.fail(present, err, false)
+		return false
+	}
+	f.evidence = evidence
+	return true
 }

@@ -2,169 +2,221 @@ package rollout
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 
-	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
 )
 
-// Target names a workload.
-type Target struct{ Kind, Name string }
-
-func (t Target) String() string { return t.Kind + "/" + t.Name }
-
-// watcher follows one workload, its ReplicaSets and its pods, and nothing else.
-type watcher struct {
-	cluster *kube.Cluster
-	target  Target
-	changed chan struct{} // holds one token while something is new
-	stores  []cache.Store // the workload; then, once the selector is known, pods and ReplicaSets
+// source is one selected list of objects, kept current by a watch.
+type source struct {
+	client    rest.Interface
+	namespace string
+	resource  string
+	kind      func() runtime.Object // an empty list
+	options   metav1.ListOptions    // the selectors
 
 	lock    sync.Mutex
-	trouble error     // the last error of a list or watch
-	since   time.Time // since when there is trouble; zero where there is none
+	objects map[types.UID]runtime.Object // nil before the first list
+	watched bool                         // a watch has been granted once
 }
 
-var resources = map[string]string{Deployment: "deployments", StatefulSet: "statefulsets", DaemonSet: "daemonsets"}
+// retry is the pause between two attempts to reach the API server, unless it
+// names another one; a request's own time-out is how long one attempt may hang.
+const (
+	retry          = time.Second
+	requestTimeout = 10 * time.Second
+)
 
-// fetch reads the workload once and gives its selector.
-func (w *watcher) fetch(ctx context.Context) (runtime.Object, *metav1.LabelSelector, error) {
-	apps, namespace := w.cluster.Apps(), w.cluster.Namespace
-	switch w.target.Kind {
-	case Deployment:
-		found, err := apps.Deployments(namespace).Get(ctx, w.target.Name, metav1.GetOptions{})
-		return found, selectorOf(found.Spec.Selector), err
-	case StatefulSet:
-		found, err := apps.StatefulSets(namespace).Get(ctx, w.target.Name, metav1.GetOptions{})
-		return found, selectorOf(found.Spec.Selector), err
-	default:
-		found, err := apps.DaemonSets(namespace).Get(ctx, w.target.Name, metav1.GetOptions{})
-		return found, selectorOf(found.Spec.Selector), err
+// list reads all the objects from the store behind the API server, so that what
+// it gives is never older than what the caller has just changed.
+// https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-get-and-list
+func (s *source) list(ctx context.Context) (map[types.UID]runtime.Object, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	list := s.kind()
+	err := s.client.Get().Namespace(s.namespace).Resource(s.resource).VersionedParams(&s.options, scheme.ParameterCodec).Do(ctx).Into(list)
+	if err != nil {
+		return nil, "", err
 	}
+	found := map[types.UID]runtime.Object{}
+	err = meta.EachListItem(list, func(object runtime.Object) error {
+		return keep(found, object)
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	accessor, err := meta.ListAccessor(list)
+	if err != nil {
+		return nil, "", err
+	}
+	return found, accessor.GetResourceVersion(), nil
 }
 
-func selectorOf(selector *metav1.LabelSelector) *metav1.LabelSelector {
-	if selector == nil {
-		return &metav1.LabelSelector{}
+func keep(objects map[types.UID]runtime.Object, object runtime.Object) error {
+	accessor, err := meta.Accessor(object)
+	if err != nil {
+		return err
 	}
-	return selector
-}
-
-// start begins to watch. It comes back when the first lists are there.
-func (w *watcher) start(ctx context.Context, selector *metav1.LabelSelector) error {
-	selected, err := metav1.LabelSelectorAsSelector(selector)
-	if err != nil || selected.Empty() {
-		return slipway.Usagef("%s selects nothing", w.target)
-	}
-	apps, core := w.cluster.Apps().RESTClient(), w.cluster.Core().RESTClient()
-	own := fields.OneTermEqualSelector("metadata.name", w.target.Name)
-	switch w.target.Kind {
-	case Deployment:
-		w.follow(ctx, apps, "deployments", &appsv1.Deployment{}, own, labels.Everything())
-	case StatefulSet:
-		w.follow(ctx, apps, "statefulsets", &appsv1.StatefulSet{}, own, labels.Everything())
-	default:
-		w.follow(ctx, apps, "daemonsets", &appsv1.DaemonSet{}, own, labels.Everything())
-	}
-	w.follow(ctx, core, "pods", &corev1.Pod{}, fields.Everything(), selected)
-	if w.target.Kind == Deployment {
-		w.follow(ctx, apps, "replicasets", &appsv1.ReplicaSet{}, fields.Everything(), selected)
-	}
+	accessor.SetManagedFields(nil)
+	objects[accessor.GetUID()] = object
 	return nil
 }
 
-func (w *watcher) follow(ctx context.Context, client rest.Interface, resource string, kind runtime.Object, field fields.Selector, label labels.Selector) {
-	source := cache.NewFilteredListWatchFromClient(client, resource, w.cluster.Namespace, func(options *metav1.ListOptions) {
-		options.FieldSelector, options.LabelSelector = field.String(), label.String()
-	})
-	informer := cache.NewSharedInformer(source, kind, 0)
-	_ = informer.SetTransform(func(object any) (any, error) {
-		if accessor, ok := object.(metav1.Object); ok {
-			accessor.SetManagedFields(nil)
-		}
-		return object, nil
-	})
-	_ = informer.SetWatchErrorHandler(func(_ *cache.Reflector, err error) { w.fail(resource, err) })
-	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { w.notify() }, UpdateFunc: func(any, any) { w.notify() }, DeleteFunc: func(any) { w.notify() },
-	})
-	w.stores = append(w.stores, informer.GetStore())
-	go informer.RunWithContext(ctx)
-}
-
-func (w *watcher) notify() {
-	w.lock.Lock()
-	w.trouble, w.since = nil, time.Time{}
-	w.lock.Unlock()
-	w.wake()
-}
-
-func (w *watcher) wake() {
-	select {
-	case w.changed <- struct{}{}:
-	default:
-	}
-}
-
-func (w *watcher) fail(resource string, err error) {
-	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || errors.Is(err, context.Canceled) {
-		return // the informer lists again by itself
-	}
-	w.lock.Lock()
-	w.trouble = fmt.Errorf("watching %s: %w", resource, err)
-	if w.since.IsZero() {
-		w.since = time.Now()
-	}
-	w.lock.Unlock()
-	w.wake()
-}
-
-// unreachable is the error to give up with: at once where a verb is missing,
-// else after the grace.
-func (w *watcher) unreachable(now time.Time, grace time.Duration) error {
-	w.lock.Lock()
-	defer w.lock.Unlock()
-	switch {
-	case w.trouble == nil:
-		return nil
-	case kube.IsDenied(w.trouble):
-		return kube.Explain(errors.Unwrap(w.trouble), "watching "+w.target.String())
-	case now.Sub(w.since) < grace:
-		return nil
-	}
-	return slipway.Errorf(slipway.Unknown, "the API server has not answered for %s, so that nothing is known of %s", now.Sub(w.since).Round(time.Second), w.target).
-		Because(w.trouble).Next("see whether it is up, then run this again")
-}
-
-// objects gives what is known now; found is false while the workload is not there.
-func (w *watcher) objects() (o Objects, found bool) {
-	for _, store := range w.stores {
-		for _, object := range store.List() {
-			switch object := object.(type) {
-			case *appsv1.Deployment:
-				o.Deployment, found = object, true
-			case *appsv1.StatefulSet:
-				o.StatefulSet, found = object, true
-			case *appsv1.DaemonSet:
-				o.DaemonSet, found = object, true
-			case *appsv1.ReplicaSet:
-				o.ReplicaSets = append(o.ReplicaSets, object)
-			case *corev1.Pod:
-				o.Pods = append(o.Pods, object)
+// follow keeps the objects current until the context ends: list, watch, and list
+// again where the watch cannot be taken up.
+func (s *source) follow(ctx context.Context, health *health) {
+	version := ""
+	for ctx.Err() == nil {
+		if version == "" {
+			found, listed, err := s.list(ctx)
+			if err != nil {
+				health.fail(s.resource, err, s.objects != nil)
+				pause(ctx, err)
+				continue
 			}
+			s.lock.Lock()
+			s.objects = found
+			s.lock.Unlock()
+			version = listed
+			health.good(s.resource)
+			health.wake()
+		}
+		var err error
+		if version, err = s.watch(ctx, version, health); err != nil && ctx.Err() == nil {
+			if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+				continue // history is gone: version is empty, and the list is read again
+			}
+			health.fail(s.resource, err, s.watched)
+			pause(ctx, err)
+		}
+	}
+}
+
+// watch applies changes until the server ends the watch, and gives the version
+// from which it can be taken up; an empty one asks for a new list.
+func (s *source) watch(ctx context.Context, version string, health *health) (string, error) {
+	options := s.options
+	options.Watch, options.ResourceVersion, options.AllowWatchBookmarks = true, version, true
+	stream, err := s.client.Get().Namespace(s.namespace).Resource(s.resource).VersionedParams(&options, scheme.ParameterCodec).Watch(ctx)
+	if err != nil {
+		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+			return "", err
+		}
+		return version, err
+	}
+	defer stream.Stop()
+	s.watched = true
+	health.good(s.resource)
+	for event := range stream.ResultChan() {
+		if event.Type == watch.Error {
+			return "", apierrors.FromObject(event.Object)
+		}
+		accessor, err := meta.Accessor(event.Object)
+		if err != nil {
+			return "", err
+		}
+		version = accessor.GetResourceVersion()
+		s.lock.Lock()
+		switch event.Type {
+		case watch.Added, watch.Modified:
+			err = keep(s.objects, event.Object)
+		case watch.Deleted:
+			delete(s.objects, accessor.GetUID())
+		}
+		s.lock.Unlock()
+		if err != nil {
+			return "", err
+		}
+		health.good(s.resource)
+		if event.Type != watch.Bookmark {
+			health.wake()
+		}
+	}
+	return version, nil
+}
+
+func pause(ctx context.Context, err error) {
+	wait := retry
+	if seconds, told := apierrors.SuggestsClientDelay(err); told {
+		wait = max(wait, time.Duration(seconds)*time.Second)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// snapshot gives what is known; begun is false before the first list.
+func (s *source) snapshot() (known []runtime.Object, begun bool) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	objects := make([]runtime.Object, 0, len(s.objects))
+	for _, object := range s.objects {
+		objects = append(objects, object)
+	}
+	return objects, s.objects != nil
+}
+
+// ownSource and partSources are those of one workload: itself, and, once its
+// selector is known, its pods and revisions. Nothing else in the namespace is asked for.
+func ownSource(cluster *kube.Cluster, target Target) *source {
+	own := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", target.Name).String()}
+	return &source{client: cluster.Apps().RESTClient(), namespace: cluster.Namespace, resource: resources[target.Kind], kind: lists[target.Kind], options: own}
+}
+
+func partSources(cluster *kube.Cluster, target Target, selector string) []*source {
+	selected := metav1.ListOptions{LabelSelector: selector}
+	parts := []*source{{client: cluster.Core().RESTClient(), namespace: cluster.Namespace, resource: "pods", kind: func() runtime.Object { return &corev1.PodList{} }, options: selected}}
+	apps := cluster.Apps().RESTClient()
+	switch target.Kind {
+	case Deployment:
+		parts = append(parts, &source{client: apps, namespace: cluster.Namespace, resource: "replicasets", kind: func() runtime.Object { return &appsv1.ReplicaSetList{} }, options: selected})
+	case DaemonSet:
+		parts = append(parts, &source{client: apps, namespace: cluster.Namespace, resource: "controllerrevisions", kind: func() runtime.Object { return &appsv1.ControllerRevisionList{} }, options: selected})
+	}
+	return parts
+}
+
+var (
+	resources = map[string]string{Deployment: "deployments", StatefulSet: "statefulsets", DaemonSet: "daemonsets"}
+	lists     = map[string]func() runtime.Object{
+		Deployment:  func() runtime.Object { return &appsv1.DeploymentList{} },
+		StatefulSet: func() runtime.Object { return &appsv1.StatefulSetList{} },
+		DaemonSet:   func() runtime.Object { return &appsv1.DaemonSetList{} },
+	}
+)
+
+// assemble sorts objects into Objects; found is false while the workload is not among them.
+func assemble(objects []runtime.Object) (o Objects, found bool) {
+	for _, object := range objects {
+		switch object := object.(type) {
+		case *appsv1.Deployment:
+			o.Deployment, found = object, true
+		case *appsv1.StatefulSet:
+			o.StatefulSet, found = object, true
+		case *appsv1.DaemonSet:
+			o.DaemonSet, found = object, true
+		case *appsv1.ReplicaSet:
+			o.ReplicaSets = append(o.ReplicaSets, object)
+		case *appsv1.ControllerRevision:
+			o.Revisions = append(o.Revisions, object)
+		case *corev1.Pod:
+			o.Pods = append(o.Pods, object)
 		}
 	}
 	return o, found

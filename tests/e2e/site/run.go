@@ -23,6 +23,7 @@ type Run struct {
 	Console string
 	Shells  int
 	Seconds float64
+	Archive string // the folder of what it archived
 }
 
 // Result is what the console's last line says.
@@ -42,24 +43,55 @@ func (r Run) LastStage() string {
 	return last
 }
 
+// Record is the audit record, as the console has it; the run archives the same.
+func (r Run) Record() string {
+	if match := regexp.MustCompile(`(?m)^slipway-record: (\{.*\})$`).FindStringSubmatch(r.Console); match != nil {
+		return match[1]
+	}
+	return ""
+}
+
 // Pipeline says which pipeline to run, and how its approvals are answered.
 type Pipeline struct {
-	Jenkinsfile string // its path in the service's repository
+	Repository  string   // the service's; without it the reference service's
+	Jenkinsfile string   // its path in the repository
+	Home        string   // of another Jenkins, which knows nothing of this one's locks and queue
+	Job         string   // without it one is named after the repository and the path
+	Arguments   []string // further ones of the runner
 	Answers     []string
 	Settings    map[string]string // of the site, such as SLIPWAY_PROMETHEUS_URL
 	Environment []string          // of the runner, above what the site gives it
 	Out         io.Writer         // gets the console while it runs
 }
 
+// archive is where the runner keeps what a build archived, found by the address that its record names.
+func (s *Site) archive(home, job, console string) string {
+	if match := regexp.MustCompile(`"build":"[^"]*/(\d+)/"`).FindStringSubmatch(console); match != nil {
+		return filepath.Join(s.home(home), "jobs", job, match[1], "archive")
+	}
+	return ""
+}
+
+func (s *Site) home(name string) string { return filepath.Join(s.Dir, "jenkins", name) }
+
+// Signal sends a signal to the runner: SIGTERM is the abort button, SIGKILL the controller's end.
+type Signal func(syscall.Signal)
+
 // Start begins a run; the function that it gives waits for its end.
-func (s *Site) Start(ctx context.Context, p Pipeline) (*exec.Cmd, func() (Run, error), error) {
+func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, error), error) {
+	if p.Repository == "" {
+		p.Repository = App
+	}
+	if p.Job == "" {
+		p.Job = p.Repository + strings.ToLower(strings.NewReplacer("Jenkinsfile.", "-", "Jenkinsfile", "").Replace(p.Jenkinsfile))
+	}
 	arguments := []string{
-		"--scm", s.GitURL(App), "--branch", "Staging", "--path", p.Jenkinsfile, "--home", filepath.Join(s.Dir, "jenkins"),
+		"--scm", s.GitURL(p.Repository), "--branch", "Staging", "--path", p.Jenkinsfile, "--home", s.home(p.Home), "--job", p.Job,
 		"--config", filepath.Join(s.Root, "docs/jenkins.yaml"), "--library", "slipway=" + s.GitURL("slipway"), "--cloud", "--agent-image", s.Registry + "/" + Agent,
 	}
 	settings := map[string]string{
 		"SLIPWAY_REGISTRY": s.Registry, "SLIPWAY_REGISTRY_CA": "registry-ca", "SLIPWAY_BASE_IMAGES": "docker.io=" + os.Getenv("LAB_MIRROR"),
-		"SLIPWAY_PACKAGE_INDEX": os.Getenv("LAB_PIP_INDEX_URL"), "SLIPWAY_DB_SSL_MODE": "disable",
+		"SLIPWAY_PACKAGE_INDEX": os.Getenv("LAB_PIP_INDEX_URL"),
 	}
 	for name, value := range p.Settings {
 		settings[name] = value
@@ -67,6 +99,7 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (*exec.Cmd, func() (Run, e
 	for name, value := range settings {
 		arguments = append(arguments, "--env", name+"="+value)
 	}
+	arguments = append(arguments, p.Arguments...)
 	for _, answer := range p.Answers {
 		arguments = append(arguments, "--answer", answer)
 	}
@@ -98,7 +131,8 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (*exec.Cmd, func() (Run, e
 			}
 		}
 	}()
-	return command, func() (Run, error) {
+	signal := func(what syscall.Signal) { _ = command.Process.Signal(what) } // else it has ended
+	return signal, func() (Run, error) {
 		err := command.Wait()
 		writer.Close()
 		<-copied
@@ -109,6 +143,7 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (*exec.Cmd, func() (Run, e
 		} else if err != nil {
 			return run, fmt.Errorf("running the pipeline: %w", err)
 		}
+		run.Archive = s.archive(p.Home, p.Job, run.Console)
 		if match := regexp.MustCompile(`(?m)^all\s+(\d+)$`).FindStringSubmatch(run.Console); match != nil {
 			run.Shells, _ = strconv.Atoi(match[1])
 		}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,16 +25,26 @@ const (
 
 // Site is one that is ready to deliver to.
 type Site struct {
+	Options
 	Root      string // this repository
 	Dir       string // the site's own folder
 	Service   *Repository
 	Registry  string
+	Recording bool              // the agents tell what every helper was asked and answered
 	passwords map[string]string // of the databases, by namespace
 }
 
+// Options of a site.
+type Options struct {
+	Replicas int // of the service in production
+	// Light puts a small program into the service's place, which starts at once and
+	// says yes to every probe: for what is about the pipelines and not about a service.
+	Light bool
+}
+
 // Prepare makes the site, and tells each step to log.
-func Prepare(ctx context.Context, root, dir string, log io.Writer) (*Site, error) {
-	s := &Site{Root: root, Dir: dir, Registry: os.Getenv("LAB_REGISTRY"), passwords: map[string]string{}}
+func Prepare(ctx context.Context, root, dir string, options Options, log io.Writer) (*Site, error) {
+	s := &Site{Root: root, Dir: dir, Options: options, Registry: os.Getenv("LAB_REGISTRY"), Recording: os.Getenv("SLIPWAY_RECORD") != "", passwords: map[string]string{}}
 	if s.Registry == "" {
 		return nil, fmt.Errorf("this runs inside the lab: lab run --with registry,git,prometheus -- COMMAND")
 	}
@@ -53,6 +64,9 @@ func Prepare(ctx context.Context, root, dir string, log io.Writer) (*Site, error
 	}
 	return s, nil
 }
+
+// Home is where the runner keeps its builds: consoles, stashes, archives.
+func (s *Site) Home() string { return s.home("") }
 
 func (s *Site) namespaces(ctx context.Context) error {
 	if _, err := Kubectl(ctx, "apply", "-f", filepath.Join(s.Root, "k8s/agents.yaml")); err != nil {
@@ -78,6 +92,9 @@ func (s *Site) namespaces(ctx context.Context) error {
 		}
 		s.passwords[namespace] = rand.Text()
 		if err := s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "postgres-credentials"}, "stringData": map[string]string{"username": "app", "password": s.passwords[namespace]}}); err != nil {
+			return err
+		}
+		if err := s.certificate(ctx, namespace); err != nil {
 			return err
 		}
 		if err := s.pullSecret(ctx, namespace); err != nil {
@@ -172,8 +189,8 @@ func BuildAgentImage(ctx context.Context, root, dir, tar string) error {
 	return copyFile(filepath.Join(folder, "image.tar"), tar)
 }
 
-// build builds the folder's Dockerfile with Kaniko in a pod, and pushes the tar.
-func (s *Site) build(ctx context.Context, folder, tag string, arguments ...string) (string, error) {
+// Build builds the folder's Dockerfile with Kaniko in a pod, pushes the tar, and gives the reference with its digest.
+func (s *Site) Build(ctx context.Context, folder, tag string, arguments ...string) (string, error) {
 	if err := s.buildTar(ctx, folder, tag, arguments...); err != nil {
 		return "", err
 	}
@@ -208,11 +225,35 @@ func (s *Site) helper(ctx context.Context, env []string, name string, arguments 
 func (s *Site) agentContext() (string, error) {
 	folder := filepath.Join(s.Dir, "agent")
 	for _, name := range []string{"nexus-latest-tag", "nexus-push", "image-evidence", "migrate-diff", "canary-weight", "rollout-wait", "deploy-image"} {
-		if err := copyFile(filepath.Join(s.Root, "bin", name), filepath.Join(folder, "bin", name)); err != nil {
+		to := filepath.Join(folder, "bin", name)
+		if s.Recording {
+			if err := recorder(to); err != nil {
+				return "", err
+			}
+			to = filepath.Join(folder, "bin", "recorded", name)
+		}
+		if err := copyFile(filepath.Join(s.Root, "bin", name), to); err != nil {
 			return "", err
 		}
 	}
 	return folder, copyFile(filepath.Join(s.Root, "helpers/Dockerfile"), filepath.Join(folder, "Dockerfile"))
+}
+
+// recorder writes a program that runs the helper of its name and tells on the
+// console what was asked and answered, for tests/pipelines to replay.
+func recorder(file string) error {
+	const script = `#!/bin/sh
+out=$(mktemp)
+"/usr/local/bin/recorded/${0##*/}" "$@" > "$out"
+code=$?
+cat "$out"
+echo "RECORDED ${0##*/} $code $(printf '%s\n' "$@" | base64 -w0) $(base64 -w0 "$out")" >&2
+exit $code
+`
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(script), 0o755)
 }
 
 func (s *Site) agentImage(ctx context.Context) error {
@@ -220,7 +261,7 @@ func (s *Site) agentImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.build(ctx, folder, s.Registry+"/"+Agent)
+	_, err = s.Build(ctx, folder, s.Registry+"/"+Agent)
 	return err
 }
 
@@ -236,6 +277,32 @@ func (s *Site) repositories(ctx context.Context) error {
 		return err
 	}
 	s.Service, err = CreateRepository(ctx, s.Root, filepath.Join(s.Dir, "service"), s.GitURL(App))
+	if err == nil && s.Light {
+		err = s.lighten(ctx)
+	}
+	return err
+}
+
+// lighten keeps of the reference service what the pipelines see of it: the one-line
+// calls, the migrations, the names. The program becomes the second service's.
+func (s *Site) lighten(ctx context.Context) error {
+	for _, name := range []string{"app", "tests", "requirements.txt", "requirements-dev.txt", "requirements-test.txt"} {
+		if err := os.RemoveAll(filepath.Join(s.Service.Dir, name)); err != nil {
+			return err
+		}
+	}
+	if err := copyFile(filepath.Join(s.Root, "tests/e2e/second/service/Dockerfile"), filepath.Join(s.Service.Dir, "Dockerfile")); err != nil {
+		return err
+	}
+	if err := s.Service.Replace("Dockerfile", "8080", "8000"); err != nil {
+		return err
+	}
+	return BuildGreeter(ctx, s.Root, s.Service.Dir)
+}
+
+// BuildGreeter builds the second service's program into a clone of its repository.
+func BuildGreeter(ctx context.Context, root, dir string) error {
+	_, err := Command{Dir: filepath.Join(root, "tests/e2e/second/service/program"), Env: []string{"CGO_ENABLED=0"}}.Run(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "greeter"), ".")
 	return err
 }
 
@@ -254,14 +321,14 @@ func (s *Site) dayZero(ctx context.Context) error {
 	if err := os.Remove(filepath.Join(s.Service.Dir, thirdMigration)); err != nil {
 		return err
 	}
-	if err := s.Service.Replace("app/database.py", `SCHEMA = "003"`, `SCHEMA = "002"`); err != nil {
+	if err := s.schema("003", "002"); err != nil {
 		return err
 	}
 	commit, err := s.Service.Commit(ctx, "The service, as it is in production")
 	if err != nil {
 		return err
 	}
-	image, err := s.build(ctx, s.Service.Dir, s.Registry+"/"+Image+":day-0", "--build-arg", "PIP_INDEX_URL="+os.Getenv("LAB_PIP_INDEX_URL"), "--build-arg", "PIP_TRUSTED_HOST=pypi.lab", "--build-arg", "VERSION=day-0", "--build-arg", "COMMIT="+commit)
+	image, err := s.Build(ctx, s.Service.Dir, s.Registry+"/"+Image+":day-0", "--build-arg", "PIP_INDEX_URL="+os.Getenv("LAB_PIP_INDEX_URL"), "--build-arg", "PIP_TRUSTED_HOST=pypi.lab", "--build-arg", "VERSION=day-0", "--build-arg", "COMMIT="+commit)
 	if err != nil {
 		return err
 	}
@@ -274,34 +341,45 @@ func (s *Site) dayZero(ctx context.Context) error {
 	if _, err := Kubectl(ctx, "set", "image", "-n", "prod", "deployment/"+App, "deployment/"+App+"-canary", "app="+image); err != nil {
 		return err
 	}
-	if _, err := Kubectl(ctx, "scale", "-n", "prod", "deployment/"+App, "--replicas=9"); err != nil {
+	if _, err := Kubectl(ctx, "scale", "-n", "prod", "deployment/"+App, fmt.Sprintf("--replicas=%d", s.Replicas)); err != nil {
 		return err
 	}
 	if _, err := Kubectl(ctx, "scale", "-n", "staging", "deployment/"+App, "--replicas=1"); err != nil {
 		return err
 	}
-	if _, err := s.helper(ctx, nil, "rollout-wait", "-n", "prod", "deployment/"+App, "--timeout", "3m"); err != nil {
+	// On a busy machine the first pods take their time: the site is patient, the pipelines are not.
+	if _, err := Kubectl(ctx, "rollout", "status", "-n", "prod", "deployment/"+App, "--timeout=8m"); err != nil {
 		return err
 	}
 	// What the day-0 commit left out comes back with the first release.
 	if err := s.Service.Write(thirdMigration, string(third)); err != nil {
 		return err
 	}
-	return s.Service.Replace("app/database.py", `SCHEMA = "002"`, `SCHEMA = "003"`)
+	return s.schema("002", "003")
+}
+
+// schema changes the schema that the service asks its database for.
+func (s *Site) schema(from, to string) error {
+	if s.Light {
+		return nil
+	}
+	return s.Service.Replace("app/database.py", fmt.Sprintf("SCHEMA = %q", from), fmt.Sprintf("SCHEMA = %q", to))
 }
 
 // Database is the environment by which libpq finds a namespace's database.
 func (s *Site) Database(namespace string) []string {
-	return []string{"PGHOST=postgres-0.postgres." + namespace + ".svc.cluster.local", "PGDATABASE=mydb", "PGUSER=app", "PGSSLMODE=disable", "PGPASSWORD=" + s.passwords[namespace]}
+	return []string{"PGHOST=postgres-0.postgres." + namespace + ".svc.cluster.local", "PGDATABASE=mydb", "PGUSER=app", "PGSSLMODE=require", "PGPASSWORD=" + s.passwords[namespace]}
 }
 
-// Secrets are all that nobody may read in a console, a pod or an event, in clear and as base64.
+// Secrets are all that nobody may read in a console, a process list, a pod, an event
+// or a file: in clear, as base64 and as part of a URL.
 func (s *Site) Secrets() []string {
-	secrets := []string{os.Getenv("LAB_REGISTRY_PASSWORD"), s.passwords["staging"], s.passwords["prod"]}
-	for _, secret := range secrets[:3] {
-		secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(secret)))
+	clear := []string{os.Getenv("LAB_REGISTRY_PASSWORD"), s.passwords["staging"], s.passwords["prod"]}
+	secrets := []string{base64.StdEncoding.EncodeToString([]byte(os.Getenv("LAB_REGISTRY_USER") + ":" + clear[0]))}
+	for _, secret := range clear {
+		secrets = append(secrets, secret, base64.StdEncoding.EncodeToString([]byte(secret)), url.QueryEscape(secret), url.PathEscape(secret))
 	}
-	return append(secrets, base64.StdEncoding.EncodeToString([]byte(os.Getenv("LAB_REGISTRY_USER")+":"+secrets[0])))
+	return secrets
 }
 
 // Migration is the newest one that a namespace's database has gone through.

@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -81,6 +82,13 @@ func (t *Traffic) one(ctx context.Context, client *http.Client, url string) {
 	} else {
 		t.failed++
 	}
+}
+
+// Counts gives them as they are now.
+func (t *Traffic) Counts() Counts {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	return Counts{Versions: maps.Clone(t.versions), Failed: t.failed}
 }
 
 // Reset gives the counts and begins anew.

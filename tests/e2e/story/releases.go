@@ -34,6 +34,15 @@ func (t *teller) healthy(ctx context.Context) error {
 	t.check(staged == promoted && strings.Contains(promoted, "@sha256:"), "production runs the digest that staging verified: %s", short(promoted))
 	t.check(counts.Failed == 0, "no request of %d failed meanwhile (%d)", counts.Total(), counts.Failed)
 	t.check(counts.Versions["latest-1"] > 0 && counts.Versions["day-0"] > 0, "both versions answered meanwhile: %v", counts.Versions)
+	good, err := site.Kubectl(ctx, "get", "deployment/"+site.App, "-n", "prod", "-o", `jsonpath={.metadata.annotations.slipway\.dev/last-good}`)
+	if err != nil {
+		return err
+	}
+	t.check(strings.Contains(good, site.Image+":day-0@"), "stable notes day-0 as the revision to go back to: %s", good)
+	answered, all := t.canary.share("latest-1")
+	share := 100 * float64(answered) / float64(max(1, all))
+	// One pod of ten, and each request takes any: with some hundred requests, chance stays far inside these.
+	t.check(share > 4 && share < 18, "while it was judged, the canary answered %d of %d requests: %.1f %%, asked for 10 %%", answered, all, share)
 	if err := t.quiet(ctx); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ type teller struct {
 	answer  string
 	out     io.Writer
 	traffic *site.Traffic
+	canary  *window // the answers of the last run, while its canary was judged
 	rows    []row
 	failed  []string
 }
@@ -66,7 +67,8 @@ func (t *teller) check(holds bool, format string, arguments ...any) {
 
 // run runs a pipeline and notes its row.
 func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers ...string) (site.Run, site.Counts, error) {
-	pipeline := site.Pipeline{Jenkinsfile: jenkinsfile, Answers: answers, Out: t.out, Settings: map[string]string{
+	t.canary = &window{out: t.out, traffic: t.traffic, from: "sh (canary health)", until: "(Promote to Production)"}
+	pipeline := site.Pipeline{Jenkinsfile: jenkinsfile, Answers: answers, Out: t.canary, Settings: map[string]string{
 		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": "16s", "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
 	}}
 	t.traffic.Reset()

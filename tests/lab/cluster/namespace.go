@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -98,9 +99,19 @@ func CreateCgroup(name string) error {
 				}
 			}
 		}
+		shares := filepath.Join(dir, "cpu.shares")
+		if _, err := os.Stat(shares); err == nil {
+			if err := os.WriteFile(shares, []byte(strconv.Itoa(weight)), 0o644); err != nil {
+				return fmt.Errorf("giving the cgroup %s its weight: %w", dir, err)
+			}
+		}
 	}
 	return nil
 }
+
+// weight in which a whole cluster competes with what else the machine does,
+// where one program has 1024: counted as one program it would starve.
+const weight = 16 * 1024
 
 // RemoveCgroup removes the run's cgroups, the innermost first.
 func RemoveCgroup(name string) error {

@@ -101,6 +101,17 @@ func (in Input) images() []image {
 			},
 		},
 		{
+			names: []string{"prometheuscommunity/postgres-exporter:v0.11.1"}, version: 1,
+			make: func(ctx context.Context) (v1.Image, error) {
+				files, err := in.unpacked(ctx, "prometheus-postgres-exporter")
+				if err != nil {
+					return nil, err
+				}
+				return onGround(v1.Config{Env: []string{path}, User: "65534:65534", Entrypoint: []string{"/bin/postgres_exporter"}},
+					program("bin/postgres_exporter", filepath.Join(files, "usr/bin/prometheus-postgres-exporter")))(ctx)
+			},
+		},
+		{
 			names: []string{"jenkins/inbound-agent:3355.v388858a_47b_33-3-jdk21", "jenkins/inbound-agent:latest"}, version: 1,
 			make: onGround(v1.Config{Env: []string{path, "HOME=/home/jenkins", "LANG=C.UTF-8"}, User: "1000:1000", WorkingDir: "/home/jenkins", Entrypoint: []string{"/usr/local/bin/jenkins-agent"}},
 				folder("home/jenkins", 0o755, 1000), folder("home/jenkins/agent", 0o755, 1000), folder("home/jenkins/.jenkins", 0o755, 1000),

@@ -4,125 +4,187 @@
 package nexus
 
 import (
-	"bytes"
+	"crypto/rand"
 	"crypto/subtle"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
-// Faults that can be switched on.
+// Faults that can be switched on, alone or together. A fault is on while it has a
+// value; what the value means stands beside it, "true" where it means nothing.
 const (
-	WrongLink = "wrong-link" // the Link header leads to a path that this port does not serve (nexus-public#1011)
-	NoLink    = "no-link"    // a page that is not the last has no Link
-	NullTags  = "null-tags"  // tags: null where there are none
-	NoHead    = "no-head"    // HEAD of a manifest answers 404
-	Busy      = "busy"       // every second request answers 429 with Retry-After
-	Broken    = "broken"     // every third request answers 500
-	Truncated = "truncated"  // a list of tags breaks off
+	WrongLink  = "wrong-link"       // the Link header leads to a path that this port does not serve (nexus-public#1011); on from the start
+	NoLink     = "no-link"          // a page that is not the last has no Link
+	NullTags   = "null-tags"        // an empty list of tags is null
+	NoHead     = "no-head"          // HEAD of a manifest answers 404
+	Gone       = "deleted-manifest" // the TAG named by the value is listed, and its manifest is not there (nexus-public#925)
+	Busy       = "busy"             // every third request answers 429, with the value as Retry-After
+	BrokenPage = "broken-page"      // the page of tags of that number answers 500
+	Expiring   = "expiring-token"   // a login by token, which is good for as many requests
+	Truncated  = "truncated"        // a list of tags breaks off in the middle of its bytes
+	Repeating  = "repeating-page"   // from the page of that number on, that page comes again and again
+	Dropped    = "dropped-upload"   // the first upload to send so many bytes loses its connection there
 )
+
+// PageSize is the longest page of tags that the front gives, whatever is asked for.
+const PageSize = 1000
 
 // Front is a reverse proxy before a registry that knows no login.
 type Front struct {
-	upstream *httputil.ReverseProxy
+	PageSize int // PageSize, unless a test wants many pages of few tags
+
+	upstream *url.URL
+	proxy    *httputil.ReverseProxy
 	username string
 	password string
 
 	lock     sync.Mutex
-	faults   map[string]bool
-	requests atomic.Int64
+	faults   map[string]string
+	requests int
+	tokens   map[string]int // how often each is still good
 }
 
 // New makes a front of the registry at upstream, for one user.
 func New(upstream *url.URL, username, password string) *Front {
-	f := &Front{username: username, password: password, faults: map[string]bool{WrongLink: true}}
-	f.upstream = &httputil.ReverseProxy{
+	f := &Front{
+		PageSize: PageSize, upstream: upstream, username: username, password: password,
+		faults: map[string]string{WrongLink: "true"}, tokens: map[string]int{},
+	}
+	f.proxy = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(upstream)
 			r.Out.Host = r.In.Host
 			r.SetXForwarded()
 		},
-		ModifyResponse: f.modify,
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	return f
 }
 
-// Set switches a fault on or off; WrongLink is on from the start, since every Nexus 3 has it.
-func (f *Front) Set(fault string, on bool) {
+// Set switches a fault on, with its value, or off, with an empty one.
+func (f *Front) Set(fault, value string) {
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	f.faults[fault] = on
+	f.faults[fault] = value
 }
 
-func (f *Front) has(fault string) bool {
+// Requests tells how many requests came, logins included.
+func (f *Front) Requests() int {
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	return f.faults[fault]
+	return f.requests
+}
+
+func (f *Front) fault(name string) string {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	return f.faults[name]
+}
+
+func (f *Front) number(name string) int {
+	number, err := strconv.Atoi(f.fault(name))
+	if err != nil {
+		return -1
+	}
+	return number
 }
 
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", "Nexus/3.75.1-01 (OSS)")
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	if name, found := strings.CutPrefix(r.URL.Path, "/-/faults/"); found && r.Method == http.MethodPut {
-		f.Set(name, r.URL.Query().Get("on") == "true")
+		f.Set(name, r.URL.Query().Get("value"))
 		return
 	}
-	username, password, _ := r.BasicAuth()
-	if subtle.ConstantTimeCompare([]byte(username+":"+password), []byte(f.username+":"+f.password)) != 1 {
+	f.lock.Lock()
+	f.requests++
+	count := f.requests
+	f.lock.Unlock()
+	if after := f.fault(Busy); after != "" && count%3 == 0 {
+		w.Header().Set("Retry-After", after)
+		refuse(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", "too many requests")
+		return
+	}
+	if f.fault(Expiring) != "" {
+		if r.URL.Path == "/v2/token" {
+			f.serveToken(w, r)
+			return
+		}
+		if !f.spend(r) {
+			w.Header().Set("Www-Authenticate", fmt.Sprintf(`Bearer realm="%s://%s/v2/token",service="nexus"`, scheme(r), r.Host))
+			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "access to the requested resource is not authorized")
+			return
+		}
+	} else if !f.known(r) {
 		w.Header().Set("Www-Authenticate", `BASIC realm="Sonatype Nexus Repository Manager"`)
-		w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-		w.WriteHeader(http.StatusUnauthorized)
-		fmt.Fprint(w, `{"errors":[{"code":"UNAUTHORIZED","message":"access to the requested resource is not authorized","detail":null}]}`)
+		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "access to the requested resource is not authorized")
 		return
 	}
-	count := f.requests.Add(1)
-	switch {
-	case f.has(Busy) && count%2 == 0:
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusTooManyRequests)
-	case f.has(Broken) && count%3 == 0:
-		w.WriteHeader(http.StatusInternalServerError)
-	case f.has(NoHead) && r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/manifests/"):
+	f.serve(w, r)
+}
+
+// serve answers who is logged in.
+func (f *Front) serve(w http.ResponseWriter, r *http.Request) {
+	switch _, tag, isManifest := strings.Cut(r.URL.Path, "/manifests/"); {
+	case isManifest && r.Method != http.MethodPut && tag == f.fault(Gone):
+		refuse(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")
+	case isManifest && r.Method == http.MethodHead && f.fault(NoHead) != "":
 		w.WriteHeader(http.StatusNotFound)
+	case strings.HasSuffix(r.URL.Path, "/tags/list") && r.Method == http.MethodGet:
+		f.serveTags(w, r)
+	case f.fault(Dropped) != "" && (r.Method == http.MethodPatch || r.Method == http.MethodPut) && strings.Contains(r.URL.Path, "/blobs/uploads/"):
+		r.Body = f.dropping(r.Body)
+		f.proxy.ServeHTTP(w, r)
 	default:
-		f.upstream.ServeHTTP(w, r)
+		f.proxy.ServeHTTP(w, r)
 	}
 }
 
-// modify makes the registry's answer Nexus' one.
-func (f *Front) modify(response *http.Response) error {
-	if !strings.HasSuffix(response.Request.URL.Path, "/tags/list") || response.StatusCode != http.StatusOK {
-		return nil
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q,"detail":null}]}`, code, message)
+}
+
+func scheme(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
 	}
-	link := response.Header.Get("Link")
-	switch {
-	case f.has(NoLink):
-		response.Header.Del("Link")
-	case f.has(WrongLink) && link != "":
-		response.Header.Set("Link", strings.Replace(link, "</v2/", "</repository/docker-hosted/v2/", 1))
+	return "http"
+}
+
+func (f *Front) known(r *http.Request) bool {
+	username, password, _ := r.BasicAuth()
+	return subtle.ConstantTimeCompare([]byte(username+":"+password), []byte(f.username+":"+f.password)) == 1
+}
+
+func (f *Front) serveToken(w http.ResponseWriter, r *http.Request) {
+	if !f.known(r) {
+		w.Header().Set("Www-Authenticate", `Basic realm="Sonatype Nexus Repository Manager"`)
+		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "the password is wrong")
+		return
 	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
+	token := rand.Text()
+	good := f.number(Expiring)
+	f.lock.Lock()
+	f.tokens[token] = good
+	f.lock.Unlock()
+	_, _ = fmt.Fprintf(w, `{"token":%q,"expires_in":300}`, token)
+}
+
+// spend takes one use of the request's token.
+func (f *Front) spend(r *http.Request) bool {
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if f.tokens[token] <= 0 {
+		return false
 	}
-	if f.has(NullTags) {
-		var list map[string]any
-		if err := json.Unmarshal(body, &list); err == nil {
-			if tags, ok := list["tags"].([]any); ok && len(tags) == 0 {
-				body = []byte(fmt.Sprintf(`{"name":%q,"tags":null}`, list["name"]))
-			}
-		}
-	}
-	if f.has(Truncated) {
-		body = body[:len(body)/2]
-	}
-	response.Body = io.NopCloser(bytes.NewReader(body))
-	response.ContentLength = int64(len(body))
-	response.Header.Set("Content-Length", fmt.Sprint(len(body)))
-	return nil
+	f.tokens[token]--
+	return true
 }

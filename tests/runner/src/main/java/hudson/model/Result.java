@@ -7,4 +7,14 @@ public enum Result {
     public boolean isWorseThan(Result other) {
         return ordinal() > other.ordinal();
     }
+
+    /** An unknown name is a failure, as in Jenkins. */
+    public static Result fromString(String name) {
+        for (Result each : values()) {
+            if (each.name().equalsIgnoreCase(name)) {
+                return each;
+            }
+        }
+        return FAILURE;
+    }
 }

@@ -4,57 +4,64 @@ import java.io.Serializable;
 
 /** Why something was stopped. The names of its kinds are those that Jenkins gives. */
 public abstract class CauseOfInterruption implements Serializable {
-    public abstract String getShortDescription();
+    private static final long serialVersionUID = 1;
+
+    private final String description;
+
+    protected CauseOfInterruption(String description) {
+        this.description = description;
+    }
+
+    public String getShortDescription() {
+        return description;
+    }
 
     /** Somebody pressed the abort button. */
     public static final class UserInterruption extends CauseOfInterruption {
-        private final String user;
-
         public UserInterruption(String user) {
-            this.user = user;
-        }
-
-        @Override
-        public String getShortDescription() {
-            return "Aborted by " + user;
+            super("Aborted by " + user);
         }
     }
 
     /** A timeout step ran out. */
     public static final class ExceededTimeout extends CauseOfInterruption {
-        @Override
-        public String getShortDescription() {
-            return "Timeout has been exceeded";
+        public ExceededTimeout() {
+            super("Timeout has been exceeded");
         }
     }
 
     /** An approval was refused, ran out, or its build was stopped. */
     public static final class Rejection extends CauseOfInterruption {
-        private final String user;
-
         public Rejection(String user) {
-            this.user = user;
+            super("Rejected by " + user);
         }
+    }
 
-        @Override
-        public String getShortDescription() {
-            return "Rejected by " + user;
+    /** A newer build has overtaken this one. */
+    public static final class CancelledCause extends CauseOfInterruption {
+        public CancelledCause(String newer) {
+            super("Superseded by " + newer);
         }
     }
 
     /** The agent's pod is gone. */
     public static final class RemovedNodeCause extends CauseOfInterruption {
-        @Override
-        public String getShortDescription() {
-            return "Agent was removed";
+        public RemovedNodeCause() {
+            super("Agent was removed");
+        }
+    }
+
+    /** The pod could not be had. */
+    public static final class QueueTaskCancelled extends CauseOfInterruption {
+        public QueueTaskCancelled() {
+            super("Queue task was cancelled");
         }
     }
 
     /** A parallel branch failed, and the others are to end. */
     public static final class FailFastCause extends CauseOfInterruption {
-        @Override
-        public String getShortDescription() {
-            return "Failed in branch";
+        public FailFastCause(String branch) {
+            super("Failed in branch " + branch);
         }
     }
 }

@@ -17,6 +17,8 @@ public final class Arguments implements Serializable {
     private boolean hasSingle;
     private Closure<?> body;
 
+    private static final long serialVersionUID = 1;
+
     public Arguments(String step, Object[] given) {
         this.step = step;
         for (Object argument : given) {

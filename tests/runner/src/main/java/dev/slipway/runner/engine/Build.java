@@ -1,93 +1,171 @@
 package dev.slipway.runner.engine;
 
-import com.cloudbees.groovy.cps.Continuable;
 import com.cloudbees.groovy.cps.Outcome;
+import com.cloudbees.groovy.cps.impl.CpsCallableInvocation;
 import dev.slipway.runner.nodes.Cloud;
 import dev.slipway.runner.site.Answers;
 import dev.slipway.runner.site.Site;
+import dev.slipway.runner.steps.Timeout;
 import hudson.AbortException;
 import hudson.model.Result;
+import java.io.IOException;
 import java.io.PrintStream;
-import java.io.StringWriter;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.List;
+import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import jenkins.model.CauseOfInterruption;
+import org.jenkinsci.plugins.workflow.cps.CpsClosure2;
+import org.jenkinsci.plugins.workflow.cps.CpsThread;
+import org.jenkinsci.plugins.workflow.cps.CpsThreadGroup;
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
-/** One run of a pipeline: its program, its clock, its console and its result. All of it happens on one thread. */
+/** One run of a pipeline in this process: its program, its clock, its console. All of it happens on one thread. */
 public final class Build {
-    private static Build running;
+    private static final ThreadLocal<Build> RUNNING = new ThreadLocal<>();
 
     public final Site site;
     public final Answers answers;
     public final Store store;
     public final Console console;
-    public final Clock clock = new Clock();
     public final Steps steps = new Steps();
-    public final Loader loader = new Loader();
+    public final Loader loader;
     public final Cloud cloud;
-    public final Stages stages = new Stages();
     public final Source source;
+    public final Options options;
     /** For what blocks: processes, pods. */
     public final ExecutorService workers = Executors.newCachedThreadPool(task -> {
         Thread worker = new Thread(task);
         worker.setDaemon(true);
         return worker;
     });
-    public final Map<String, Object> parameters = new LinkedHashMap<>();
-    public String description;
-    public Result result;
+    public Clock clock;
+    public State state = new State();
 
     private final LinkedBlockingQueue<Runnable> queue = new LinkedBlockingQueue<>();
-    private final List<CpsThread> threads = new ArrayList<>();
-    private final Map<String, String> ownEnvironment = new LinkedHashMap<>();
+    private CpsThreadGroup program;
     private CpsThread current;
+    private Step actOn;
+    private boolean actNow;
     private boolean done;
-    private boolean aborted;
+    private boolean clockHeld;
     private int busy;
 
-    public Build(Site site, Answers answers, Store store, Source source, Cloud cloud, PrintStream terminal) throws Exception {
+    public Build(Options options, Site site, Store store, Source source, Cloud cloud, PrintStream terminal) throws IOException {
+        this.options = options;
         this.site = site;
-        this.answers = answers;
+        this.answers = options.answers;
         this.store = store;
         this.source = source;
         this.cloud = cloud;
+        this.clockHeld = options.heldClock;
         this.console = new Console(terminal, store.directory().resolve("log"));
-        running = this;
+        this.loader = new Loader(this);
+        this.clock = new Clock(state);
     }
 
+    /** The build whose thread this is. */
     public static Build current() {
-        return running;
+        return RUNNING.get();
     }
 
     /** Runs the Jenkinsfile to its end. */
     public Result run(String jenkinsfile) throws Exception {
-        console.line("[Pipeline] Start of Pipeline");
-        CpsScript script;
+        enter();
         try {
-            for (String name : Loader.named(jenkinsfile)) {
-                String[] parts = name.split("@", 2);
-                loader.addLibrary(parts[0], site.library(parts[0], parts.length > 1 ? parts[1] : null, store.directory()));
+            CpsScript script;
+            try {
+                loadLibraries(jenkinsfile);
+                script = loader.script(jenkinsfile);
+            } catch (Exception problem) {
+                ended(problem);
+                return state.result;
             }
-            script = loader.script("WorkflowScript", jenkinsfile);
-        } catch (Exception problem) {
-            finish(new Outcome(null, problem));
-            return result;
+            console.line("[Pipeline] Start of Pipeline");
+            program = new CpsThreadGroup(this, state);
+            program.start(script, Context.empty().withEnvironment(site.environment()).withEnvironment(store.environment()));
+            save();
+            console.release();
+            return loop();
+        } finally {
+            RUNNING.remove();
         }
-        Context context = Context.empty().withEnvironment(site.environment()).withEnvironment(store.environment());
-        CpsThread main = new CpsThread(this, new Continuable(script), context, this::finish);
-        threads.add(main);
-        post(() -> main.advance(new Outcome(null, null)));
-        while (!done) {
-            turn();
+    }
+
+    /** Goes on with the program that an earlier process left on disk. */
+    public Result resume(String jenkinsfile) throws Exception {
+        enter();
+        try {
+            loadLibraries(jenkinsfile);
+            loader.script(jenkinsfile);
+            program = Persistence.load(store.program(), loader.classes());
+            state = program.state;
+            clock = new Clock(state);
+            if (options.away > 0) {
+                clock.skipTo(clock.now() + options.away);
+            }
+            if (console.length() == state.logLength) {
+                state.logNext.lines().forEach(console::line);
+            }
+            store.forgetStepsAfter(state.steps);
+            console.line("Resuming build at " + new java.util.Date() + " after Jenkins restart");
+            program.attach(this);
+            hideSecrets();
+            program.resume(this);
+            console.line("Ready to run at " + new java.util.Date());
+            return loop();
+        } finally {
+            RUNNING.remove();
         }
-        return result;
+    }
+
+    private void enter() {
+        RUNNING.set(this);
+        CpsCallableInvocation.registerMismatchHandler(this::mismatch);
+    }
+
+    /** A closure was called by something that cannot wait for a step in it: what it answers is lost. */
+    private void mismatch(Object expected, String expectedName, Object actual, String actualName) {
+        if (actual instanceof CpsClosure2) {
+            String type = expected instanceof Class<?> known ? known.getName() : expected.getClass().getName();
+            console.line("expected to call " + type + "." + expectedName + " but wound up catching " + actual.getClass().getName() + "." + actualName
+                    + "; see: https://jenkins.io/redirect/pipeline-cps-method-mismatches/");
+        }
+    }
+
+    private void loadLibraries(String jenkinsfile) throws Exception {
+        for (String name : Loader.named(jenkinsfile)) {
+            String[] parts = name.split("@", 2);
+            loader.addLibrary(parts[0], site.library(parts[0], parts.length > 1 ? parts[1] : null, store.directory()));
+        }
+    }
+
+    private Result loop() throws Exception {
+        try (AutoCloseable watching = Requests.watch(this)) {
+            while (!done) {
+                go();
+                if (!done) {
+                    turn();
+                }
+            }
+        }
+        return state.result;
+    }
+
+    private void go() throws IOException {
+        console.hold();
+        try {
+            program.run();
+        } catch (java.io.NotSerializableException problem) {
+            console.line("[Pipeline] End of Pipeline");
+            ended(problem);
+        } finally {
+            console.release();
+        }
     }
 
     private void turn() throws InterruptedException {
@@ -97,7 +175,7 @@ public final class Build {
         }
         if (next == null) {
             Long at = clock.next();
-            if (at != null && busy == 0 && site.virtualTime()) {
+            if (at != null && busy == 0 && options.virtualTime && !clockHeld) {
                 clock.skipTo(at);
                 return;
             }
@@ -123,97 +201,190 @@ public final class Build {
         busy--;
     }
 
-    void enter(CpsThread thread) {
+    /** From now on the clock may skip what nobody waits for. */
+    void releaseClock() {
+        clockHeld = false;
+    }
+
+    public boolean isDone() {
+        return done;
+    }
+
+    public CpsThreadGroup program() {
+        return program;
+    }
+
+    public Outcome inProgram(CpsThread thread, Outcome with) {
         current = thread;
+        try {
+            return thread.run(with);
+        } finally {
+            current = null;
+        }
     }
 
-    void leave() {
-        current = null;
+    int nextScript() {
+        return ++state.scripts;
     }
 
-    public CpsThread thread(Continuable program, Context context, CpsThread.Ended ended) {
-        CpsThread thread = new CpsThread(this, program, context, ended);
-        threads.add(thread);
-        return thread;
+    public int nextStep() {
+        return ++state.steps;
     }
 
-    public void remove(CpsThread thread) {
-        threads.remove(thread);
+    /** A step of the program begins. */
+    public void begins(Step step) {
+        store.step(step);
+        console.step(step);
+        step.warnOfUnknownArguments();
+        At.Action action = state.acted.contains(step.number()) ? null : options.at.of(step.number());
+        if (action != null) {
+            state.acted.add(step.number());
+            if (action.kind() == At.Kind.FAIL) {
+                step.failure(new AbortException("step " + step.number() + " was made to fail"));
+                return;
+            }
+            actOn = step;
+        }
+        try {
+            step.start();
+        } catch (Throwable problem) {
+            step.failure(problem);
+        }
+    }
+
+    /** A step that something is to happen to has begun: the program has to be on disk first. */
+    public boolean mustSaveNow() {
+        return actOn != null;
+    }
+
+    void begun(Step step) {
+        if (step == actOn) {
+            actNow = true;
+            if (step.beginsLater() && !step.hasEnded()) {
+                acted();
+            }
+        }
+    }
+
+    /** What --at says for the step that has just begun. */
+    public void acted() {
+        if (!actNow) {
+            return;
+        }
+        Step step = actOn;
+        actNow = false;
+        actOn = null;
+        At.Action action = options.at.of(step.number());
+        switch (action.kind()) {
+            case KILL -> store.killThisProcess();
+            case ABORT -> abortNow(site.user());
+            case TIMEOUT -> timeOut(step);
+            case RUN -> Background.start(action.command(), step, this);
+            default -> throw new IllegalStateException("an action " + action.kind());
+        }
+    }
+
+    private void timeOut(Step step) {
+        for (Step around : step.thread().around()) {
+            if (around instanceof Timeout timeout) {
+                timeout.expireNow();
+                return;
+            }
+        }
+        console.line("runner: --at " + step.number() + "=timeout: no timeout is around that step");
+    }
+
+    /** Writes the program, and shows what it has said so far. */
+    public void save() throws IOException {
+        state.logLength = console.length();
+        state.logNext = console.held();
+        Persistence.save(program, loader.classes(), store.program());
+        console.release();
+        console.hold();
     }
 
     /** The abort button. */
     public void abort(String user) {
-        post(() -> {
-            if (!aborted) {
-                console.line("Aborted by " + user);
+        post(() -> abortNow(user));
+    }
+
+    void abortNow(String user) {
+        stop("Aborted by " + user, Result.ABORTED, new CauseOfInterruption.UserInterruption(user));
+    }
+
+    /** Stops whatever runs; that the build was told so is its result, unless it comes to a worse one. */
+    void stop(String why, Result result, CauseOfInterruption cause) {
+        console.line(why);
+        state.told.add(cause.getShortDescription());
+        state.stopped = result;
+        program.stop(new FlowInterruptedException(result, cause));
+    }
+
+    /** The causes of an interruption, each once in a build. */
+    public void tell(FlowInterruptedException interrupted) {
+        for (CauseOfInterruption cause : interrupted.getCauses()) {
+            if (state.told.add(cause.getShortDescription())) {
+                console.line(cause.getShortDescription());
             }
-            aborted = true;
-            worsen(Result.ABORTED);
-            for (CpsThread thread : List.copyOf(threads)) {
-                thread.stop(new FlowInterruptedException(Result.ABORTED, new CauseOfInterruption.UserInterruption(user)));
-            }
-        });
+        }
     }
 
     public void worsen(Result to) {
-        if (result == null || to.isWorseThan(result)) {
-            result = to;
+        if (state.result == null || to.isWorseThan(state.result)) {
+            state.result = to;
         }
     }
 
-    private void finish(Outcome outcome) {
+    public void finish(Outcome outcome) {
         console.line("[Pipeline] End of Pipeline");
-        Throwable problem = outcome.getAbnormal();
+        ended(outcome.getAbnormal());
+    }
+
+    private void ended(Throwable problem) {
         if (problem instanceof FlowInterruptedException interrupted) {
             worsen(interrupted.getResult());
-            interrupted.getCauses().forEach(cause -> console.line(cause.getShortDescription()));
+            tell(interrupted);
         } else if (problem != null) {
             worsen(Result.FAILURE);
-            if (problem instanceof AbortException) {
-                console.line("ERROR: " + problem.getMessage());
-            } else {
-                StringWriter trace = new StringWriter();
-                problem.printStackTrace(new java.io.PrintWriter(trace));
-                trace.toString().lines().limit(12).forEach(console::line);
-            }
+            Problems.describe(problem, loader.classes()).forEach(console::line);
         }
-        if (result == null) {
-            result = Result.SUCCESS;
+        if (state.stopped != null) {
+            worsen(state.stopped);
+        }
+        if (state.result == null) {
+            state.result = Result.SUCCESS;
         }
         done = true;
         store.finished(this);
-        console.line("Finished: " + result);
+        console.line("Finished: " + state.result);
     }
 
     /** The environment that the program sees now. */
     public Map<String, String> environment() {
-        Map<String, String> all = new LinkedHashMap<>(ownEnvironment);
-        if (current != null) {
-            all.putAll(current.context().environment);
-        }
-        return all;
+        return current == null ? new LinkedHashMap<>(state.environment) : environment(current.context());
     }
 
-    void setEnvironment(String name, String value) {
-        ownEnvironment.put(name, value);
-    }
-
-    /** What a step's process gets: variables set by env.X = ... come below those of withEnv. */
+    /** What a step's process gets: variables set by env.X = ... come below those of withEnv. Null takes one away. */
     public Map<String, String> environment(Context context) {
-        Map<String, String> all = new LinkedHashMap<>(ownEnvironment);
-        all.putAll(context.environment);
+        Map<String, String> all = new LinkedHashMap<>(state.environment);
+        context.environment.forEach((name, value) -> all.put(name, value(value)));
         return all;
     }
 
-    /** What Jenkins gives to a script beside steps, or null. */
-    Object global(String name, CpsScript script) {
-        return switch (name) {
-            case "env" -> new Globals.Environment();
-            case "params" -> Map.copyOf(parameters);
-            case "currentBuild" -> new Globals.CurrentBuild();
-            case "scm" -> source == null ? null : source.description();
-            case "steps" -> script;
-            default -> loader.variable(name);
-        };
+    private String value(Object value) {
+        try {
+            return value instanceof CredentialValue credential ? credential.in(site) : value == null ? null : value.toString();
+        } catch (AbortException gone) {
+            return "";
+        }
+    }
+
+    /** After a restart: the secrets of every block that is still open. */
+    private void hideSecrets() {
+        Set<String> secrets = new LinkedHashSet<>();
+        for (CpsThread thread : program.threads()) {
+            thread.context().environment.values().stream().filter(value -> value instanceof CredentialValue credential && credential.secret()).forEach(value -> secrets.add(value(value)));
+        }
+        console.hide(secrets);
     }
 }

@@ -5,8 +5,12 @@ import java.util.PriorityQueue;
 /** The build's time: the machine's, and as much ahead of it as was skipped. */
 public final class Clock {
     private final PriorityQueue<Timer> timers = new PriorityQueue<>();
-    private long skipped;
+    private final State state;
     private long count;
+
+    Clock(State state) {
+        this.state = state;
+    }
 
     /** Something that is to happen at a time. */
     public final class Timer implements Comparable<Timer> {
@@ -31,7 +35,7 @@ public final class Clock {
 
     /** Milliseconds since the epoch. */
     public long now() {
-        return System.currentTimeMillis() + skipped;
+        return System.currentTimeMillis() + state.skipped;
     }
 
     public Timer at(long time, Runnable action) {
@@ -42,7 +46,7 @@ public final class Clock {
 
     /** Skips to this time, if it is ahead. */
     public void skipTo(long time) {
-        skipped += Math.max(0, time - now());
+        state.skipped += Math.max(0, time - now());
     }
 
     /** The next timer's time, or null. */

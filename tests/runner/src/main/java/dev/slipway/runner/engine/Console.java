@@ -1,12 +1,12 @@
 package dev.slipway.runner.engine;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashSet;
@@ -18,82 +18,111 @@ public final class Console {
     private final PrintStream terminal;
     private final OutputStream log;
     private final Set<String> secrets = new LinkedHashSet<>();
+    private long length;
+    private StringBuilder held;
 
     Console(PrintStream terminal, Path log) throws IOException {
         this.terminal = terminal;
-        this.log = Files.newOutputStream(log);
+        this.length = Files.exists(log) ? Files.size(log) : 0;
+        this.log = Files.newOutputStream(log, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     }
 
     public synchronized void hide(Set<String> more) {
-        for (String secret : more) {
-            if (!secret.isBlank()) {
-                secrets.add(secret);
-            }
+        more.stream().filter(secret -> !secret.isBlank()).forEach(secrets::add);
+    }
+
+    public synchronized void show(Set<String> no) {
+        secrets.removeAll(no);
+    }
+
+    /** Shown once the program that says it is on disk: see hold. */
+    public synchronized void line(String text) {
+        if (held == null) {
+            show(masked(text));
+        } else {
+            held.append(masked(text)).append('\n');
         }
     }
 
-    public synchronized void line(String text) {
-        String shown = text;
-        // The longest first: one secret may be part of another.
-        List<String> ordered = new ArrayList<>(secrets);
-        ordered.sort(Comparator.comparingInt(String::length).reversed());
-        for (String secret : ordered) {
-            shown = shown.replace(secret, "****");
+    /** From now on the build's own lines are kept back, until release. */
+    synchronized void hold() {
+        held = new StringBuilder();
+    }
+
+    /** What is kept back. */
+    synchronized String held() {
+        return held == null ? "" : held.toString();
+    }
+
+    synchronized void release() {
+        String lines = held();
+        held = null;
+        if (!lines.isEmpty()) {
+            show(lines);
         }
-        terminal.println(shown);
-        terminal.flush();
+        notifyAll();
+    }
+
+    /** What is noted beside the log before a line is written, given the log's length after it. */
+    public interface Note {
+        void write(long lengthAfter) throws IOException;
+    }
+
+    /** A line of a process outside, whose origin is noted first, so that after a kill it is neither lost nor shown twice. */
+    public synchronized void write(String text, Note note) throws IOException, InterruptedException {
+        while (held != null) {
+            wait();
+        }
+        String shown = masked(text);
+        note.write(length + (shown + "\n").getBytes(StandardCharsets.UTF_8).length);
+        show(shown);
+    }
+
+    /** Lines, the last with or without its end. */
+    private void show(String lines) {
+        String text = lines.endsWith("\n") ? lines : lines + "\n";
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
         try {
-            log.write((shown + "\n").getBytes(StandardCharsets.UTF_8));
-            log.flush();
+            log.write(bytes);
+            length += bytes.length;
         } catch (IOException lost) {
             terminal.println("runner: the log cannot be written: " + lost.getMessage());
         }
+        terminal.print(text);
+        terminal.flush();
+    }
+
+    /** How much of the log is on disk, in bytes. */
+    public synchronized long length() {
+        return length;
+    }
+
+    private String masked(String text) {
+        // The longest first: one secret may be part of another.
+        List<String> ordered = new ArrayList<>(secrets);
+        ordered.sort(Comparator.comparingInt(String::length).reversed());
+        String shown = text;
+        for (String secret : ordered) {
+            shown = shown.replace(secret, "****");
+        }
+        return shown;
     }
 
     void step(Step step) {
-        String label = step.arguments.text("label", false);
-        line("[Pipeline] " + step.name() + (label == null ? "" : " (" + label + ")"));
+        line("[Pipeline] " + step.name());
     }
 
     void open(String label) {
         line(label == null ? "[Pipeline] {" : "[Pipeline] { (" + label + ")");
     }
 
-    void close(String ignored) {
+    public void close() {
         line("[Pipeline] }");
     }
 
     void stepEnded(Step step) {
-        if (step.body() != null || step.arguments.step().equals("parallel")) {
+        if (step.isBlock()) {
             line("[Pipeline] // " + step.name());
         }
-    }
-
-    /** A stream that prints whole lines. */
-    public OutputStream stream() {
-        return new OutputStream() {
-            private final ByteArrayOutputStream line = new ByteArrayOutputStream();
-
-            @Override
-            public synchronized void write(int b) {
-                if (b == '\n') {
-                    flushLine();
-                } else {
-                    line.write(b);
-                }
-            }
-
-            private void flushLine() {
-                Console.this.line(line.toString(StandardCharsets.UTF_8));
-                line.reset();
-            }
-
-            @Override
-            public synchronized void close() {
-                if (line.size() > 0) {
-                    flushLine();
-                }
-            }
-        };
     }
 }

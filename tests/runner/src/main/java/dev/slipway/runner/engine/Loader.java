@@ -2,7 +2,9 @@ package dev.slipway.runner.engine;
 
 import com.cloudbees.groovy.cps.CpsTransformer;
 import com.cloudbees.groovy.cps.NonCPS;
+
 import com.cloudbees.groovy.cps.TransformerConfiguration;
+import dev.slipway.runner.sandbox.UntrustedTransformer;
 import groovy.lang.GroovyClassLoader;
 import groovy.lang.GroovyCodeSource;
 import hudson.AbortException;
@@ -10,39 +12,52 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.codehaus.groovy.control.CompilerConfiguration;
 import org.codehaus.groovy.control.customizers.ImportCustomizer;
+import org.jenkinsci.plugins.workflow.cps.CpsClosure2;
 import org.jenkinsci.plugins.workflow.libs.Library;
 
-/** Compiles the Jenkinsfile and the libraries by Jenkins' rules: src/ on the class path, vars/ as global variables. */
+/**
+ * Compiles the Jenkinsfile and the libraries by Jenkins' rules: src/ and vars/
+ * on the class path. The Jenkinsfile is sandboxed; a library is where an
+ * administrator has configured it, and not where it is a folder's.
+ */
 public final class Loader {
     private static final Pattern LIBRARIES = Pattern.compile("@Library\\(\\s*(\\[[^\\]]*\\]|'[^']*'|\"[^\"]*\")");
     private static final Pattern QUOTED = Pattern.compile("['\"]([^'\"]+)['\"]");
 
-    private final GroovyClassLoader classes;
-    private final Map<String, Path> libraries = new HashMap<>();
-    private final Map<String, Object> variables = new HashMap<>();
+    private final Build build;
+    private final Map<String, Path> libraries = new LinkedHashMap<>();
+    private final GroovyClassLoader trusted;
+    private final GroovyClassLoader scripts;
 
-    Loader() {
+    Loader(Build build) {
+        this.build = build;
+        trusted = new GroovyClassLoader(Loader.class.getClassLoader(), configuration(new CpsTransformer()));
+        scripts = new GroovyClassLoader(trusted, configuration(build.options.sandbox ? new UntrustedTransformer() : new CpsTransformer()));
+    }
+
+    private static CompilerConfiguration configuration(CpsTransformer transformer) {
         CompilerConfiguration configuration = new CompilerConfiguration();
         configuration.setScriptBaseClass(CpsScript.class.getName());
         configuration.setSourceEncoding("UTF-8");
         ImportCustomizer imports = new ImportCustomizer();
         imports.addImports(NonCPS.class.getName(), Library.class.getName());
-        imports.addStarImports("hudson.model", "jenkins.model");
-        CpsTransformer transformer = new CpsTransformer();
-        transformer.setConfiguration(new TransformerConfiguration().withClosureType(com.cloudbees.groovy.cps.impl.CpsClosure.class));
+        imports.addStarImports("hudson", "hudson.model", "jenkins", "jenkins.model");
+        transformer.setConfiguration(new TransformerConfiguration().withClosureType(CpsClosure2.class));
         configuration.addCompilationCustomizers(imports, transformer);
-        classes = new GroovyClassLoader(Loader.class.getClassLoader(), configuration);
+        return configuration;
     }
 
     /** The libraries that the text names, as name or name@version. */
-    static java.util.List<String> named(String jenkinsfile) {
-        java.util.List<String> found = new java.util.ArrayList<>();
+    static List<String> named(String jenkinsfile) {
+        List<String> found = new ArrayList<>();
         Matcher annotation = LIBRARIES.matcher(jenkinsfile);
         while (annotation.find()) {
             Matcher name = QUOTED.matcher(annotation.group(1));
@@ -55,38 +70,44 @@ public final class Loader {
 
     void addLibrary(String name, Path root) throws IOException {
         libraries.put(name, root);
+        GroovyClassLoader classes = build.options.untrusted ? scripts : trusted;
         classes.addURL(root.resolve("src").toUri().toURL());
+        classes.addURL(root.resolve("vars").toUri().toURL());
     }
 
-    CpsScript script(String name, String text) throws ReflectiveOperationException {
-        GroovyCodeSource source = new GroovyCodeSource(text, name, "/groovy/script");
-        return (CpsScript) classes.parseClass(source, false).getDeclaredConstructor().newInstance();
+    public boolean has(String library) {
+        return libraries.containsKey(library);
+    }
+
+    CpsScript script(String text) throws ReflectiveOperationException {
+        GroovyCodeSource source = new GroovyCodeSource(text, "WorkflowScript", "/groovy/script");
+        return (CpsScript) scripts.parseClass(source, false).getDeclaredConstructor().newInstance();
+    }
+
+    /** The value of a script's text, which evaluate gives. */
+    Object evaluate(String text) throws ReflectiveOperationException {
+        GroovyCodeSource source = new GroovyCodeSource(text, "Script" + build.nextScript(), "/groovy/script");
+        return ((CpsScript) scripts.parseClass(source, false).getDeclaredConstructor().newInstance()).run();
     }
 
     /** The global variable of a library: one instance a build, as in Jenkins. */
     Object variable(String name) {
-        if (variables.containsKey(name)) {
-            return variables.get(name);
-        }
-        for (Path root : libraries.values()) {
-            Path file = root.resolve("vars").resolve(name + ".groovy");
-            if (Files.isRegularFile(file)) {
-                try {
-                    Object variable = script(name, Files.readString(file));
-                    variables.put(name, variable);
-                    return variable;
-                } catch (IOException | ReflectiveOperationException problem) {
-                    throw new IllegalStateException("loading " + file, problem);
-                }
+        Map<String, Object> variables = build.state.variables;
+        if (!variables.containsKey(name) && libraries.values().stream().anyMatch(root -> Files.isRegularFile(root.resolve("vars").resolve(name + ".groovy")))) {
+            try {
+                variables.put(name, scripts.loadClass(name).getDeclaredConstructor().newInstance());
+            } catch (ReflectiveOperationException problem) {
+                throw new IllegalStateException("loading the library's " + name, problem);
             }
         }
-        return null;
+        return variables.get(name);
     }
 
     public String resource(String name) throws IOException {
         for (Path root : libraries.values()) {
-            Path file = root.resolve("resources").resolve(name).normalize();
-            if (file.startsWith(root) && Files.isRegularFile(file)) {
+            Path folder = root.resolve("resources");
+            Path file = folder.resolve(name).normalize();
+            if (file.startsWith(folder) && Files.isRegularFile(file)) {
                 return Files.readString(file, StandardCharsets.UTF_8);
             }
         }
@@ -94,6 +115,6 @@ public final class Loader {
     }
 
     ClassLoader classes() {
-        return classes;
+        return scripts;
     }
 }

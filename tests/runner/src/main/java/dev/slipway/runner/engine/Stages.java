@@ -1,13 +1,18 @@
 package dev.slipway.runner.engine;
 
 import java.io.PrintStream;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 
 /** The table at the end: each stage, how it ended, how long it took, how many sh steps it used. */
-public final class Stages {
+public final class Stages implements Serializable {
+    private static final long serialVersionUID = 1;
+
     /** One stage. */
-    public static final class Stage {
+    public static final class Stage implements Serializable {
+        private static final long serialVersionUID = 1;
+
         final String name;
         final long begin;
         long end;

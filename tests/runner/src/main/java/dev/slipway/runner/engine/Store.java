@@ -1,35 +1,97 @@
 package dev.slipway.runner.engine;
 
 import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.stream.Stream;
 
-/** The builds of a job on disk: HOME/jobs/JOB/N. */
+/** One build on disk, HOME/jobs/JOB/N, and the builds of its job beside it. */
 public final class Store {
+    private static final String RESULT = "build.properties";
+
+    private final Path home;
     private final String job;
     private final Path root;
     private final int number;
     private final Path directory;
-    private final long started = System.currentTimeMillis();
     private final String url;
+    private final long started;
+    private final FileLock alive;
 
-    public Store(Path home, String job, String jenkinsUrl) throws IOException {
+    Store(Path home, String job, int number, String jenkinsUrl) throws IOException {
+        this.home = home;
         this.job = job;
+        this.number = number;
         root = home.resolve("jobs").resolve(job);
-        Files.createDirectories(root);
-        Path next = root.resolve("nextBuildNumber");
-        number = Files.exists(next) ? Integer.parseInt(Files.readString(next).strip()) : 1;
-        Files.writeString(next, String.valueOf(number + 1));
-        directory = root.resolve(String.valueOf(number));
-        Files.createDirectories(directory);
+        directory = Files.createDirectories(root.resolve(String.valueOf(number)));
         url = jenkinsUrl + "job/" + job + "/" + number + "/";
+        Path begin = directory.resolve("started");
+        if (!Files.exists(begin)) {
+            Files.writeString(begin, String.valueOf(System.currentTimeMillis()));
+        }
+        started = Long.parseLong(Files.readString(begin));
+        alive = FileChannel.open(directory.resolve("running"), StandardOpenOption.CREATE, StandardOpenOption.WRITE).tryLock();
+        if (alive == null) {
+            throw new IllegalArgumentException("build " + number + " of " + job + " runs already");
+        }
+    }
+
+    /** The job's next build, once it may start. */
+    public static Store next(Path home, String job, String jenkinsUrl) throws IOException, InterruptedException {
+        Jobs jobs = new Jobs(home, job);
+        return new Store(home, job, jobs.nextNumber(), jenkinsUrl);
+    }
+
+    /** A build that an earlier process left unfinished. */
+    public static Store existing(Path home, String job, int number, String jenkinsUrl) throws IOException {
+        return new Store(home, job, number, jenkinsUrl);
+    }
+
+    static int lastUnfinished(Path root) throws IOException {
+        return numbers(root).stream().filter(each -> !Files.exists(root.resolve(each + "/" + RESULT)) && Files.exists(root.resolve(each + "/program"))).findFirst().orElse(0);
+    }
+
+    /** The builds of a job, the newest first. */
+    static List<Integer> numbers(Path root) throws IOException {
+        if (!Files.isDirectory(root)) {
+            return List.of();
+        }
+        try (Stream<Path> all = Files.list(root)) {
+            return all.map(each -> each.getFileName().toString()).filter(name -> name.matches("[0-9]+")).map(Integer::valueOf).sorted((a, b) -> b - a).toList();
+        }
+    }
+
+    /** Whether a process runs this build now. */
+    static boolean runs(Path build) throws IOException {
+        Path file = build.resolve("running");
+        if (!Files.exists(file) || Files.exists(build.resolve(RESULT))) {
+            return false;
+        }
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE); FileLock free = channel.tryLock()) {
+            return free == null;
+        } catch (OverlappingFileLockException here) {
+            return true;
+        }
     }
 
     public Path directory() {
         return directory;
+    }
+
+    public Path home() {
+        return home;
+    }
+
+    public Path program() {
+        return directory.resolve("program");
     }
 
     public String job() {
@@ -44,6 +106,10 @@ public final class Store {
         return started;
     }
 
+    public String url() {
+        return url;
+    }
+
     public Map<String, String> environment() {
         Map<String, String> own = new LinkedHashMap<>();
         own.put("BUILD_NUMBER", String.valueOf(number));
@@ -56,38 +122,93 @@ public final class Store {
         return own;
     }
 
-    /** The commit of the last build, or of the last that succeeded; null where there is none. */
-    public String previousCommit(boolean successful) throws IOException {
-        for (int n = number - 1; n > 0; n--) {
-            Path file = root.resolve(String.valueOf(n)).resolve("build.properties");
-            if (!Files.exists(file)) {
-                continue;
-            }
-            Properties build = new Properties();
-            try (var in = Files.newBufferedReader(file)) {
-                build.load(in);
-            }
-            if (build.getProperty("commit") != null && (!successful || "SUCCESS".equals(build.getProperty("result")))) {
-                return build.getProperty("commit");
-            }
+    /** A line in the build's file steps: number, stage, step, label or what it is about. */
+    void step(Step step) {
+        String about = step.arguments().text("label", false);
+        if (about == null && step.arguments().get("", true) != null) {
+            about = step.arguments().text("", true);
         }
-        return null;
+        if (about == null && !step.arguments().named().isEmpty() && !step.arguments().step().equals("parallel")) {
+            about = String.valueOf(step.arguments().named().values().iterator().next());
+        }
+        about = about == null ? "" : about.lines().findFirst().orElse("").strip();
+        String line = String.join("\t", String.valueOf(step.number()), step.context().stage == null ? "" : step.context().stage, step.arguments().step(),
+                about.replace('\t', ' ').substring(0, Math.min(80, about.length()))) + "\n";
+        try {
+            Files.writeString(directory.resolve("steps"), line, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+        } catch (IOException lost) {
+            throw new java.io.UncheckedIOException("writing the list of steps", lost);
+        }
     }
 
+    /** After a kill: what began later than the program on disk knows will begin again. */
+    void forgetStepsAfter(int last) throws IOException {
+        Path file = directory.resolve("steps");
+        if (Files.exists(file)) {
+            List<String> known = Files.readAllLines(file).stream().filter(line -> Integer.parseInt(line.substring(0, line.indexOf('\t'))) <= last).toList();
+            Files.write(file, known);
+        }
+    }
+
+    /** The results of earlier builds, the newest first, by their numbers. */
+    public Map<Integer, Properties> earlier() {
+        Map<Integer, Properties> found = new LinkedHashMap<>();
+        try {
+            for (int each : numbers(root)) {
+                Path file = root.resolve(String.valueOf(each)).resolve(RESULT);
+                if (each < number) {
+                    Properties build = new Properties();
+                    if (Files.exists(file)) {
+                        try (var in = Files.newBufferedReader(file)) {
+                            build.load(in);
+                        }
+                    }
+                    found.put(each, build);
+                }
+            }
+        } catch (IOException lost) {
+            throw new java.io.UncheckedIOException("reading the builds of " + job, lost);
+        }
+        return found;
+    }
+
+    /** The commit of the last build, or of the last that succeeded; null where there is none. */
+    public String previousCommit(boolean successful) {
+        return earlier().values().stream().filter(build -> build.getProperty("commit") != null && (!successful || "SUCCESS".equals(build.getProperty("result"))))
+                .map(build -> build.getProperty("commit")).findFirst().orElse(null);
+    }
 
     void finished(Build build) {
         Properties properties = new Properties();
-        properties.setProperty("result", build.result.name());
-        if (build.description != null) {
-            properties.setProperty("description", build.description);
+        properties.setProperty("result", build.state.result.name());
+        properties.setProperty("duration", String.valueOf(build.clock.now() - started));
+        if (build.state.description != null) {
+            properties.setProperty("description", build.state.description);
+        }
+        if (build.state.displayName != null) {
+            properties.setProperty("displayName", build.state.displayName);
         }
         if (build.source != null && build.source.commit() != null) {
             properties.setProperty("commit", build.source.commit());
         }
-        try (var out = Files.newBufferedWriter(directory.resolve("build.properties"))) {
-            properties.store(out, null);
+        Path next = directory.resolve(RESULT + ".next");
+        try {
+            try (var out = Files.newBufferedWriter(next)) {
+                properties.store(out, null);
+            }
+            Files.move(next, directory.resolve(RESULT), java.nio.file.StandardCopyOption.ATOMIC_MOVE);
+            alive.channel().close();
         } catch (IOException lost) {
             build.console.line("runner: the build cannot be recorded: " + lost.getMessage());
+        }
+    }
+
+    /** As a machine that loses its power would. */
+    void killThisProcess() {
+        try {
+            new ProcessBuilder("kill", "-9", String.valueOf(ProcessHandle.current().pid())).start().waitFor();
+        } catch (IOException | InterruptedException problem) {
+            throw new IllegalStateException("killing this process", problem);
         }
     }
 }

@@ -1,138 +1,22 @@
 package dev.slipway.runner.nodes;
 
-import hudson.AbortException;
-import io.fabric8.kubernetes.api.model.Container;
-import io.fabric8.kubernetes.api.model.ContainerBuilder;
-import io.fabric8.kubernetes.api.model.ContainerStatus;
-import io.fabric8.kubernetes.api.model.Pod;
-import io.fabric8.kubernetes.api.model.PodBuilder;
-import io.fabric8.kubernetes.api.model.VolumeMountBuilder;
-import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.KubernetesClientBuilder;
-import io.fabric8.kubernetes.client.KubernetesClientException;
-import io.fabric8.kubernetes.client.utils.Serialization;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.UUID;
-import java.util.concurrent.TimeUnit;
+/** Where agents are had on demand, by a template. */
+public interface Cloud {
+    /** The name that a new agent is to have. */
+    String name(PodTemplate template);
 
-/** The Kubernetes cloud: makes an agent's pod of a template, and takes it away. */
-public final class Cloud {
-    private static final String VOLUME = "workspace-volume";
-    private static final String AGENT_DIRECTORY = "/home/jenkins/agent";
-    private static KubernetesClient client;
+    /** Asks for it; whether one of that name was there already does not matter. */
+    void create(String name, PodTemplate template, Watcher watcher) throws Exception;
 
-    private final String namespace;
-    private final String agentImage;
+    /** Waits until it can be used. */
+    Node await(String name, PodTemplate template, String job, Watcher watcher) throws Exception;
 
-    public Cloud(String namespace, String agentImage) {
-        this.namespace = namespace;
-        this.agentImage = agentImage;
-    }
+    void delete(String name, PodTemplate template);
 
-    static synchronized KubernetesClient client() {
-        if (client == null) {
-            client = new KubernetesClientBuilder().build();
-        }
-        return client;
-    }
+    /** Told what happens to an agent that is waited for. */
+    interface Watcher {
+        void line(String text);
 
-    /** The pod as it will be asked for: the template's, with an agent, a workspace and the plugin's labels. */
-    public Pod plan(PodTemplate template, String buildUrl, String runUrl) throws AbortException {
-        Pod pod;
-        try {
-            pod = template.yaml() == null || template.yaml().isBlank() ? new PodBuilder().withNewMetadata().endMetadata().withNewSpec().endSpec().build()
-                    : Serialization.unmarshal(template.yaml(), Pod.class);
-        } catch (RuntimeException broken) {
-            throw new AbortException("the pod template is no YAML of a Pod: " + broken.getMessage());
-        }
-        String name = template.label() + "-" + UUID.randomUUID().toString().substring(0, 5);
-        pod = new PodBuilder(pod)
-                .editOrNewMetadata().withName(name).withNamespace(template.namespace() == null ? namespace : template.namespace())
-                .addToLabels("jenkins", "slave").addToLabels("jenkins/label", template.label())
-                .addToAnnotations("buildUrl", buildUrl).addToAnnotations("runUrl", runUrl).endMetadata()
-                .editOrNewSpec().withRestartPolicy("Never").addNewVolume().withName(VOLUME).withNewEmptyDir().endEmptyDir().endVolume().endSpec()
-                .build();
-        List<Container> containers = new ArrayList<>(pod.getSpec().getContainers());
-        if (containers.stream().noneMatch(container -> container.getName().equals("jnlp"))) {
-            containers.add(new ContainerBuilder().withName("jnlp").withImage(agentImage)
-                    .withNewResources().addToRequests("cpu", new io.fabric8.kubernetes.api.model.Quantity("100m")).addToRequests("memory", new io.fabric8.kubernetes.api.model.Quantity("256Mi")).endResources().build());
-        }
-        for (Container container : containers) {
-            if (container.getVolumeMounts().stream().noneMatch(mount -> AGENT_DIRECTORY.equals(mount.getMountPath()))) {
-                container.getVolumeMounts().add(new VolumeMountBuilder().withName(VOLUME).withMountPath(AGENT_DIRECTORY).withReadOnly(false).build());
-            }
-            if (container.getName().equals("jnlp") && (container.getImage() == null || container.getImage().isBlank())) {
-                container.setImage(agentImage);
-            }
-        }
-        pod.getSpec().setContainers(containers);
-        return pod;
-    }
-
-    /** Makes the pod; it can be used when every container runs. */
-    public PodNode create(Pod planned, int seconds, String job) throws Exception {
-        String name = planned.getMetadata().getName();
-        String in = planned.getMetadata().getNamespace();
-        try {
-            client().pods().inNamespace(in).resource(planned).create();
-        } catch (KubernetesClientException refused) {
-            Throwable cause = refused;
-            while (refused.getStatus() == null && cause.getCause() != null) {
-                cause = cause.getCause();
-            }
-            throw new AbortException("the pod " + name + " was refused by " + client().getMasterUrl() + ": " + cause.getMessage());
-        }
-        try {
-            Pod pod = client().pods().inNamespace(in).withName(name).waitUntilCondition(seen -> seen == null || ready(seen) || problem(seen) != null, seconds, TimeUnit.SECONDS);
-            if (pod == null) {
-                throw new AbortException("the pod " + name + " was deleted before it ran");
-            }
-            if (problem(pod) != null) {
-                throw new AbortException("the pod " + name + " does not start: " + problem(pod));
-            }
-        } catch (KubernetesClientException late) {
-            delete(name, in);
-            throw new AbortException("the pod " + name + " did not start within " + seconds + " s");
-        } catch (AbortException failed) {
-            delete(name, in);
-            throw failed;
-        }
-        return new PodNode(name, in, job);
-    }
-
-    private static boolean ready(Pod pod) {
-        return "Running".equals(pod.getStatus().getPhase()) && pod.getStatus().getContainerStatuses().stream().allMatch(ContainerStatus::getReady);
-    }
-
-    private static String problem(Pod pod) {
-        if ("Failed".equals(pod.getStatus().getPhase()) || "Succeeded".equals(pod.getStatus().getPhase())) {
-            return "its phase is " + pod.getStatus().getPhase();
-        }
-        for (ContainerStatus status : pod.getStatus().getContainerStatuses()) {
-            if (status.getState().getWaiting() != null && List.of("ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError").contains(status.getState().getWaiting().getReason())) {
-                return status.getName() + ": " + status.getState().getWaiting().getReason() + ": " + status.getState().getWaiting().getMessage();
-            }
-            if (status.getState().getTerminated() != null) {
-                return status.getName() + " ended with exit code " + status.getState().getTerminated().getExitCode();
-            }
-        }
-        return null;
-    }
-
-    public void delete(String name, String in) {
-        try {
-            client().pods().inNamespace(in == null ? namespace : in).withName(name).delete();
-        } catch (KubernetesClientException gone) {
-            // The pod's own deadline ends it where the API server cannot be asked.
-        }
-    }
-
-    public void delete(Pod pod) {
-        delete(pod.getMetadata().getName(), pod.getMetadata().getNamespace());
-    }
-
-    public static String yaml(Pod pod) {
-        return Serialization.asYaml(pod);
+        boolean isStopped();
     }
 }

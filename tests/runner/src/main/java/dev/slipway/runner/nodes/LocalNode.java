@@ -9,16 +9,22 @@ import java.util.Map;
 
 /** This machine, as a built-in node. */
 public final class LocalNode implements Node {
-    private final String workspace;
+    private static final long serialVersionUID = 1;
 
-    public LocalNode(Path workspace) throws IOException {
+    private final String name;
+    private final String workspace;
+    private final String path;
+
+    public LocalNode(String name, Path workspace, String path) throws IOException {
         Files.createDirectories(workspace);
+        this.name = name;
         this.workspace = workspace.toString();
+        this.path = path;
     }
 
     @Override
     public String name() {
-        return "Jenkins";
+        return name;
     }
 
     @Override
@@ -27,13 +33,21 @@ public final class LocalNode implements Node {
     }
 
     @Override
-    public Execution start(String container, String program, String directory, Map<String, String> environment, byte[] input, OutputStream out) throws Exception {
+    public Execution start(String container, String program, String directory, Map<String, String> environment, byte[] input, OutputStream out) throws IOException {
+        Files.createDirectories(Path.of(directory));
         ProcessBuilder builder = new ProcessBuilder("sh", "-c", program).directory(new File(directory)).redirectErrorStream(true);
-        environment.forEach((name, value) -> {
-            if (value == null) {
-                builder.environment().remove(name);
+        Map<String, String> variables = builder.environment();
+        if (path != null) {
+            variables.merge("PATH", path, (old, own) -> own + ":" + old);
+        }
+        environment.forEach((key, value) -> {
+            int plus = key.indexOf('+');
+            if (plus > 0) {
+                variables.merge(key.substring(0, plus), value, (old, more) -> more + ":" + old);
+            } else if (value == null) {
+                variables.remove(key);
             } else {
-                builder.environment().put(name, value);
+                variables.put(key, value);
             }
         });
         Process process = builder.start();
@@ -42,19 +56,9 @@ public final class LocalNode implements Node {
         } catch (IOException ended) {
             // A program that reads nothing may be gone already.
         }
-        return new Execution() {
-            @Override
-            public int await() throws Exception {
-                process.getInputStream().transferTo(out);
-                out.close();
-                return process.waitFor();
-            }
-
-            @Override
-            public void stop() {
-                process.descendants().forEach(ProcessHandle::destroy);
-                process.destroy();
-            }
+        return () -> {
+            process.getInputStream().transferTo(out);
+            return process.waitFor();
         };
     }
 }

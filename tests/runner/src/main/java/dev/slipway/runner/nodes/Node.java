@@ -13,12 +13,14 @@ public interface Node extends Serializable {
     /** Starts a shell program. Its output, both streams in one, goes to out. */
     Execution start(String container, String program, String directory, Map<String, String> environment, byte[] input, OutputStream out) throws Exception;
 
+    /** Whether it is known that nothing will ever run there again. */
+    default boolean isGone() {
+        return false;
+    }
+
     /** A program that runs. */
     interface Execution {
         /** Waits for its end; the exit code. */
         int await() throws Exception;
-
-        /** Sends TERM to all its processes. */
-        void stop() throws Exception;
     }
 }

@@ -1,18 +1,19 @@
 package dev.slipway.runner.nodes;
 
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.ExecListener;
 import io.fabric8.kubernetes.client.dsl.ExecWatch;
-import java.io.ByteArrayOutputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Map;
-import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
 
 /** A pod of the Kubernetes cloud. Programs are started in its containers by exec, as the Kubernetes plugin does. */
 public final class PodNode implements Node {
+    private static final long serialVersionUID = 1;
+
     private final String name;
     private final String namespace;
     private final String workspace;
@@ -28,6 +29,21 @@ public final class PodNode implements Node {
         return name;
     }
 
+    public String namespace() {
+        return namespace;
+    }
+
+    /** Deleted, or ended; unknown while the API server does not answer. */
+    @Override
+    public boolean isGone() {
+        try {
+            var pod = client().pods().inNamespace(namespace).withName(name).get();
+            return pod == null || pod.getMetadata().getDeletionTimestamp() != null || List.of("Failed", "Succeeded").contains(pod.getStatus().getPhase());
+        } catch (KubernetesClientException away) {
+            return false;
+        }
+    }
+
     @Override
     public String workspace() {
         return workspace;
@@ -39,14 +55,16 @@ public final class PodNode implements Node {
      */
     @Override
     public Execution start(String container, String program, String directory, Map<String, String> environment, byte[] input, OutputStream out) throws Exception {
-        String id = UUID.randomUUID().toString();
         StringBuilder prologue = new StringBuilder();
         environment.forEach((key, value) -> {
-            if (key.matches("[A-Za-z_][A-Za-z0-9_]*")) {
+            int plus = key.indexOf('+');
+            if (plus > 0) {
+                String base = key.substring(0, plus);
+                prologue.append("export " + base + "=" + quoted(value) + "${" + base + ":+:$" + base + "}\n");
+            } else if (key.matches("[A-Za-z_][A-Za-z0-9_]*")) {
                 prologue.append(value == null ? "unset " + key + "\n" : "export " + key + "=" + quoted(value) + "\n");
             }
         });
-        prologue.append("export RUNNER_STEP=").append(id).append('\n');
         prologue.append("mkdir -p ").append(quoted(directory)).append(" && cd ").append(quoted(directory)).append(" || exit 126\n");
         prologue.append(program).append('\n');
         byte[] text = prologue.toString().getBytes(StandardCharsets.UTF_8);
@@ -55,7 +73,7 @@ public final class PodNode implements Node {
         byte[] all = new byte[text.length + input.length];
         System.arraycopy(text, 0, all, 0, text.length);
         System.arraycopy(input, 0, all, text.length, input.length);
-        return new PodExecution(container == null ? "jnlp" : container, new String[] {"sh", "-c", "{ " + bootstrap + "; } 2>&1"}, all, id, out);
+        return new PodExecution(container == null ? "jnlp" : container, new String[] {"sh", "-c", "{ " + bootstrap + "; } 2>&1"}, all, out);
     }
 
     private static String quoted(String text) {
@@ -65,13 +83,9 @@ public final class PodNode implements Node {
     private final class PodExecution implements Execution {
         private final ExecWatch watch;
         private final CompletableFuture<Integer> exit = new CompletableFuture<>();
-        private final String container;
-        private final String id;
         private final OutputStream out;
 
-        PodExecution(String container, String[] command, byte[] input, String id, OutputStream out) throws Exception {
-            this.container = container;
-            this.id = id;
+        PodExecution(String container, String[] command, byte[] input, OutputStream out) throws Exception {
             this.out = out;
             watch = client().pods().inNamespace(namespace).withName(name).inContainer(container)
                     .redirectingInput().writingOutput(out).writingError(out)
@@ -102,22 +116,12 @@ public final class PodNode implements Node {
             try {
                 return exit.get();
             } finally {
-                out.close();
                 watch.close();
-            }
-        }
-
-        @Override
-        public void stop() throws Exception {
-            String find = "for p in /proc/[0-9]*; do if grep -q RUNNER_STEP=" + id + " $p/environ 2>/dev/null; then kill ${p#/proc/} 2>/dev/null; fi; done";
-            try (ExecWatch killer = client().pods().inNamespace(namespace).withName(name).inContainer(container)
-                    .writingOutput(new ByteArrayOutputStream()).writingError(new ByteArrayOutputStream()).exec("sh", "-c", find)) {
-                killer.exitCode().get(20, TimeUnit.SECONDS);
             }
         }
     }
 
     private static KubernetesClient client() {
-        return Cloud.client();
+        return KubernetesCloud.client();
     }
 }

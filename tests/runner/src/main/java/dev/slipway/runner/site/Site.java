@@ -22,16 +22,14 @@ public final class Site {
     private String cloudNamespace = "jenkins";
     private String jenkinsUrl = "http://localhost:8080/";
     private final String user;
-    private final boolean virtualTime;
 
     /** A credential by its id: of kind usernamePassword, string or file. */
     public record Credential(String kind, String username, String secret) {}
 
     private record Library(String remote, String version) {}
 
-    public Site(String user, boolean virtualTime) {
+    public Site(String user) {
         this.user = user;
-        this.virtualTime = virtualTime;
     }
 
     /** Reads a configuration-as-code file; ${NAME} stands for this process's environment. */
@@ -89,6 +87,9 @@ public final class Site {
         }
         String wanted = version != null ? version : library.version();
         Path clone = directory.resolve("libs").resolve(name);
+        if (Files.isDirectory(clone)) {
+            return clone;
+        }
         Git.run(null, "clone", "-q", "--no-checkout", library.remote(), clone.toString());
         Git.run(clone, "checkout", "-q", wanted);
         return clone;
@@ -116,10 +117,6 @@ public final class Site {
 
     public String user() {
         return user;
-    }
-
-    public boolean virtualTime() {
-        return virtualTime;
     }
 
     private static Map<?, ?> map(Map<?, ?> in, String key) {

@@ -6,24 +6,33 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Base64;
 
-/** archiveArtifacts artifacts, allowEmptyArchive; junit keeps its results' files in the same place. */
+/** archiveArtifacts artifacts, allowEmptyArchive; junit keeps its results' files in the same way. */
 public final class ArchiveArtifacts extends OnNode {
+    private static final long serialVersionUID = 1;
+    private static final int NONE = 9;
+
+    private boolean junit() {
+        return arguments.step().equals("junit");
+    }
+
     @Override
-    protected void start() throws Exception {
-        boolean junit = arguments.step().equals("junit");
-        String patterns = arguments.text(junit ? "testResults" : "artifacts", true);
-        boolean mayBeEmpty = arguments.flag(junit ? "allowEmptyResults" : "allowEmptyArchive", false);
-        StringBuilder find = new StringBuilder("{");
-        for (String pattern : patterns.split("\\s*,\\s*")) {
-            find.append(' ').append(Patterns.find(pattern));
-        }
-        String program = "l=$(" + find + " }); if [ -z \"$l\" ]; then exit 9; fi; echo \"$l\" | tar czf - -T - | base64";
-        build.console.line(junit ? "Recording test results" : "Archiving artifacts");
+    protected void announce() {
+        build.console.line(junit() ? "Recording test results" : "Archiving artifacts");
+    }
+
+    @Override
+    protected void begin() {
+        String patterns = arguments.text(junit() ? "testResults" : "artifacts", true);
+        boolean mayBeEmpty = arguments.flag(junit() ? "allowEmptyResults" : "allowEmptyArchive", false);
+        String list = Patterns.list(patterns, arguments.text("excludes", false), arguments.flag("defaultExcludes", true));
+        String program = "l=$(" + list + "); if [ -z \"$l\" ]; then exit " + NONE + "; fi; echo \"$l\" | tar czf - -T - | base64";
         capture(program, new byte[0], (code, out) -> {
-            if (code == 9 && mayBeEmpty) {
+            String none = "No artifacts found that match the file pattern \"" + patterns + "\". Configuration error?";
+            if (code == NONE && mayBeEmpty) {
+                build.console.line(none);
                 success(null);
             } else if (code != 0) {
-                failure(new AbortException(code == 9 ? "No artifacts found that match the file pattern \"" + patterns + "\". Configuration error?" : new String(out, StandardCharsets.UTF_8).strip()));
+                failure(new AbortException(code == NONE ? none : new String(out, StandardCharsets.UTF_8).strip()));
             } else {
                 keep(Base64.getMimeDecoder().decode(out));
                 success(null);
@@ -32,7 +41,7 @@ public final class ArchiveArtifacts extends OnNode {
     }
 
     private void keep(byte[] packed) throws Exception {
-        Path archive = build.store.directory().resolve(arguments.step().equals("junit") ? "junit" : "archive");
+        Path archive = build.store.directory().resolve(junit() ? "junit" : "archive");
         Files.createDirectories(archive);
         Process tar = new ProcessBuilder("tar", "xzf", "-", "-C", archive.toString()).redirectErrorStream(true).start();
         try (var in = tar.getOutputStream()) {

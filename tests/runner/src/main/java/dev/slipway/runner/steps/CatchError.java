@@ -4,34 +4,40 @@ import com.cloudbees.groovy.cps.Outcome;
 import dev.slipway.runner.engine.Step;
 import hudson.AbortException;
 import hudson.model.Result;
+import org.jenkinsci.plugins.workflow.cps.CpsThread;
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
 /** catchError and warnError: the build goes on, with a worse result. */
 public final class CatchError extends Step {
+    private static final long serialVersionUID = 1;
+
     @Override
     protected void start() {
         runBody(context);
     }
 
     @Override
-    protected void bodyEnded(Outcome outcome) {
+    public void bodyEnded(CpsThread body, Outcome outcome) {
         Throwable problem = outcome.getAbnormal();
         boolean interrupted = problem instanceof FlowInterruptedException;
         if (problem == null || interrupted && !arguments.flag("catchInterruptions", true)) {
-            end(outcome);
+            end(problem == null ? new Outcome(null, null) : outcome);
             return;
         }
         String message = arguments.text("message", arguments.step().equals("warnError"));
         if (message != null) {
-            build.console.line((arguments.step().equals("warnError") ? "WARNING: " : "ERROR: ") + message);
+            build.console.line("ERROR: " + message);
         }
         String wanted = arguments.text("buildResult", false);
         Result result = wanted != null ? Result.valueOf(wanted) : arguments.step().equals("warnError") ? Result.UNSTABLE : Result.FAILURE;
         if (problem instanceof FlowInterruptedException stopped) {
             result = stopped.getResult();
-            stopped.getCauses().forEach(cause -> build.console.line(cause.getShortDescription()));
+            build.tell(stopped);
         } else {
             build.console.line(problem instanceof AbortException ? "ERROR: " + problem.getMessage() : problem.toString());
+        }
+        if (!arguments.step().equals("warnError") && !interrupted && result != Result.SUCCESS) {
+            build.console.line("Setting overall build result to " + result);
         }
         build.worsen(result);
         success(null);

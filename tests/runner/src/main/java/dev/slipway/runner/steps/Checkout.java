@@ -8,8 +8,10 @@ import java.util.Map;
 
 /** checkout scm, or checkout of another commit by [$class: 'GitSCM', branches: ..., userRemoteConfigs: ...] */
 public final class Checkout extends OnNode {
+    private static final long serialVersionUID = 1;
+
     @Override
-    protected void start() throws Exception {
+    protected void begin() throws Exception {
         if (!(arguments.named().containsKey("userRemoteConfigs"))) {
             throw new AbortException("checkout knows scm and GitSCM only");
         }

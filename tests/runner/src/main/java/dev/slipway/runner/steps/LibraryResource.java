@@ -4,6 +4,8 @@ import dev.slipway.runner.engine.Step;
 
 /** libraryResource name */
 public final class LibraryResource extends Step {
+    private static final long serialVersionUID = 1;
+
     @Override
     protected void start() throws Exception {
         success(build.loader.resource(arguments.required("resource")));

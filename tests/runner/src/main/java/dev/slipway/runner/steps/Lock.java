@@ -1,52 +1,85 @@
 package dev.slipway.runner.steps;
 
 import com.cloudbees.groovy.cps.Outcome;
+import dev.slipway.runner.engine.Jobs;
+import dev.slipway.runner.engine.Requests;
 import dev.slipway.runner.engine.Step;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.io.IOException;
+import java.util.Map;
 
-/** lock resource { }: held against every other build of this home, by a lock on a file. */
-public final class Lock extends Step {
-    private transient volatile FileChannel channel;
-    private transient volatile boolean given;
+/** lock resource, variable, skipIfLocked { }: held against every other build of this home. */
+public final class Lock extends Step implements Requests.Asked {
+    private static final long serialVersionUID = 1;
+
+    private boolean held;
 
     @Override
     protected void start() throws Exception {
-        String resource = arguments.required("resource");
-        Path file = build.store.directory().getParent().getParent().getParent().resolve("locks").resolve(resource.replaceAll("[^A-Za-z0-9._-]", "_"));
-        Files.createDirectories(file.getParent());
-        build.console.line("Trying to acquire lock on [Resource: " + resource + "]");
-        channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-        build.begin();
-        build.workers.submit(() -> {
-            try {
-                FileLock held = channel.lock();
-                build.post(() -> {
-                    build.ended();
-                    if (given) {
-                        return;
-                    }
-                    build.console.line("Lock acquired on [Resource: " + resource + "]");
-                    runBody(context);
-                });
-                return held;
-            } catch (Exception closed) {
-                build.post(build::ended);
-                return null;
-            }
-        });
+        build.console.line("Trying to acquire lock on [" + arguments.required("resource") + "]");
+    }
+
+    private String resource() {
+        return arguments.text("resource", true);
+    }
+
+    private Jobs jobs() {
+        return new Jobs(build.store.home(), build.store.job());
+    }
+
+    @Override
+    protected void begin() throws IOException {
+        boolean skips = arguments.flag("skipIfLocked", false);
+        String holder = jobs().lock(resource(), build.store.number(), !skips);
+        if (holder == null) {
+            build.console.line("Resource [" + resource() + "] did not exist. Created.");
+            acquired();
+        } else if (skips) {
+            build.console.line("[" + resource() + "] is locked by " + holder.replace("#", " #") + ", skipping execution...");
+            success(null);
+        } else {
+            build.console.line("Found 0 available resource(s). Waiting for correct amount: 1.");
+            build.console.line("[" + resource() + "] is locked by " + holder.replace("#", " #") + ", waiting...");
+        }
+    }
+
+    private void acquired() {
+        held = true;
+        build.console.line("Lock acquired on [" + resource() + "]");
+        String variable = arguments.text("variable", false);
+        runBody(variable == null ? context : context.withEnvironment(Map.of(variable, resource())));
+    }
+
+    /** It may have been given while nobody was there. */
+    @Override
+    protected void resume() throws IOException {
+        if (held) {
+            return;
+        }
+        if (jobs().holds(resource(), build.store.number())) {
+            acquired();
+        } else if (!jobs().waits(resource(), build.store.number())) {
+            begin();
+        }
+    }
+
+    @Override
+    public boolean asked(String what, String about, String user, Map<String, String> values) {
+        if (!what.equals("lock") || !about.replace('\u00a0', ' ').equals(resource()) || held) {
+            return false;
+        }
+        acquired();
+        return true;
     }
 
     @Override
     protected void closed(Outcome outcome) {
-        given = true;
         try {
-            channel.close();
-        } catch (java.io.IOException ended) {
-            // The lock goes with the process in any case.
+            jobs().unlock(resource(), build.store.number());
+        } catch (IOException lost) {
+            build.console.line("runner: the lock " + resource() + " cannot be given back: " + lost.getMessage());
+        }
+        if (held) {
+            build.console.line("Lock released on resource [" + resource() + "]");
         }
     }
 }

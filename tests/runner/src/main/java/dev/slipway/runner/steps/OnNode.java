@@ -1,92 +1,76 @@
 package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.Step;
-import dev.slipway.runner.nodes.Node;
-import hudson.AbortException;
 import java.io.ByteArrayOutputStream;
-import java.io.OutputStream;
+import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException;
+import org.jenkinsci.plugins.workflow.steps.SynchronousResumeNotSupportedException;
 
-/** A step that runs a program on the node around it. */
+/** A step that runs a program of its own on the node around it, and is at work until that ends. */
 abstract class OnNode extends Step {
-    private transient volatile Node.Execution execution;
-    private transient volatile Throwable stopped;
+    private static final long serialVersionUID = 1;
 
-    /** What to do with the exit code, on the build's thread. */
-    interface Then {
-        void accept(int code) throws Exception;
+    private transient Throwable stopped;
+
+    @Override
+    protected final void start() throws Exception {
+        requireNode();
+        announce();
     }
 
-    protected void run(String program, byte[] input, OutputStream out, Then then) throws AbortException {
+    protected final void requireNode() throws MissingContextVariableException {
         if (context.node == null) {
-            throw new AbortException("Required context class hudson.FilePath is missing\nPerhaps you forgot to surround the step with a step that provides this, such as: node");
+            throw new MissingContextVariableException("hudson.FilePath", name());
         }
+    }
+
+    /** What is said before the work. */
+    protected void announce() throws Exception {}
+
+    /** As in Jenkins: nobody knows how far it came. */
+    @Override
+    protected void resume() throws Exception {
+        throw new SynchronousResumeNotSupportedException(name());
+    }
+
+    /** Told how the program ended, on the build's thread. */
+    interface Then {
+        void accept(int code, byte[] out) throws Exception;
+    }
+
+    /** Runs a program with this input. */
+    protected void capture(String program, byte[] input, Then then) {
         build.begin();
         build.workers.submit(() -> {
-            int code;
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            int code = -1;
             Throwable problem = null;
             try {
-                execution = context.node.start(context.container, program, context.directory, build.environment(context), input, out);
-                if (stopped != null) {
-                    execution.stop();
-                }
-                code = execution.await();
+                code = context.node.start(context.container, program, context.directory, build.environment(context), input, out).await();
             } catch (Throwable lost) {
-                code = -1;
                 problem = lost;
             }
             int exit = code;
             Throwable failed = problem;
             build.post(() -> {
                 build.ended();
-                try {
-                    if (stopped != null) {
-                        failure(stopped);
-                    } else if (failed != null) {
-                        failure(new AgentLost("the agent does not answer: " + failed.getMessage()));
-                    } else {
-                        then.accept(exit);
-                    }
-                } catch (Exception unexpected) {
-                    failure(unexpected);
+                if (stopped != null) {
+                    failure(stopped);
+                } else if (failed != null) {
+                    failure(new AgentLost("the agent does not answer: " + failed.getMessage()));
+                } else {
+                    tried(() -> then.accept(exit, out.toByteArray()));
                 }
             });
         });
-    }
-
-    /** A file's content, or a program's whole output. */
-    protected void capture(String program, byte[] input, Captured then) throws AbortException {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        run(program, input, out, code -> then.accept(code, out.toByteArray()));
-    }
-
-    interface Captured {
-        void accept(int code, byte[] out) throws Exception;
     }
 
     static String quoted(String text) {
         return "'" + text.replace("'", "'\\''") + "'";
     }
 
-    /** TERM to all its processes; the step ends when they have, or 20 s later without them. */
+    /** It is done when its program is, which is soon. */
     @Override
-    protected void stop(Throwable cause) {
-        if (stopped != null) {
-            return;
-        }
+    public void stop(Throwable cause) {
         stopped = cause;
-        build.console.line("Sending interrupt signal to process");
-        Node.Execution running = execution;
-        build.workers.submit(() -> {
-            if (running != null) {
-                running.stop();
-            }
-            return null;
-        });
-        build.clock.at(build.clock.now() + 20_000, () -> {
-            if (!hasEnded()) {
-                build.console.line("After 20s process did not stop");
-                failure(cause);
-            }
-        });
     }
 }

@@ -1,25 +1,46 @@
 package dev.slipway.runner.steps;
-/** Ant's file patterns, as far as pipelines use them, turned into find. */
+
+/** Ant's file patterns, turned into a shell program that lists the files they mean. https://ant.apache.org/manual/dirtasks.html#patterns */
 final class Patterns {
     private Patterns() {}
 
-    /** A command that prints the files of one pattern, followed by a semicolon. */
-    static String find(String pattern) {
-        if (pattern.equals("**") || pattern.equals("**/*")) {
-            return "find . -type f;";
+    /** Prints the files below the current folder, one a line; nothing where there is none. */
+    static String list(String includes, String excludes, boolean defaultExcludes) {
+        StringBuilder program = new StringBuilder("find . -type f -o -type l | sed 's|^\\./||' | grep -E " + OnNode.quoted(regex(includes == null || includes.isBlank() ? "**" : includes)));
+        if (excludes != null && !excludes.isBlank()) {
+            program.append(" | grep -vE ").append(OnNode.quoted(regex(excludes)));
         }
-        if (pattern.endsWith("/**")) {
-            return "find ./" + quoted(pattern.substring(0, pattern.length() - 3)) + " -type f 2>/dev/null;";
+        if (defaultExcludes) {
+            program.append(" | grep -vE ").append(OnNode.quoted(regex("**/.git/**, **/.gitignore, **/.gitattributes, **/.gitmodules, **/.svn/**, **/CVS/**, **/*~, **/.DS_Store")));
         }
-        if (pattern.startsWith("**/")) {
-            return "find . -type f -name " + quoted(pattern.substring(3)) + ";";
-        }
-        int slash = pattern.lastIndexOf('/');
-        String directory = slash < 0 ? "." : "./" + pattern.substring(0, slash);
-        return "find " + quoted(directory) + " -maxdepth 1 -type f -name " + quoted(pattern.substring(slash + 1)) + " 2>/dev/null;";
+        return program.append(" | sort").toString();
     }
 
-    private static String quoted(String text) {
-        return "'" + text.replace("'", "'\\''") + "'";
+    private static String regex(String patterns) {
+        StringBuilder all = new StringBuilder("^(");
+        for (String pattern : patterns.strip().split("\\s*,\\s*")) {
+            if (all.length() > 2) {
+                all.append('|');
+            }
+            String whole = pattern.endsWith("/") ? pattern + "**" : pattern;
+            String text = whole.startsWith("./") ? whole.substring(2) : whole;
+            for (int i = 0; i < text.length(); i++) {
+                char each = text.charAt(i);
+                if (text.startsWith("**/", i)) {
+                    all.append("(.*/)?");
+                    i += 2;
+                } else if (text.startsWith("**", i)) {
+                    all.append(".*");
+                    i++;
+                } else if (each == '*') {
+                    all.append("[^/]*");
+                } else if (each == '?') {
+                    all.append("[^/]");
+                } else {
+                    all.append(Character.isLetterOrDigit(each) || "/_-".indexOf(each) >= 0 ? String.valueOf(each) : "[" + each + "]");
+                }
+            }
+        }
+        return all.append(")$").toString();
     }
 }

@@ -5,8 +5,10 @@ import java.nio.file.NoSuchFileException;
 
 /** readFile file */
 public final class ReadFile extends OnNode {
+    private static final long serialVersionUID = 1;
+
     @Override
-    protected void start() throws Exception {
+    protected void begin() throws Exception {
         String file = arguments.required("file");
         capture("cat -- " + quoted(file), new byte[0], (code, out) -> {
             if (code == 0) {

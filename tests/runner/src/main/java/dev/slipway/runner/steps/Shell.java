@@ -1,45 +1,115 @@
 package dev.slipway.runner.steps;
 
+import dev.slipway.runner.engine.Step;
 import hudson.AbortException;
-import java.io.ByteArrayOutputStream;
-import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.util.UUID;
+import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException;
 
-/** sh script, returnStdout, returnStatus, label: a real shell, its output streamed. */
-public final class Shell extends OnNode {
+/** sh script, returnStdout, returnStatus, label: a real shell, which goes on while the controller is away. */
+public final class Shell extends Step {
+    private static final long serialVersionUID = 1;
+    private static final long PATIENCE = 20_000;
+
+    private final String id = UUID.randomUUID().toString().substring(0, 8);
+    private Throwable stopped;
+    private transient DurableTask task;
+
     @Override
     protected void start() throws Exception {
-        String script = arguments.required("script");
-        boolean stdout = arguments.flag("returnStdout", false);
-        boolean status = arguments.flag("returnStatus", false);
-        build.stages.shell(context.stage);
-        // As Jenkins runs it: the script's own first line, or sh -xe. With returnStdout only stderr goes to the console.
-        String options = script.startsWith("#!") ? "" : "-xe";
-        String marker = "RUNNER_SCRIPT_END";
-        String file = "$d/script.sh";
-        String write = "d=$(mktemp -d); cat > " + file + " <<'" + marker + "'\n" + script + "\n" + marker + "\n";
-        String call = script.startsWith("#!") ? "chmod +x " + file + "; " + file : "sh " + options + " " + file;
-        ByteArrayOutputStream captured = new ByteArrayOutputStream();
-        OutputStream out = stdout ? captured : build.console.stream();
-        String program = write + (stdout ? call + " 2>$d/err" : call) + " </dev/null; c=$?; "
-                + (stdout ? "printf '\\nRUNNER_STDERR\\n'; cat $d/err; " : "") + "rm -rf $d; exit $c";
-        run(program, new byte[0], out, code -> {
-            String answer = null;
-            if (stdout) {
-                String all = captured.toString(StandardCharsets.UTF_8);
-                int split = all.lastIndexOf("\nRUNNER_STDERR\n");
-                answer = split < 0 ? all : all.substring(0, split);
-                if (split >= 0) {
-                    all.substring(split + "\nRUNNER_STDERR\n".length()).lines().forEach(build.console::line);
-                }
-            }
-            if (status) {
-                success(code);
-            } else if (code != 0) {
-                failure(new AbortException("script returned exit code " + code));
-            } else {
-                success(answer);
+        arguments.required("script");
+        if (context.node == null) {
+            throw new MissingContextVariableException("hudson.FilePath", name());
+        }
+        build.state.stages.shell(context.stage);
+    }
+
+    @Override
+    protected boolean beginsLater() {
+        return true;
+    }
+
+    @Override
+    protected void begin() {
+        task = new DurableTask(id, context, build, arguments.text("script", true), arguments.flag("returnStdout", false));
+        task.number = number();
+        build.begin();
+        build.workers.submit(() -> {
+            try {
+                task.launch();
+                build.post(this::begun);
+                task.follow(this::activity);
+                DurableTask.Answer answer = task.answer();
+                build.post(() -> ended(answer, null));
+            } catch (Throwable lost) {
+                build.post(this::begun);
+                build.post(() -> ended(null, lost));
             }
         });
+    }
+
+    private void activity() {
+        build.post(() -> thread().around().forEach(step -> {
+            if (step instanceof Timeout timeout) {
+                timeout.activity();
+            }
+        }));
+    }
+
+    /** The new process finds the shell where the old one left it. */
+    @Override
+    protected void resume() {
+        begin();
+        if (stopped != null) {
+            kill(stopped);
+        }
+    }
+
+    private void ended(DurableTask.Answer answer, Throwable lost) {
+        build.ended();
+        if (stopped != null) {
+            if (answer != null && answer.code != 0 && !hasEnded()) {
+                build.console.line("script returned exit code " + answer.code);
+            }
+            failure(stopped);
+        } else if (lost != null) {
+            failure(lost);
+        } else if (arguments.flag("returnStatus", false)) {
+            success(answer.code);
+        } else if (answer.code != 0) {
+            if (!answer.out.isEmpty()) {
+                answer.out.lines().forEach(build.console::line);
+            }
+            failure(new AbortException("script returned exit code " + answer.code));
+        } else {
+            success(arguments.flag("returnStdout", false) ? answer.out : null);
+        }
+    }
+
+    /** TERM to all its processes; the step ends when they have, or 20 s later without them. */
+    @Override
+    public void stop(Throwable cause) {
+        if (stopped == null) {
+            stopped = cause;
+            kill(cause);
+        }
+    }
+
+    private void kill(Throwable cause) {
+        build.console.line("Sending interrupt signal to process");
+        build.workers.submit(() -> {
+            task.terminate();
+            return null;
+        });
+        build.clock.at(build.clock.now() + PATIENCE, () -> {
+            if (!hasEnded()) {
+                build.console.line("After 20s process did not stop");
+                failure(cause);
+            }
+        });
+    }
+
+    static byte[] bytes(String text) {
+        return text.getBytes(StandardCharsets.UTF_8);
     }
 }

@@ -7,18 +7,20 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
 /** stage name { } */
 public final class StageStep extends Step {
-    private transient Stages.Stage stage;
+    private static final long serialVersionUID = 1;
+
+    private Stages.Stage stage;
 
     @Override
     protected void start() throws Exception {
         String name = arguments.required("name");
-        stage = build.stages.begin(name, build.clock.now());
+        stage = build.state.stages.begin(name, build.clock.now());
         runBody(name, context.withStage(name));
     }
 
     @Override
     protected void closed(Outcome outcome) {
         String how = outcome.isSuccess() ? "done" : outcome.getAbnormal() instanceof FlowInterruptedException ? "stopped" : "failed";
-        build.stages.end(stage, build.clock.now(), how);
+        build.state.stages.end(stage, build.clock.now(), how);
     }
 }

@@ -1,50 +1,37 @@
 package dev.slipway.runner.steps;
 
-import dev.slipway.runner.engine.Arguments;
 import hudson.AbortException;
-import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Base64;
 
-/** stash name, includes, excludes, useDefaultExcludes */
+/** stash name, includes, excludes, useDefaultExcludes, allowEmpty */
 public final class Stash extends OnNode {
+    private static final long serialVersionUID = 1;
+    private static final int NONE = 9;
+
     @Override
-    protected void start() throws Exception {
+    protected void begin() throws Exception {
         String name = arguments.required("name");
-        Path file = file(name);
+        Path file = build.store.directory().resolve("stashes").resolve(name + ".tar.gz");
+        boolean mayBeEmpty = arguments.flag("allowEmpty", false);
+        String list = Patterns.list(arguments.text("includes", false), arguments.text("excludes", false), arguments.flag("useDefaultExcludes", true));
         // Base64, since what comes back through exec is text in the worst case.
-        String program = Files_.tar(arguments) + " | base64";
+        String program = "l=$(" + list + "); if [ -z \"$l\" ]; then exit " + NONE + "; fi; echo \"$l\" | wc -l; echo \"$l\" | tar czf - -T - | base64";
         capture(program, new byte[0], (code, out) -> {
-            if (code != 0) {
-                failure(new AbortException("stash " + name + ": " + new String(out, StandardCharsets.UTF_8).strip()));
-                return;
+            String text = new String(out, StandardCharsets.UTF_8);
+            int line = text.indexOf('\n');
+            if (code == NONE && !mayBeEmpty) {
+                failure(new AbortException("No files included in stash ‘" + name + "’"));
+            } else if (code != 0 && code != NONE) {
+                failure(new AbortException("stash " + name + ": " + text.strip()));
+            } else {
+                Files.createDirectories(file.getParent());
+                Files.write(file, code == NONE ? new byte[0] : Base64.getMimeDecoder().decode(text.substring(line + 1)));
+                build.console.line("Stashed " + (code == NONE ? "0" : text.substring(0, line).strip()) + " file(s)");
+                success(null);
             }
-            byte[] packed = java.util.Base64.getMimeDecoder().decode(out);
-            Files.createDirectories(file.getParent());
-            Files.write(file, packed);
-            build.console.line("Stashed " + name + " (" + packed.length + " bytes)");
-            success(null);
         });
-    }
-
-    private Path file(String name) {
-        return build.store.directory().resolve("stashes").resolve(name + ".tar.gz");
-    }
-
-    /** Which files an includes pattern means, as a shell program that packs them. */
-    static final class Files_ implements Serializable {
-        private Files_() {}
-
-        static String tar(Arguments arguments) throws AbortException {
-            String includes = arguments.text("includes", false);
-            boolean defaults = arguments.flag("useDefaultExcludes", true);
-            StringBuilder what = new StringBuilder();
-            for (String pattern : (includes == null ? "**" : includes).split("\\s*,\\s*")) {
-                what.append(' ').append(Patterns.find(pattern));
-            }
-            String prune = defaults ? " | grep -v -e '^\\./\\.git/' -e '/\\.git/'" : "";
-            return "{" + what + " true; }" + prune + " | tar czf - -T -";
-        }
     }
 }

@@ -5,6 +5,8 @@ import hudson.model.Result;
 
 /** unstable message */
 public final class Unstable extends Step {
+    private static final long serialVersionUID = 1;
+
     @Override
     protected void start() throws Exception {
         build.console.line("WARNING: " + arguments.required("message"));

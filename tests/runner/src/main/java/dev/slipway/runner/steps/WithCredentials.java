@@ -1,8 +1,8 @@
 package dev.slipway.runner.steps;
 
+import dev.slipway.runner.engine.CredentialValue;
 import dev.slipway.runner.engine.Step;
 import dev.slipway.runner.engine.Symbol;
-import dev.slipway.runner.site.Site;
 import hudson.AbortException;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -12,31 +12,34 @@ import java.util.Set;
 
 /** withCredentials([usernamePassword(...), string(...)]) { }: variables for the body, masked in the console. */
 public final class WithCredentials extends Step {
+    private static final long serialVersionUID = 1;
+
     @Override
     protected void start() throws Exception {
-        Map<String, String> variables = new LinkedHashMap<>();
-        Set<String> secrets = new LinkedHashSet<>();
-        Set<String> names = new LinkedHashSet<>();
+        Map<String, CredentialValue> variables = new LinkedHashMap<>();
         for (Object each : (List<?>) arguments.get("bindings", true)) {
             Symbol binding = (Symbol) each;
-            Site.Credential found = build.site.credential(binding.string("credentialsId"));
+            String id = binding.string("credentialsId");
             switch (binding.symbol) {
                 case "usernamePassword" -> {
-                    variables.put(binding.string("usernameVariable"), found.username());
-                    variables.put(binding.string("passwordVariable"), found.secret());
-                    names.add("$" + binding.string("passwordVariable"));
+                    variables.put(binding.string("usernameVariable"), new CredentialValue(id, CredentialValue.Part.USERNAME));
+                    variables.put(binding.string("passwordVariable"), new CredentialValue(id, CredentialValue.Part.SECRET));
                 }
-                case "usernameColonPassword" -> variables.put(binding.string("variable"), found.username() + ":" + found.secret());
-                case "string" -> {
-                    variables.put(binding.string("variable"), found.secret());
-                    names.add("$" + binding.string("variable"));
-                }
+                case "usernameColonPassword" -> variables.put(binding.string("variable"), new CredentialValue(id, CredentialValue.Part.BOTH));
+                case "string" -> variables.put(binding.string("variable"), new CredentialValue(id, CredentialValue.Part.SECRET));
                 default -> throw new AbortException("credentials of the kind " + binding.symbol + " are not known here");
             }
-            secrets.add(found.secret());
+        }
+        Set<String> secrets = new LinkedHashSet<>();
+        Set<String> names = new LinkedHashSet<>();
+        for (Map.Entry<String, CredentialValue> variable : variables.entrySet()) {
+            String value = variable.getValue().in(build.site);
+            if (variable.getValue().secret()) {
+                names.add("$" + variable.getKey());
+                secrets.add(value);
+            }
         }
         build.console.hide(secrets);
         build.console.line("Masking supported pattern matches of " + String.join(" or ", names));
-        runBody(context.withEnvironment(variables).withSecrets(secrets));
-    }
-}
+        runBody(context.withEnvironment(variables));
+    }}

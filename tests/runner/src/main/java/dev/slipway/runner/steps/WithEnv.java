@@ -7,6 +7,8 @@ import java.util.Map;
 
 /** withEnv(['NAME=value']) { } */
 public final class WithEnv extends Step {
+    private static final long serialVersionUID = 1;
+
     @Override
     protected void start() {
         Map<String, String> more = new LinkedHashMap<>();

@@ -5,8 +5,10 @@ import java.nio.charset.StandardCharsets;
 
 /** writeFile file, text */
 public final class WriteFile extends OnNode {
+    private static final long serialVersionUID = 1;
+
     @Override
-    protected void start() throws Exception {
+    protected void begin() throws Exception {
         String file = arguments.required("file");
         byte[] body = arguments.text("text", false).getBytes(StandardCharsets.UTF_8);
         String program = "mkdir -p -- \"$(dirname -- " + quoted(file) + ")\" && head -c " + body.length + " > " + quoted(file);

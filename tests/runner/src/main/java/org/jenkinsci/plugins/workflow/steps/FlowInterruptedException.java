@@ -11,7 +11,7 @@ public final class FlowInterruptedException extends InterruptedException {
 
     public FlowInterruptedException(Result result, CauseOfInterruption... causes) {
         this.result = result;
-        this.causes = List.of(causes);
+        this.causes = new java.util.ArrayList<>(List.of(causes));
     }
 
     public Result getResult() {

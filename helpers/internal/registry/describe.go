@@ -1,0 +1,134 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
+)
+
+// Image is a tag as it was met on the way down.
+type Image struct {
+	Tag       string     `json:"tag"`
+	Number    string     `json:"number"`             // without leading zeros, of any length; empty where the tag has none
+	Digest    string     `json:"digest,omitempty"`   // of the index, where it has several platforms
+	Created   string     `json:"created,omitempty"`  // RFC 3339, UTC, as the builder noted it
+	Revision  string     `json:"revision,omitempty"` // org.opencontainers.image.revision
+	Platforms []string   `json:"platforms,omitempty"`
+	Evidence  []Evidence `json:"evidence"`
+}
+
+// PassedOver is an image that was newer, and why it was not taken.
+type PassedOver struct {
+	Image
+	Why string `json:"why"`
+}
+
+// Found is what nexus-latest-tag answers.
+type Found struct {
+	Repository string `json:"repository"`
+	Reference  string `json:"reference"` // REGISTRY/REPOSITORY:TAG@DIGEST
+	Image
+	Tags       int          `json:"tags"`      // that the repository has; 0 where one was named
+	Unmatched  int          `json:"unmatched"` // of them, those that are no release's
+	PassedOver []PassedOver `json:"passedOver"`
+}
+
+// Text is the reference, for $(...).
+func (f Found) Text(out io.Writer) error {
+	_, err := fmt.Fprintln(out, f.Reference)
+	return err
+}
+
+// Env gives what a pipeline needs of it.
+func (f Found) Env() []slipway.Pair {
+	return []slipway.Pair{{Key: "REFERENCE", Value: f.Reference}, {Key: "TAG", Value: f.Tag}, {Key: "NUMBER", Value: f.Number}, {Key: "DIGEST", Value: f.Digest}, {Key: "REVISION", Value: f.Revision}, {Key: "PASSED_OVER", Value: strconv.Itoa(len(f.PassedOver))}}
+}
+
+// Explain writes the whole descent as a table, the highest number first.
+func (f Found) Explain(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "TAG\tDIGEST\tCREATED\tREVISION\tEVIDENCE\tVERDICT")
+	row := func(image Image, verdict string) {
+		var kinds []string
+		for _, one := range image.Evidence {
+			kinds = append(kinds, one.Type)
+		}
+		slices.Sort(kinds)
+		_, _ = fmt.Fprintln(table, strings.Join([]string{image.Tag, orDash(short(image.Digest, 19)), orDash(image.Created), orDash(short(image.Revision, 12)), orDash(strings.Join(slices.Compact(kinds), ",")), verdict}, "\t"))
+	}
+	for _, passed := range f.PassedOver {
+		row(passed.Image, "passed over: "+passed.Why)
+	}
+	if f.Reference != "" {
+		row(f.Image, "taken")
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%d tags, %d of them no releases\n", f.Tags, f.Unmatched)
+	return err
+}
+
+func short(text string, length int) string { return text[:min(len(text), length)] }
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+const revisionKey = "org.opencontainers.image.revision"
+
+// describe reads what the image says of itself. Where it has several platforms,
+// the first one with a configuration speaks for all: they are built from one commit.
+func (s *session) describe(ctx context.Context, got *manifest, image *Image) error {
+	image.Revision = got.content.Annotations[revisionKey]
+	first := got
+	if got.content.isIndex() {
+		first = nil
+		for _, child := range got.content.Manifests {
+			if child.Platform == nil || child.Platform.OS == "unknown" {
+				continue
+			}
+			image.Platforms = append(image.Platforms, child.Platform.String())
+			if first != nil {
+				continue
+			}
+			var err error
+			if first, err = s.manifest(ctx, child.Digest.String()); err != nil {
+				return err
+			}
+		}
+	}
+	if first == nil || first.content.Config == nil || !first.content.Config.MediaType.IsConfig() {
+		return nil
+	}
+	body, err := s.blob(ctx, *first.content.Config)
+	if err != nil {
+		return err
+	}
+	var config v1.ConfigFile
+	if err := json.Unmarshal(body, &config); err != nil {
+		return fmt.Errorf("the configuration of %s cannot be read: %w", image.Tag, err)
+	}
+	if !got.content.isIndex() && config.OS != "" {
+		image.Platforms = []string{config.Platform().String()}
+	}
+	if image.Revision == "" {
+		image.Revision = config.Config.Labels[revisionKey]
+	}
+	if !config.Created.IsZero() {
+		image.Created = config.Created.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	return nil
+}

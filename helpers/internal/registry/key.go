@@ -1,0 +1,100 @@
+package registry
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
+)
+
+// PrivateKey signs statements, PublicKey checks them: ECDSA over SHA-256, what
+// cosign generate-key-pair makes.
+type (
+	PrivateKey struct{ key *ecdsa.PrivateKey }
+	PublicKey  struct{ key *ecdsa.PublicKey }
+)
+
+// ReadPrivateKey reads a PEM file: cosign's own encrypted form, whose password is
+// in COSIGN_PASSWORD as for cosign itself, or PKCS #8.
+func ReadPrivateKey(file string) (*PrivateKey, error) {
+	block, err := readPEM(file)
+	if err != nil {
+		return nil, err
+	}
+	der := block.Bytes
+	if strings.HasPrefix(block.Type, "ENCRYPTED ") && strings.HasSuffix(block.Type, " PRIVATE KEY") {
+		password, set := os.LookupEnv("COSIGN_PASSWORD")
+		if !set {
+			return nil, slipway.Usagef("the key %s is encrypted, and COSIGN_PASSWORD is not set", file)
+		}
+		if der, err = encrypted.Decrypt(block.Bytes, []byte(password)); err != nil {
+			return nil, slipway.Usagef("the password in COSIGN_PASSWORD does not open the key %s", file)
+		}
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		if parsed, err = x509.ParseECPrivateKey(der); err != nil {
+			return nil, slipway.Usagef("%s holds no private key in PKCS #8", file)
+		}
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, slipway.Usagef("the key %s is no ECDSA key, such as cosign generate-key-pair makes", file)
+	}
+	return &PrivateKey{key}, nil
+}
+
+// ReadPublicKey reads a PEM file such as cosign.pub.
+func ReadPublicKey(file string) (*PublicKey, error) {
+	block, err := readPEM(file)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(block.Type, "PRIVATE") {
+		return nil, slipway.Usagef("%s is the private key; to verify, the public one is needed (cosign.pub)", file)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, slipway.Usagef("%s holds no public key", file).Because(err)
+	}
+	key, ok := parsed.(*ecdsa.PublicKey)
+	if !ok {
+		return nil, slipway.Usagef("the key %s is no ECDSA key, such as cosign generate-key-pair makes", file)
+	}
+	return &PublicKey{key}, nil
+}
+
+func readPEM(file string) (*pem.Block, error) {
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return nil, slipway.Usagef("the key cannot be read").Because(err)
+	}
+	block, _ := pem.Decode(body)
+	if block == nil {
+		return nil, slipway.Usagef("%s holds no key in PEM", file)
+	}
+	return block, nil
+}
+
+// Sign signs the body.
+func (k *PrivateKey) Sign(body []byte) ([]byte, error) {
+	hash := sha256.Sum256(body)
+	return ecdsa.SignASN1(rand.Reader, k.key, hash[:])
+}
+
+// Verify says whether the body is signed by this key.
+func (k *PublicKey) Verify(body, signature []byte) error {
+	hash := sha256.Sum256(body)
+	if !ecdsa.VerifyASN1(k.key, hash[:], signature) {
+		return errors.New("it is not signed by this key")
+	}
+	return nil
+}

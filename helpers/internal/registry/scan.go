@@ -1,0 +1,143 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
+)
+
+// scanType is the one type whose file is read: a report of Trivy in JSON.
+const scanType = "scan"
+
+// Scan is what a report of a scanner says, in short.
+type Scan struct {
+	Scanner  string         `json:"scanner,omitempty"`  // its name and version
+	Database string         `json:"database,omitempty"` // when its database was made, RFC 3339
+	Findings map[string]int `json:"findings"`           // per severity; one that is absent had none, or was not looked for
+}
+
+const scanPrefix = "dev.slipway.scan."
+
+// report is what is read of Trivy's: https://trivy.dev/latest/docs/configuration/reporting/#json
+type report struct {
+	SchemaVersion int
+	Trivy         struct{ Version string }
+	Metadata      struct{ ImageID string }
+	Results       []struct {
+		Vulnerabilities []struct{ Severity string }
+	}
+}
+
+// scanner is what trivy version --format json prints.
+type scanner struct {
+	Version         string
+	VulnerabilityDB *struct{ UpdatedAt time.Time }
+}
+
+// readScan reads a report, and from version the scanner's version and its
+// database's date, which the report lacks. image is the digest of the scanned
+// image's configuration, where the report names it.
+func readScan(body []byte, version string) (scan Scan, image string, err error) {
+	var r report
+	if err := json.Unmarshal(body, &r); err != nil {
+		return scan, "", fmt.Errorf("it is no JSON: %w", err)
+	}
+	if r.SchemaVersion != 2 {
+		return scan, "", errors.New("it is no report of Trivy in JSON (SchemaVersion 2)")
+	}
+	scan.Findings = map[string]int{}
+	for _, result := range r.Results {
+		for _, found := range result.Vulnerabilities {
+			severity := strings.ToUpper(found.Severity)
+			if !severityForm.MatchString(severity) {
+				return scan, "", fmt.Errorf("its severity %q is none", found.Severity)
+			}
+			scan.Findings[severity]++
+		}
+	}
+	if r.Trivy.Version != "" {
+		scan.Scanner = "trivy " + r.Trivy.Version
+	}
+	if version == "" {
+		return scan, r.Metadata.ImageID, nil
+	}
+	text, err := os.ReadFile(version)
+	if err != nil {
+		return scan, "", fmt.Errorf("the file of --scanner cannot be read: %w", err)
+	}
+	var of scanner
+	if err := json.Unmarshal(text, &of); err != nil || of.Version == "" {
+		return scan, "", fmt.Errorf("the file of --scanner is not what trivy version --format json prints")
+	}
+	scan.Scanner = "trivy " + of.Version
+	if of.VulnerabilityDB != nil {
+		scan.Database = of.VulnerabilityDB.UpdatedAt.UTC().Format(time.RFC3339)
+	}
+	return scan, r.Metadata.ImageID, nil
+}
+
+var severityForm = regexp.MustCompile(`^[A-Z]{1,20}$`)
+
+// facts are the scan as annotations; scanOf is their reverse.
+func (s Scan) facts() map[string]string {
+	facts := map[string]string{}
+	if s.Scanner != "" {
+		facts[scanPrefix+"scanner"] = s.Scanner
+	}
+	if s.Database != "" {
+		facts[scanPrefix+"database"] = s.Database
+	}
+	for severity, count := range s.Findings {
+		facts[scanPrefix+"findings."+strings.ToLower(severity)] = strconv.Itoa(count)
+	}
+	return facts
+}
+
+func scanOf(facts map[string]string) *Scan {
+	scan := Scan{Scanner: facts[scanPrefix+"scanner"], Database: facts[scanPrefix+"database"], Findings: map[string]int{}}
+	for key, value := range facts {
+		if severity, found := strings.CutPrefix(key, scanPrefix+"findings."); found {
+			if count, err := strconv.Atoi(value); err == nil {
+				scan.Findings[strings.ToUpper(severity)] = count
+			}
+		}
+	}
+	return &scan
+}
+
+// String is the scan on one line.
+func (s Scan) String() string {
+	var parts []string
+	for severity, count := range s.Findings {
+		parts = append(parts, fmt.Sprintf("%d %s", count, severity))
+	}
+	slices.Sort(parts)
+	if len(parts) == 0 {
+		parts = []string{"no findings"}
+	}
+	if s.Scanner != "" {
+		parts = append(parts, "by "+s.Scanner)
+	}
+	if s.Database != "" {
+		parts = append(parts, "database of "+s.Database)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// checkSubject refuses a report about another image than the one it is attached to.
+func checkSubject(image string, config *v1.Descriptor) error {
+	if image == "" || config == nil || image == config.Digest.String() {
+		return nil
+	}
+	return slipway.Errorf(slipway.Conflict, "the scan is of another image: it names %s, and this one is %s", image, config.Digest).Next("scan the tar that is pushed")
+}

@@ -1,0 +1,250 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sirupsen/logrus"
+)
+
+// uploadsAtOnce is how many layers are sent at the same time.
+const uploadsAtOnce = 3
+
+// outcome is how a blob came to be in the repository.
+type outcome int
+
+const (
+	sent outcome = iota
+	present
+	mounted
+)
+
+// has says whether the repository holds the blob.
+func (s *session) has(ctx context.Context, digest v1.Hash) (bool, error) {
+	response, err := s.do(ctx, http.MethodHead, "blobs/"+digest.String(), nil, nil, nil, http.StatusOK)
+	if status(err) == http.StatusNotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	response.Body.Close()
+	return true, nil
+}
+
+// begin opens an upload, or has the blob mounted from another repository.
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
+func (s *session) begin(ctx context.Context, digest v1.Hash, from *name.Repository) (location *url.URL, err error) {
+	query := url.Values{}
+	if from != nil {
+		query.Set("mount", digest.String())
+		query.Set("from", from.RepositoryStr())
+	}
+	response, err := s.do(ctx, http.MethodPost, "blobs/uploads/", query, nil, nil, http.StatusAccepted, http.StatusCreated)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusCreated {
+		return nil, nil
+	}
+	return s.location(response)
+}
+
+// location is where an upload goes on. On the registry's own host the settled
+// scheme holds, since proxies that end TLS are known to make it http.
+func (s *session) location(response *http.Response) (*url.URL, error) {
+	location, err := response.Location()
+	if err != nil {
+		return nil, fmt.Errorf("the registry does not say where to send the blob: %w", err)
+	}
+	if canonical(location.Host, location.Scheme) == canonical(s.base.Host, s.base.Scheme) {
+		location.Scheme = s.base.Scheme
+	}
+	return location, nil
+}
+
+// finish closes an upload, with the rest of its bytes or none.
+func (s *session) finish(ctx context.Context, location *url.URL, digest v1.Hash, rest []byte) error {
+	address := *location
+	query := address.Query()
+	query.Set("digest", digest.String())
+	address.RawQuery = query.Encode()
+	response, err := s.send(ctx, http.MethodPut, &address, http.Header{"Content-Type": {"application/octet-stream"}}, bytes.NewReader(rest), http.StatusCreated, http.StatusNoContent)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}
+
+// putBlob sends a small blob, unless it is there.
+func (s *session) putBlob(ctx context.Context, digest v1.Hash, body []byte) error {
+	if there, err := s.has(ctx, digest); there || err != nil {
+		return err
+	}
+	location, err := s.begin(ctx, digest, nil)
+	if err != nil {
+		return err
+	}
+	return s.finish(ctx, location, digest, body)
+}
+
+// putLayer sends a layer, unless it is there or can be mounted. What broke off
+// goes on where the registry says that it ended; a registry that does not say
+// gets this layer from its beginning, and no other.
+func (s *session) putLayer(ctx context.Context, l *layer, from *name.Repository, progress func(int64)) (outcome, error) {
+	digest := l.descriptor.Digest
+	if there, err := s.has(ctx, digest); err != nil {
+		return sent, err
+	} else if there {
+		return present, nil
+	}
+	u := &upload{session: s, layer: l, progress: progress}
+	failures, best := 0, int64(0)
+	for {
+		err := u.begin(ctx, from)
+		if err == nil && u.location == nil {
+			return mounted, nil
+		}
+		if err == nil {
+			err = u.send(ctx)
+		}
+		if err == nil {
+			err = s.finish(ctx, u.location, digest, nil)
+		}
+		if err == nil {
+			return sent, nil
+		}
+		if ctx.Err() != nil || !again(err) {
+			return sent, err
+		}
+		if failures++; failures == attempts {
+			return sent, fmt.Errorf("after %d tries: %w", failures, err)
+		}
+		if err := sleep(ctx, s.first<<(failures-1)); err != nil {
+			return sent, err
+		}
+		u.resume(ctx)
+		if u.offset > best {
+			failures, best = 0, u.offset // it comes further each time
+		}
+		logrus.Warnf("layer %s broke off; going on from byte %d of %d: %v", digest.Hex[:12], u.offset, l.descriptor.Size, err)
+	}
+}
+
+// again says whether a layer that failed so may be tried again: not where the
+// registry refuses it, but where it lost the upload or received other bytes.
+func again(err error) bool {
+	code := status(err)
+	return code == 0 && !final(err) || code >= 500 || slices.Contains([]int{http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusBadRequest}, code)
+}
+
+// upload is the way of one layer.
+type upload struct {
+	session  *session
+	layer    *layer
+	progress func(int64)
+	location *url.URL // nil before it has begun
+	offset   int64    // bytes that the registry has
+}
+
+func (u *upload) begin(ctx context.Context, from *name.Repository) (err error) {
+	if u.location != nil {
+		return nil
+	}
+	u.location, err = u.session.begin(ctx, u.layer.descriptor.Digest, from)
+	return err
+}
+
+func (u *upload) send(ctx context.Context) error {
+	size := u.layer.descriptor.Size
+	if u.offset == size {
+		return nil
+	}
+	body, err := u.layer.open(ctx, u.offset)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	header := http.Header{"Content-Type": {"application/octet-stream"}}
+	if u.offset > 0 {
+		header.Set("Content-Range", fmt.Sprintf("%d-%d", u.offset, size-1))
+	}
+	response, err := u.session.send(ctx, http.MethodPatch, u.location, header, &sized{in: body, size: size - u.offset, progress: u.progress}, http.StatusAccepted, http.StatusNoContent, http.StatusCreated)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	location, err := u.session.location(response)
+	if err != nil {
+		return err
+	}
+	if received, told := end(response.Header); told && received != size {
+		return fmt.Errorf("the registry received %d of %d bytes", received, size)
+	}
+	u.location, u.offset = location, size
+	return nil
+}
+
+// resume asks how far the upload came. Where the registry does not say, it begins anew.
+func (u *upload) resume(ctx context.Context) {
+	location := u.location
+	u.location, u.offset = nil, 0
+	if location == nil {
+		return
+	}
+	response, err := u.session.send(ctx, http.MethodGet, location, nil, nil, http.StatusNoContent)
+	if err != nil {
+		return
+	}
+	defer response.Body.Close()
+	received, told := end(response.Header)
+	if !told || received <= 1 || received > u.layer.descriptor.Size { // 0-0 is said of no byte and of one
+		return
+	}
+	if further, err := u.session.location(response); err == nil {
+		location = further
+	}
+	u.location, u.offset = location, received
+}
+
+var rangeForm = regexp.MustCompile(`^(?:bytes=)?0-([0-9]{1,18})$`)
+
+// end reads the header Range: how many bytes the registry has.
+func end(header http.Header) (int64, bool) {
+	match := rangeForm.FindStringSubmatch(strings.TrimSpace(header.Get("Range")))
+	if match == nil {
+		return 0, false
+	}
+	last, err := strconv.ParseInt(match[1], 10, 64)
+	return last + 1, err == nil
+}
+
+// sized is a body of known length that tells how it goes.
+type sized struct {
+	in       io.Reader
+	size     int64
+	progress func(int64)
+}
+
+func (s *sized) Size() int64 { return s.size }
+
+func (s *sized) Read(p []byte) (int, error) {
+	n, err := s.in.Read(p)
+	s.progress(int64(n))
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("reading the tar: %w", err)
+	}
+	return n, err
+}

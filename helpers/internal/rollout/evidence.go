@@ -1,0 +1,219 @@
+package rollout
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"slipway.dev/slipway/helpers/internal/kube"
+)
+
+// Reference names an object about which more is to be read.
+type Reference struct {
+	Kind, Name string
+	UID        string
+}
+
+var kindNames = map[string]string{Deployment: "Deployment", StatefulSet: "StatefulSet", DaemonSet: "DaemonSet"}
+
+const (
+	patience  = 5 * time.Second // what is younger explains itself
+	curiosity = 3               // pods that are looked at more closely; the others are much the same
+)
+
+// Suspicious says whose events, claims and nodes are worth reading: those of some
+// new pods that wait without saying why, and of a workload that lacks pods.
+func Suspicious(o Objects, now time.Time) []Reference {
+	var list []Reference
+	if o.Memory != nil && !o.Memory.Done.IsZero() || !o.seen() {
+		return nil
+	}
+	if o.Deployment == nil && int32(len(o.active())) < counts(o).Desired {
+		list = append(list, Reference{kindNames[o.kind()], o.meta().Name, string(o.meta().UID)})
+	}
+	newer, older := o.split()
+	if o.oneByOne() {
+		newer = append(newer, older...)
+	}
+	pods := 0
+	for _, pod := range newer {
+		if ready(pod) || now.Sub(pod.CreationTimestamp.Time) < patience || !mute(pod) || pods == curiosity {
+			continue
+		}
+		pods++
+		list = append(list, Reference{"Pod", pod.Name, string(pod.UID)})
+		if pod.Spec.NodeName == "" {
+			for _, volume := range pod.Spec.Volumes {
+				if volume.PersistentVolumeClaim != nil {
+					list = append(list, Reference{Kind: "PersistentVolumeClaim", Name: volume.PersistentVolumeClaim.ClaimName})
+				}
+			}
+		} else if pod.Status.StartTime == nil {
+			list = append(list, Reference{Kind: "Node", Name: pod.Spec.NodeName})
+		}
+	}
+	return list
+}
+
+// mute says that the pod's status does not tell why it waits, or not all of it.
+func mute(pod *corev1.Pod) bool {
+	if pod.Spec.NodeName == "" || pod.Status.StartTime == nil {
+		return true
+	}
+	for _, status := range containers(pod) {
+		if waits := status.State.Waiting; waits != nil {
+			switch waits.Reason {
+			case "", "ContainerCreating", "PodInitializing", "ErrImagePull", "ImagePullBackOff":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// gather reads what is suspicious. What may not be read is done without: the
+// verdict then says less, and is not another one.
+func gather(ctx context.Context, cluster *kube.Cluster, suspects []Reference) (Evidence, error) {
+	var found Evidence
+	for _, suspect := range suspects {
+		var err error
+		if suspect.Kind == "Node" {
+			var node *corev1.Node
+			if node, err = cluster.Core().Nodes().Get(ctx, suspect.Name, metav1.GetOptions{}); err == nil {
+				found.Nodes = append(found.Nodes, node)
+			}
+		} else {
+			var events []*corev1.Event
+			if events, err = eventsOf(ctx, cluster, suspect); err == nil {
+				found.Events = append(found.Events, events...)
+			}
+		}
+		if suspect.Kind == "PersistentVolumeClaim" && err == nil {
+			var claim *corev1.PersistentVolumeClaim
+			if claim, err = cluster.Core().PersistentVolumeClaims(cluster.Namespace).Get(ctx, suspect.Name, metav1.GetOptions{}); err == nil {
+				found.Claims = append(found.Claims, claim)
+			}
+		}
+		if err != nil && !apierrors.IsNotFound(err) && !(suspect.Kind == "Node" && kube.IsDenied(err)) {
+			return found, kube.Explain(err, "reading about "+suspect.Name)
+		}
+	}
+	return found, nil
+}
+
+// eventsOf lists the events of one object, the newest last.
+func eventsOf(ctx context.Context, cluster *kube.Cluster, of Reference) ([]*corev1.Event, error) {
+	selector := fields.Set{"involvedObject.kind": of.Kind, "involvedObject.name": of.Name}
+	if of.UID != "" {
+		selector["involvedObject.uid"] = of.UID
+	}
+	list, err := cluster.Core().Events(cluster.Namespace).List(ctx, metav1.ListOptions{FieldSelector: selector.String()})
+	if err != nil {
+		return nil, err
+	}
+	events := make([]*corev1.Event, 0, len(list.Items))
+	for i := range list.Items {
+		list.Items[i].ManagedFields = nil
+		events = append(events, &list.Items[i])
+	}
+	sortEvents(events)
+	return events, nil
+}
+
+// sortEvents puts the newest last.
+func sortEvents(events []*corev1.Event) {
+	slices.SortStableFunc(events, func(a, b *corev1.Event) int { return lastSeen(a).Compare(lastSeen(b)) })
+}
+
+func (e Evidence) eventsOf(kind, name string) []*corev1.Event {
+	var events []*corev1.Event
+	for _, event := range e.Events {
+		if event.InvolvedObject.Kind == kind && event.InvolvedObject.Name == name {
+			events = append(events, event)
+		}
+	}
+	return events
+}
+
+func (e Evidence) claimsOf(pod *corev1.Pod) []*corev1.PersistentVolumeClaim {
+	var claims []*corev1.PersistentVolumeClaim
+	for _, volume := range pod.Spec.Volumes {
+		for _, claim := range e.Claims {
+			if volume.PersistentVolumeClaim != nil && volume.PersistentVolumeClaim.ClaimName == claim.Name {
+				claims = append(claims, claim)
+			}
+		}
+	}
+	return claims
+}
+
+func (e Evidence) lastWarning(kind, name, otherwise string) string {
+	for _, event := range e.eventsOf(kind, name) {
+		if event.Type == corev1.EventTypeWarning || event.Reason == "ExternalProvisioning" {
+			otherwise = event.Message
+		}
+	}
+	return otherwise
+}
+
+// An event is counted by its count, or by its series where it was made by the newer interface.
+func occurrences(event *corev1.Event) int32 {
+	if event.Series != nil {
+		return event.Series.Count
+	}
+	return max(event.Count, 1)
+}
+
+func firstSeen(event *corev1.Event) time.Time {
+	if !event.FirstTimestamp.IsZero() {
+		return event.FirstTimestamp.Time
+	}
+	return event.EventTime.Time
+}
+
+func lastSeen(event *corev1.Event) time.Time {
+	switch {
+	case event.Series != nil:
+		return event.Series.LastObservedTime.Time
+	case !event.LastTimestamp.IsZero():
+		return event.LastTimestamp.Time
+	}
+	return firstSeen(event)
+}
+
+// current says that a controller's complaint is of now: its next try comes after
+// 1000 s at the latest (client-go's workqueue.DefaultTypedControllerRateLimiter).
+func current(event *corev1.Event, o Objects) bool {
+	return lastSeen(event).After(o.Criteria.Start.Add(-1000 * time.Second))
+}
+
+// Events that only repeat what a pod's status says better, or that belong to its
+// normal course.
+var repeated = regexp.MustCompile(`^(Unhealthy|BackOff|Failed|FailedScheduling|ProbeWarning|DNSConfigForming|InspectFailed)$`)
+
+// byEvents finds what holds up a pod whose containers do not say: a sandbox or a
+// mount that does not come about, and any other Warning that repeats itself.
+func byEvents(o Objects, pod *corev1.Pod) *trouble {
+	var newest *corev1.Event
+	for _, event := range o.eventsOf("Pod", pod.Name) {
+		switch {
+		case event.Type == corev1.EventTypeNormal:
+			newest = nil // it went on after that: an image that is being pulled may take its time
+		case occurrences(event) >= 2 && !repeated.MatchString(event.Reason):
+			newest = event
+		}
+	}
+	switch {
+	case newest == nil || !mute(pod):
+		return nil
+	case newest.Reason == "FailedCreatePodSandBox":
+		return newTrouble("SANDBOX_FAILED", "the pod's sandbox cannot be made: "+newest.Message, pod, "", o.Criteria.Graces.Create).from(firstSeen(newest))
+	}
+	return newTrouble("STUCK", newest.Reason+": "+newest.Message, pod, "", o.Criteria.Graces.Stuck).from(firstSeen(newest))
+}

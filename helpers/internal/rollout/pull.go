@@ -1,0 +1,116 @@
+package rollout
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// pull is what is remembered of one container's attempts to get its image.
+type pull struct {
+	Attempts int    // that have failed
+	Reason   string // the kubelet's last word: ErrImagePull or ImagePullBackOff
+	Message  string // why the last attempt failed
+}
+
+const backOff = "Back-off pulling image"
+
+// pulling judges a container whose image cannot be had. Kubelets from 1.34 put
+// the error into the back-off's message; of older ones it is remembered from the
+// attempt, or read from the pod's Failed event.
+func pulling(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *trouble {
+	state := status.State.Waiting
+	key := pod.Name + " " + status.Name
+	known := memory.Pulls[key]
+	if state.Reason == "ErrImagePull" && known.Reason != state.Reason {
+		known.Attempts++
+	}
+	known.Attempts = max(known.Attempts, 1)
+	known.Reason = state.Reason
+	if said := strings.TrimSpace(state.Message); said != "" && (!strings.HasPrefix(said, backOff) || strings.Contains(said, "ErrImagePull")) {
+		known.Message = said
+	}
+	told := 0
+	for _, event := range o.eventsOf("Pod", pod.Name) {
+		if event.Reason == "Failed" && strings.HasPrefix(event.Message, "Failed to pull image") && strings.Contains(event.Message, status.Image) {
+			told += int(occurrences(event))
+			if known.Message == "" {
+				known.Message = event.Message
+			}
+		}
+	}
+	known.Attempts = max(known.Attempts, told)
+	memory.Pulls[key] = known
+
+	graces := o.Criteria.Graces
+	why := essence(known.Message, status.Image)
+	found := func(code string, grace time.Duration, text string) *trouble {
+		return newTrouble(code, text, pod, status.Name, grace)
+	}
+	refused := graces.PullRefused
+	if known.Attempts >= 2 {
+		refused = 0
+	}
+	switch classify(known.Message, status.Image) {
+	case pullNotFound:
+		return found("IMAGE_NOT_FOUND", refused, "the registry does not have the image "+status.Image)
+	case pullDenied:
+		return found("IMAGE_PULL_DENIED", refused, "the registry refuses the image "+status.Image+": "+why)
+	case pullTransient:
+		return found("IMAGE_PULL_FAILED", graces.PullTransient, "the image "+status.Image+" cannot be pulled: "+why)
+	}
+	return found("IMAGE_PULL_FAILED", graces.Create, "the image "+status.Image+" cannot be pulled: "+why)
+}
+
+type pullFault int
+
+const (
+	pullUnknown   pullFault = iota // such as a certificate that nobody trusts
+	pullTransient                  // may pass
+	pullNotFound                   // no second try changes it
+	pullDenied                     // no second try changes it
+)
+
+var (
+	transientPull = regexp.MustCompile(`(?i)\btime-?out\b|timed out|deadline exceeded|DeadlineExceeded|too many requests|toomanyrequests|\b429\b|\b50[0-9]\b|internal server error|bad gateway|service unavailable|connection refused|connection reset|no route to host|network is unreachable|no such host|server misbehaving|\bEOF\b|\bi/o\b|code = Unavailable`)
+	deniedPull    = regexp.MustCompile(`(?i)denied|unauthorized|authentication required|no basic auth credentials|forbidden|insufficient_scope|\b401\b|\b403\b`)
+	notFoundPull  = regexp.MustCompile(`(?i)not found|manifest unknown|name unknown|code = NotFound|\b404\b`)
+
+	quotedOrAddress = regexp.MustCompile(`"[^"]*"|https?://\S+|sha256:[0-9a-f]+`)
+)
+
+// classify tells what kind of fault a pull's message tells of. The names in it
+// (an image "denied-page", a host, a digest) are no part of the judgement.
+func classify(message, image string) pullFault {
+	text := quotedOrAddress.ReplaceAllString(message, " ")
+	if image != "" {
+		text = strings.ReplaceAll(text, image, " ")
+		repository, _, _ := strings.Cut(image, "@")
+		text = strings.ReplaceAll(text, repository, " ")
+	}
+	switch {
+	case transientPull.MatchString(text):
+		return pullTransient
+	case deniedPull.MatchString(text):
+		return pullDenied
+	case notFoundPull.MatchString(text):
+		return pullNotFound
+	}
+	return pullUnknown
+}
+
+// essence takes off the layers of wrapping above the registry's own words.
+func essence(message, image string) string {
+	text := message
+	for _, wrapping := range []string{"ErrImagePull: ", "desc = ", `failed to resolve reference "` + image + `": `, "failed to resolve image: "} {
+		if at := strings.LastIndex(text, wrapping); at >= 0 {
+			text = text[at+len(wrapping):]
+		}
+	}
+	if text == "" {
+		return "the kubelet does not say why"
+	}
+	return text
+}

@@ -1,0 +1,269 @@
+package rollout
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// inspect finds the trouble of a pod that is not ready; nil where it may just
+// need its time: a pull that goes on, an init container that works, a probe that
+// still has its chance.
+func inspect(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) *trouble {
+	if pod.Spec.NodeName == "" {
+		return unscheduled(o, pod)
+	}
+	for _, status := range containers(pod) {
+		if found := startless(o, pod, status, memory); found != nil {
+			return found
+		}
+	}
+	if found := byEvents(o, pod); found != nil {
+		return found
+	}
+	for _, status := range containers(pod) {
+		if found := unready(pod, status, now); found != nil {
+			return found
+		}
+	}
+	if found := gated(o, pod); found != nil {
+		return found
+	}
+	return silent(o, pod)
+}
+
+// everyNode is what the scheduler says where the selector or affinity of the pod
+// matches none of the nodes that there are.
+var everyNode = regexp.MustCompile(`^0/(\d+) nodes are available: (\d+) node\(s\) didn't match Pod's node affinity/selector\.`)
+
+// https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
+func unscheduled(o Objects, pod *corev1.Pod) *trouble {
+	graces := o.Criteria.Graces
+	c := condition(pod, corev1.PodScheduled)
+	for _, claim := range o.claimsOf(pod) {
+		// With WaitForFirstConsumer a claim waits for its pod, and is no trouble
+		// while the pod has not been given a place because of something else.
+		if claim.Status.Phase == corev1.ClaimPending && (c == nil || c.Status != corev1.ConditionFalse || strings.Contains(c.Message, "PersistentVolumeClaim")) {
+			return newTrouble("PVC_PENDING", fmt.Sprintf("the PersistentVolumeClaim %s is not bound: %s", claim.Name, o.lastWarning("PersistentVolumeClaim", claim.Name, "nothing provides it yet")), pod, "", graces.Claim).
+				from(pod.CreationTimestamp.Time)
+		}
+	}
+	switch {
+	case c == nil || c.Status != corev1.ConditionFalse:
+		return newTrouble("STUCK", fmt.Sprintf("no scheduler (%s) has looked at it", pod.Spec.SchedulerName), pod, "", graces.Stuck).from(pod.CreationTimestamp.Time)
+	case c.Reason == corev1.PodReasonSchedulingGated:
+		return newTrouble("STUCK", fmt.Sprintf("the scheduling gate %s is not lifted", pod.Spec.SchedulingGates), pod, "", graces.Stuck).from(pod.CreationTimestamp.Time)
+	case strings.Contains(c.Message, "PersistentVolumeClaim"), strings.Contains(c.Message, "persistentvolumeclaim"):
+		return newTrouble("PVC_PENDING", "no node takes it: "+c.Message, pod, "", graces.Claim).from(c.LastTransitionTime.Time)
+	}
+	grace := graces.Unschedulable
+	if parts := everyNode.FindStringSubmatch(c.Message); parts != nil && parts[1] == parts[2] {
+		grace = 0
+	}
+	return newTrouble("UNSCHEDULABLE", "no node takes it: "+c.Message, pod, "", grace).from(c.LastTransitionTime.Time)
+}
+
+// startless judges a container that does not run, or that only runs until it ends again.
+func startless(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *trouble {
+	if found := crashing(pod, status, memory); found != nil {
+		return found
+	}
+	state := status.State.Waiting
+	if state == nil {
+		return nil
+	}
+	graces := o.Criteria.Graces
+	say := func(code string, grace time.Duration, format string, arguments ...any) *trouble {
+		return newTrouble(code, fmt.Sprintf(format, arguments...), pod, status.Name, grace)
+	}
+	switch state.Reason {
+	case "", "ContainerCreating", "PodInitializing":
+		return nil // the pod's events tell what holds it up, if anything does
+	case "CrashLoopBackOff":
+		return starts(status, pod, graces.Create) // fewer ends than make a loop
+	case "InvalidImageName":
+		return say("INVALID_IMAGE_NAME", 0, "the image's name makes no sense: %s", status.Image)
+	case "ErrImageNeverPull":
+		return say("IMAGE_NEVER_PULL", 0, "the image %s is not on the node, and imagePullPolicy Never forbids to pull it", status.Image)
+	case "ErrImagePull", "ImagePullBackOff":
+		return pulling(o, pod, status, memory)
+	case "CreateContainerConfigError":
+		code := "CONTAINER_CONFIG"
+		if missing.MatchString(state.Message) {
+			code = "CONFIG_MISSING"
+		}
+		return say(code, graces.Config, "the container %s cannot be made: %s", status.Name, state.Message)
+	case "CreateContainerError", "RunContainerError":
+		return say("CONTAINER_ERROR", graces.Create, "the container %s cannot be started: %s", status.Name, state.Message)
+	}
+	return say("STUCK", graces.Stuck, "the container %s waits: %s: %s", status.Name, state.Reason, state.Message)
+}
+
+// missing is how the kubelet says that a Secret, a ConfigMap or a key in one is not there.
+var missing = regexp.MustCompile(`^(secret|configmap) "[^"]*" not found|^couldn't find key|^references non-existent (secret|config) key`)
+
+// starts is a container that the runtime could not start, as its last state says.
+func starts(status corev1.ContainerStatus, pod *corev1.Pod, grace time.Duration) *trouble {
+	last := status.LastTerminationState.Terminated
+	if last == nil || last.Reason != "StartError" && last.Reason != "ContainerCannotRun" {
+		return nil
+	}
+	return newTrouble("CONTAINER_ERROR", fmt.Sprintf("the container %s cannot be started: %s", status.Name, last.Message), pod, status.Name, grace)
+}
+
+// loop is how many restarts make a crash loop: one crash, or one restart, is none.
+const loop = 2
+
+// crashing finds a container that ends again and again, also between its ends,
+// until it has been ready. One that ends with 0 is no better: a service must not end.
+func crashing(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *trouble {
+	key := pod.Name + " " + status.Name
+	last := status.LastTerminationState.Terminated
+	waits := status.State.Waiting != nil && status.State.Waiting.Reason == "CrashLoopBackOff"
+	if ended := status.State.Terminated; ended != nil && (ended.ExitCode != 0 || !initOnly(pod, status.Name)) {
+		last, waits = ended, true
+	}
+	switch {
+	case status.Ready || status.RestartCount < loop:
+		delete(memory.Crashed, key)
+		return nil
+	case waits:
+		memory.Crashed[key] = true
+	case !memory.Crashed[key]:
+		return nil
+	}
+	if found := starts(status, pod, 0); found != nil {
+		return found
+	}
+	say := func(code, format string, arguments ...any) *trouble {
+		return newTrouble(code, fmt.Sprintf(format, arguments...), pod, status.Name, 0)
+	}
+	switch {
+	case last == nil:
+		return say("CRASH_LOOP", "the container %s ends again and again", status.Name)
+	case last.Reason == "OOMKilled":
+		return say("OOM_KILLED", "the container %s was killed because it needs more memory than its limit (%s), again and again", status.Name, memoryLimit(pod, status.Name))
+	case last.ExitCode == 0:
+		return say("CRASH_LOOP", "the container %s ends by itself, with exit code 0, again and again: a service must go on", status.Name)
+	case last.ExitCode > 128:
+		return say("CRASH_LOOP", "the container %s ends with exit code %d (signal %d) again and again", status.Name, last.ExitCode, last.ExitCode-128)
+	}
+	return say("CRASH_LOOP", "the container %s ends with exit code %d again and again", status.Name, last.ExitCode)
+}
+
+// spec finds a container by its name; restartable is false for an init container
+// that has to end. One that may stay (a sidecar) counts as a container:
+// https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+func spec(pod *corev1.Pod, name string) (container *corev1.Container, restartable bool) {
+	for i := range pod.Spec.Containers {
+		if pod.Spec.Containers[i].Name == name {
+			return &pod.Spec.Containers[i], true
+		}
+	}
+	for i := range pod.Spec.InitContainers {
+		if c := &pod.Spec.InitContainers[i]; c.Name == name {
+			return c, c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		}
+	}
+	return nil, false
+}
+
+func initOnly(pod *corev1.Pod, name string) bool {
+	container, restartable := spec(pod, name)
+	return container != nil && !restartable
+}
+
+func memoryLimit(pod *corev1.Pod, name string) string {
+	if container, _ := spec(pod, name); container != nil {
+		if limit, given := container.Resources.Limits[corev1.ResourceMemory]; given {
+			return limit.String()
+		}
+	}
+	return "none of its own: the node's or the pod's"
+}
+
+// unready judges a container that runs and is not ready, by its probe's own fields:
+// it has had its chance after initialDelay + period × failures, twice.
+// https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
+func unready(pod *corev1.Pod, status corev1.ContainerStatus, now time.Time) *trouble {
+	running := status.State.Running
+	if running == nil || status.Ready {
+		return nil
+	}
+	container, restartable := spec(pod, status.Name)
+	if container == nil || !restartable || container.ReadinessProbe == nil {
+		return nil
+	}
+	budget := 2 * chance(container.ReadinessProbe)
+	if container.StartupProbe != nil {
+		budget += chance(container.StartupProbe)
+	}
+	lasted := now.Sub(running.StartedAt.Time)
+	if lasted < budget {
+		return nil
+	}
+	return newTrouble("NOT_READY", fmt.Sprintf("the container %s runs, and its readiness probe (%s) has not succeeded in %s", status.Name, probed(container.ReadinessProbe), budget), pod, status.Name, 0)
+}
+
+func chance(probe *corev1.Probe) time.Duration {
+	period, failures := max(probe.PeriodSeconds, 1), max(probe.FailureThreshold, 1)
+	return time.Duration(probe.InitialDelaySeconds+period*failures) * time.Second
+}
+
+func probed(probe *corev1.Probe) string {
+	switch {
+	case probe.HTTPGet != nil:
+		return "GET " + probe.HTTPGet.Path + " on port " + probe.HTTPGet.Port.String()
+	case probe.TCPSocket != nil:
+		return "TCP on port " + probe.TCPSocket.Port.String()
+	case probe.GRPC != nil:
+		return fmt.Sprintf("gRPC on port %d", probe.GRPC.Port)
+	}
+	return "exec"
+}
+
+// gated is a pod whose containers are all ready and which still is not, because
+// of a readiness gate. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate
+func gated(o Objects, pod *corev1.Pod) *trouble {
+	all := condition(pod, corev1.ContainersReady)
+	if all == nil || all.Status != corev1.ConditionTrue {
+		return nil
+	}
+	for _, gate := range pod.Spec.ReadinessGates {
+		c := condition(pod, gate.ConditionType)
+		if c != nil && c.Status == corev1.ConditionTrue {
+			continue
+		}
+		text := fmt.Sprintf("its containers are ready, and nobody has set the readiness gate %s", gate.ConditionType)
+		if c != nil {
+			text = fmt.Sprintf("its containers are ready, and the readiness gate %s is %s: %s", gate.ConditionType, c.Status, c.Message)
+		}
+		return newTrouble("STUCK", text, pod, "", o.Criteria.Graces.Stuck).from(all.LastTransitionTime.Time)
+	}
+	return nil
+}
+
+// silent is a pod that was given to a node whose kubelet has not taken it up.
+func silent(o Objects, pod *corev1.Pod) *trouble {
+	if pod.Status.StartTime != nil {
+		return nil
+	}
+	code, text := "STUCK", "the kubelet of the node "+pod.Spec.NodeName+" has not taken it up"
+	for _, node := range o.Nodes {
+		if node.Name != pod.Spec.NodeName {
+			continue
+		}
+		for _, c := range node.Status.Conditions {
+			if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+				code, text = "NODE_NOT_READY", "its node "+node.Name+" is not ready: "+c.Message
+			}
+		}
+		if node.Spec.Unschedulable {
+			text += " (the node is cordoned)"
+		}
+	}
+	return newTrouble(code, text, pod, "", o.Criteria.Graces.Stuck).from(pod.CreationTimestamp.Time)
+}

@@ -1,0 +1,44 @@
+//go:build lab
+
+package faults
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/e2e/site"
+	"slipway.dev/slipway/tests/pipelines/replay"
+)
+
+// TestRecord writes what the helpers really answered, for tests/pipelines to replay,
+// to the folder SLIPWAY_RECORD.
+func TestRecord(t *testing.T) {
+	folder := os.Getenv("SLIPWAY_RECORD")
+	if folder == "" {
+		t.Skip("SLIPWAY_RECORD names no folder")
+	}
+	if !filepath.IsAbs(folder) {
+		folder = filepath.Join(prepared.Root, folder)
+	}
+	keep := func(name string, run site.Run, result string) {
+		require.Equal(t, result, run.Result(), run.Console)
+		calls, err := replay.Read(run.Console)
+		require.NoError(t, err)
+		require.NotEmpty(t, calls)
+		body, err := json.MarshalIndent(calls, "", "  ")
+		require.NoError(t, err)
+		for _, secret := range prepared.Secrets() {
+			require.NotContains(t, string(body), secret)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name+".json"), append(body, '\n'), 0o644))
+	}
+	keep("staging", play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile"}), "SUCCESS")
+	keep("production-rejected", play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=no"}, Settings: quick()}), "ABORTED")
+	keep("production-stopped", meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()}, `rollout-wait .*deployment/fastapi-app --image .*--mark-good`, func(signal site.Signal, _ int) { signal(syscall.SIGTERM) }), "ABORTED")
+	keep("production", play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()}), "SUCCESS")
+}

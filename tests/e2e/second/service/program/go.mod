@@ -1,0 +1,3 @@
+module slipway.dev/greeter
+
+go 1.26

@@ -1,0 +1,105 @@
+package pipelines
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+)
+
+// jenkins is what the pipelines need of docs/jenkins.yaml.
+type jenkins struct {
+	Jenkins struct {
+		GlobalNodeProperties []struct {
+			EnvVars struct {
+				Env []struct{ Key, Value string }
+			}
+		}
+		Clouds []struct {
+			Kubernetes struct{ Name, Namespace, CredentialsID string }
+		}
+	}
+	Credentials struct {
+		System struct {
+			DomainCredentials []struct {
+				Credentials []map[string]struct{ ID, Username, Password, Secret string }
+			}
+		}
+	}
+	Unclassified struct {
+		GlobalLibraries struct {
+			Libraries []struct{ Name, DefaultVersion string }
+		}
+	}
+	Jobs []struct{ Script string }
+}
+
+func configuration(t *testing.T) jenkins {
+	t.Helper()
+	var c jenkins
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "docs/jenkins.yaml")), &c))
+	return c
+}
+
+func TestJenkinsHasWhatThePipelinesNameByDefault(t *testing.T) {
+	c := configuration(t)
+	kinds := map[string]string{}
+	for _, domain := range c.Credentials.System.DomainCredentials {
+		for _, credential := range domain.Credentials {
+			for kind, of := range credential {
+				kinds[of.ID] = kind
+				for _, secret := range []string{of.Username, of.Password, of.Secret} {
+					assert.Regexp(t, `^(\$\{[A-Z_]+\})?$`, secret, "%s: a secret comes from outside", of.ID)
+				}
+			}
+		}
+	}
+	defaults := parameters(t)
+	for _, id := range append(regexp.MustCompile(`'(\w+_DB_CRED)'`).FindAllString(defaults["dbCredentialsId"].value, -1), defaults["registryCredentialsId"].value) {
+		assert.Equal(t, "usernamePassword", kinds[strings.Trim(id, "'")], id)
+	}
+	require.Len(t, c.Jenkins.Clouds, 1)
+	cloud := c.Jenkins.Clouds[0].Kubernetes
+	assert.Equal(t, strings.Trim(defaults["cloud"].value, "'"), cloud.Name)
+	assert.Contains(t, read(t, "k8s/agents.yaml"), "kind: Namespace\nmetadata:\n  name: "+cloud.Namespace+"\n")
+	assert.Contains(t, kinds, cloud.CredentialsID)
+	require.Len(t, c.Unclassified.GlobalLibraries.Libraries, 1)
+	library := c.Unclassified.GlobalLibraries.Libraries[0]
+	for _, file := range []string{"Jenkinsfile", "Jenkinsfile.prod"} {
+		assert.Contains(t, read(t, file), "@Library('"+library.Name+"@"+library.DefaultVersion+"') _")
+	}
+}
+
+func TestTheJobsRunTheRepositorysFiles(t *testing.T) {
+	c := configuration(t)
+	var scripts strings.Builder
+	for _, job := range c.Jobs {
+		scripts.WriteString(job.Script)
+	}
+	for _, match := range regexp.MustCompile(`scriptPath\('([^']+)'\)`).FindAllStringSubmatch(scripts.String(), -1) {
+		assert.Contains(t, read(t, match[1]), "@Library")
+	}
+	assert.Contains(t, scripts.String(), "scriptPath('Jenkinsfile')")
+	assert.Contains(t, scripts.String(), "scriptPath('Jenkinsfile.prod')")
+	assert.Contains(t, scripts.String(), "includes("+parameters(t)["branch"].value+")")
+	for _, match := range regexp.MustCompile(`credentialsId\('([^']+)'\)`).FindAllStringSubmatch(scripts.String(), -1) {
+		assert.Contains(t, read(t, "docs/jenkins.yaml"), `id: "`+match[1]+`"`)
+	}
+}
+
+func TestTheSitesSettingsAreParameters(t *testing.T) {
+	known := map[string]bool{}
+	for name := range parameters(t) {
+		known["SLIPWAY_"+strings.ToUpper(regexp.MustCompile(`([A-Z])`).ReplaceAllString(name, "_$1"))] = true
+	}
+	c := configuration(t)
+	require.NotEmpty(t, c.Jenkins.GlobalNodeProperties)
+	for _, properties := range c.Jenkins.GlobalNodeProperties {
+		for _, variable := range properties.EnvVars.Env {
+			assert.True(t, known[variable.Key], "%s is the setting of no parameter", variable.Key)
+		}
+	}
+}

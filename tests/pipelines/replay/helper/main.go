@@ -1,0 +1,62 @@
+// Command helper answers in a helper's place, by the name that it is called with:
+// what the real one answered in the runs that REPLAY_FILES hold, for REPLAY_COMMIT. REPLAY_CALLS gets a
+// line for each call when it begins, and one when it ends; the call whose key is
+// REPLAY_DIES kills itself between the two.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"slipway.dev/slipway/tests/pipelines/replay"
+)
+
+func main() {
+	code, err := run()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "replay: "+err.Error())
+		os.Exit(127)
+	}
+	os.Exit(code)
+}
+
+func run() (int, error) {
+	asked := replay.Call{Helper: filepath.Base(os.Args[0]), Arguments: os.Args[1:]}
+	if err := note("began", asked); err != nil {
+		return 0, err
+	}
+	if asked.Key() == os.Getenv("REPLAY_DIES") {
+		return 0, syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	for _, file := range strings.Split(os.Getenv("REPLAY_FILES"), ":") {
+		calls, err := replay.Load(file)
+		if err != nil {
+			return 0, err
+		}
+		if answer, found := replay.Answer(calls, asked); found {
+			asked.Exit = answer.Exit
+			fmt.Print(answer.At(os.Getenv("REPLAY_COMMIT")).Answer)
+			return answer.Exit, note("ended", asked)
+		}
+	}
+	return 0, fmt.Errorf("nobody recorded %s: %s", asked.Key(), strings.Join(asked.Arguments, " "))
+}
+
+// note appends one line at once, so that two helpers do not mix theirs.
+func note(what string, call replay.Call) error {
+	line, err := json.Marshal(map[string]any{"what": what, "key": call.Key(), "arguments": call.Arguments, "exit": call.Exit})
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(os.Getenv("REPLAY_CALLS"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = file.Write(append(line, '\n'))
+	return err
+}

@@ -1,0 +1,172 @@
+package pipelines
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// local is a site without a cluster: the runner on this machine alone, with helpers
+// that answer what the real ones answered in a run on the lab.
+type local struct {
+	root, bin, repository, commit string
+}
+
+const tool = `#!/bin/sh
+# Stands in for a tool of the build containers: says yes, and makes the file it is asked for.
+while [ $# -gt 0 ]; do
+  case "$1" in --tar-path|--output) echo '{}' > "$2" ;; esac
+  shift
+done
+`
+
+func newLocal(t *testing.T) *local {
+	t.Helper()
+	absolute, err := filepath.Abs(root)
+	require.NoError(t, err)
+	l := &local{root: absolute, bin: filepath.Join(t.TempDir(), "bin"), repository: filepath.Join(t.TempDir(), "service")}
+	require.NoError(t, os.MkdirAll(l.bin, 0o755))
+	run(t, ".", "go", "build", "-o", filepath.Join(l.bin, "helper"), "./replay/helper")
+	for _, name := range []string{"nexus-latest-tag", "nexus-push", "image-evidence", "migrate-diff", "canary-weight", "rollout-wait", "deploy-image"} {
+		require.NoError(t, os.Symlink("helper", filepath.Join(l.bin, name)))
+	}
+	for _, name := range []string{"executor", "trivy", "python3", "pip", "curl"} {
+		require.NoError(t, os.WriteFile(filepath.Join(l.bin, name), []byte(tool), 0o755))
+	}
+	for _, name := range []string{"Jenkinsfile", "Jenkinsfile.prod", "requirements.txt", "requirements-test.txt", "migrations/001_create_users_table.sql", "app/main.py"} {
+		body, err := os.ReadFile(filepath.Join(absolute, name))
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(l.repository, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(l.repository, name), body, 0o644))
+	}
+	for _, arguments := range [][]string{{"init", "-q", "-b", "Staging"}, {"add", "-A"}, {"-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-q", "-m", "A release"}} {
+		run(t, l.repository, "git", arguments...)
+	}
+	l.commit = strings.TrimSpace(run(t, l.repository, "git", "rev-parse", "HEAD"))
+	return l
+}
+
+func run(t *testing.T, dir, name string, arguments ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), name, arguments...)
+	command.Dir = dir
+	var out, complaint bytes.Buffer
+	command.Stdout, command.Stderr = &out, &complaint
+	require.NoError(t, command.Run(), "%s %v: %s", name, arguments, complaint.String())
+	return out.String()
+}
+
+// played is a build that ended, or was killed.
+type played struct {
+	home, console, result string
+	calls                 []call
+}
+
+type call struct {
+	What      string   `json:"what"` // began or ended
+	Key       string   `json:"key"`
+	Arguments []string `json:"arguments"`
+	Exit      int      `json:"exit"`
+}
+
+// play runs a build of the Jenkinsfile to its end.
+func (l *local) play(ctx context.Context, home, jenkinsfile string, environment []string, arguments ...string) (played, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	given := append([]string{
+		"--home", home, "--job", "release", "--scm", "file://" + l.repository, "--branch", "Staging", "--path", jenkinsfile,
+		"--config", filepath.Join(l.root, "docs/jenkins.yaml"), "--library", "slipway=" + l.root,
+		"--local-pods", "--local-path", l.bin, "--virtual-time", "--env", "SLIPWAY_HOLD=1s",
+	}, arguments...)
+	command := exec.CommandContext(ctx, filepath.Join(l.root, "tests/runner/run"), given...)
+	command.WaitDelay = 10 * time.Second
+	var recordings []string
+	for _, name := range []string{"production-rejected", "production-stopped", "production", "staging"} {
+		recordings = append(recordings, filepath.Join(l.root, "tests/pipelines/recorded", name+".json"))
+	}
+	calls := filepath.Join(home, "calls")
+	command.Env = append(append(os.Environ(), "REPLAY_FILES="+strings.Join(recordings, ":"), "REPLAY_CALLS="+calls, "REPLAY_COMMIT="+l.commit,
+		"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD=st4ging-secret",
+		"PROD_DB_USERNAME=app", "PROD_DB_PASSWORD=pr0d-secret", "KUBERNETES_AGENTS_TOKEN=t0ken-secret"), environment...)
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return played{}, err
+	}
+	out, err := command.CombinedOutput()
+	p := played{home: home, console: string(out)}
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		return p, fmt.Errorf("starting the runner: %w", err)
+	}
+	if ctx.Err() != nil {
+		return p, fmt.Errorf("the build did not end:\n%s", out)
+	}
+	if match := regexp.MustCompile(`(?m)^Finished: (\w+)$`).FindStringSubmatch(p.console); match != nil {
+		p.result = match[1]
+	}
+	return p, p.read(calls)
+}
+
+func (p *played) read(file string) error {
+	body, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(body)), "\n") {
+		var c call
+		if err := json.Unmarshal([]byte(line), &c); err != nil {
+			return fmt.Errorf("reading %s: %w", file, err)
+		}
+		p.calls = append(p.calls, c)
+	}
+	return nil
+}
+
+// step is a line of the runner's list: what began, where, in which order.
+type step struct {
+	number                 int
+	stage, function, label string
+	helper                 string // the call that a sh stands or falls with
+}
+
+func (s step) String() string {
+	text := fmt.Sprintf("%d %s", s.number, s.function)
+	if s.label != "" {
+		text += " (" + s.label + ")"
+	}
+	return text
+}
+
+func (p played) steps() ([]step, error) {
+	body, err := os.ReadFile(filepath.Join(p.home, "jobs/release/1/steps"))
+	if err != nil {
+		return nil, err
+	}
+	var steps []step
+	for _, line := range strings.Split(strings.TrimSpace(string(body)), "\n") {
+		fields := strings.Split(line, "\t")
+		if len(fields) < 4 {
+			return nil, fmt.Errorf("the runner's list of steps has the line %q", line)
+		}
+		number, err := strconv.Atoi(fields[0])
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, step{number: number, stage: fields[1], function: fields[2], label: fields[3]})
+	}
+	return steps, nil
+}

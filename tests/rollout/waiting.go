@@ -1,0 +1,84 @@
+// Package rollout holds the tests of rollout-wait and deploy-image on a real cluster.
+package rollout
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// Answer is what a helper said.
+type Answer struct {
+	Exit    int
+	Seconds float64
+	Stdout  string
+	Stderr  string
+	Result  Result
+}
+
+// Result is rollout-wait's JSON.
+type Result struct {
+	Workloads []Workload `json:"workloads"`
+	Error     struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+		Why     string `json:"why"`
+		Hint    string `json:"hint"`
+	} `json:"error"`
+}
+
+// Workload is the verdict on one.
+type Workload struct {
+	Workload string `json:"workload"`
+	State    string `json:"state"`
+	Code     string `json:"code"`
+	Cause    string `json:"cause"`
+	Revision string `json:"revision"`
+	Rollback string `json:"rollback"`
+	Failures []struct {
+		Code   string `json:"code"`
+		Pod    string `json:"pod"`
+		Pods   int    `json:"pods"`
+		Report *struct {
+			Events   []string `json:"events"`
+			Log      []string `json:"log"`
+			Previous bool     `json:"previous"`
+			Try      string   `json:"try"`
+		} `json:"report"`
+	} `json:"failures"`
+}
+
+// Root is the repository.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Helper runs one of bin/ with the kubeconfig, or the lab's own where it is empty.
+func Helper(ctx context.Context, kubeconfig, name string, arguments ...string) Answer {
+	command := exec.CommandContext(ctx, filepath.Join(Root(), "bin", name), arguments...)
+	command.Env = os.Environ()
+	if kubeconfig != "" {
+		command.Env = append(command.Env, "KUBECONFIG="+kubeconfig)
+	}
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	begin := time.Now()
+	err := command.Run()
+	answer := Answer{Seconds: time.Since(begin).Seconds(), Stdout: stdout.String(), Stderr: stderr.String()}
+	var ended *exec.ExitError
+	switch {
+	case errors.As(err, &ended):
+		answer.Exit = ended.ExitCode()
+	case err != nil:
+		answer.Exit, answer.Stderr = -1, answer.Stderr+err.Error()
+	}
+	_ = json.Unmarshal(stdout.Bytes(), &answer.Result) // text and env are no JSON; the tests look at Stdout then
+	return answer
+}

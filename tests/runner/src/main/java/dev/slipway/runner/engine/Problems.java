@@ -1,0 +1,37 @@
+package dev.slipway.runner.engine;
+
+import hudson.AbortException;
+import java.util.ArrayList;
+import java.util.List;
+import org.codehaus.groovy.control.MultipleCompilationErrorsException;
+
+/** How the console shows what ended a build. */
+public final class Problems {
+    private Problems() {}
+
+    /** Its lines: an AbortException's text alone, anything else with its class and its place in the pipeline. */
+    static List<String> describe(Throwable problem, ClassLoader scripts) {
+        List<String> lines = new ArrayList<>();
+        if (problem instanceof AbortException) {
+            lines.add("ERROR: " + problem.getMessage());
+        } else if (problem instanceof MultipleCompilationErrorsException) {
+            problem.toString().lines().forEach(lines::add);
+        } else if (problem instanceof java.io.NotSerializableException) {
+            if (problem.getCause() != null) {
+                problem.getCause().toString().lines().forEach(lines::add);
+            }
+            lines.add("Caused: java.io.NotSerializableException: " + problem.getMessage());
+        } else {
+            // A class of the library's own does not exist for the rest of Jenkins.
+            boolean own = problem.getClass().getClassLoader() instanceof groovy.lang.GroovyClassLoader;
+            (own ? "hudson.remoting.ProxyException: " + problem : String.valueOf(problem)).lines().forEach(lines::add);
+            for (StackTraceElement frame : problem.getStackTrace()) {
+                String file = frame.getFileName();
+                if (file != null && (file.endsWith(".groovy") || file.equals("WorkflowScript")) && frame.getLineNumber() > 0) {
+                    lines.add("\tat " + frame);
+                }
+            }
+        }
+        return lines;
+    }
+}

@@ -1,0 +1,37 @@
+package dev.slipway.runner.engine;
+
+import hudson.model.Result;
+import java.io.Serializable;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Set;
+
+/** What a build has come to, beside its program; written with it. */
+public final class State implements Serializable {
+    private static final long serialVersionUID = 1;
+
+    public Result result;
+    public String description;
+    public String displayName;
+    /** Set by env.X = ... */
+    public final Map<String, String> environment = new LinkedHashMap<>();
+    public final Map<String, Object> parameters = new LinkedHashMap<>();
+    /** The global variables of libraries: one instance a build. */
+    public final Map<String, Object> variables = new LinkedHashMap<>();
+    public final Stages stages = new Stages();
+    /** The actions of --at that have been done, by their step's number. */
+    public final Set<Integer> acted = new LinkedHashSet<>();
+    /** The causes of interruptions that the console has named. */
+    public final Set<String> told = new LinkedHashSet<>();
+    /** How long the log was when this was written, and what was about to be added to it. */
+    public long logLength;
+    public String logNext = "";
+    public int steps;
+    public int scripts;
+    /** Milliseconds by which the build's clock is ahead of the machine's. */
+    public long skipped;
+    public Integer milestone;
+    /** What the build was stopped with from outside, whatever its program made of that. */
+    public Result stopped;
+}

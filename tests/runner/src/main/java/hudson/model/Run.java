@@ -1,0 +1,4 @@
+package hudson.model;
+
+/** A name for getContext. */
+public abstract class Run {}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -89,6 +90,13 @@ func bench() error {
 		return err
 	}
 	defer s.stop()
+	interrupted, forget := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	keep := context.AfterFunc(interrupted, func() {
+		s.stop()
+		os.Exit(1)
+	})
+	defer forget()
+	defer keep()
 	far, err := delayed(fmt.Sprintf("127.0.0.1:%d", s.port), 2*time.Millisecond)
 	if err != nil {
 		return err

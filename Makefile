@@ -48,7 +48,7 @@ build: ## the helpers into bin/, statically linked; the runner and the demo besi
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
-	for module in . tests/canary tests/lab tests/e2e tests/pipelines tests/bench/rollout tests/rollout; do
+	for module in . tests/lab tests/e2e tests/pipelines tests/canary tests/rollout tests/bench/rollout tests/bench/migrate; do
 	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
 	done
 	$(MAKE) -C tests/app lint
@@ -59,6 +59,11 @@ bench: setup build ## measured beside what a user would pick instead, in the sam
 	@go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/bench-rollout .
 	go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/kubedog github.com/werf/kubedog/cmd/kubedog
 	$(LAB) run --with registry -- bin/bench-rollout
+	$(MAKE) bench-migrate
+
+bench-migrate: build ## migrate-diff beside psql, goose, golang-migrate, tern and dbmate (DBMATE=its program)
+	@go build -C tests/bench/migrate -trimpath -o $(CURDIR)/bin/bench-migrate .
+	bin/bench-migrate -dbmate "$(DBMATE)"
 
 image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY/slipway-agent:v1 in image.tar
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar
@@ -77,4 +82,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test build lint bench image conformance conformance-known setup clean
+.PHONY: help demo test build lint bench bench-migrate image conformance conformance-known setup clean

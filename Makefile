@@ -23,6 +23,7 @@ demo: setup build ## ship the reference service through both pipelines, on a rea
 
 test: setup build lint ## everything
 	@go test -count=1 ./helpers/...
+	go test -C tests/registry -count=1 -timeout 15m ./...
 	$(MAKE) -C tests/app test
 	$(MAKE) -C tests/lab test
 	go test -C tests/pipelines -count=1 ./...
@@ -45,7 +46,7 @@ build: ## the helpers into bin/, statically linked; the runner and the demo besi
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
-	for module in . tests/lab tests/e2e tests/pipelines tests/bench/rollout; do
+	for module in . tests/lab tests/e2e tests/pipelines tests/registry tests/bench/registry tests/bench/rollout; do
 	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
 	done
 	$(MAKE) -C tests/app lint
@@ -55,6 +56,10 @@ lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 bench: setup build ## measured beside what a user would pick instead, in the same run
 	@cd tests/bench/rollout && go build -trimpath -o ../../../bin/bench-rollout . && cd ../../..
 	$(LAB) run -- bin/bench-rollout
+	go build -C tests/bench/registry/peers -o $(CURDIR)/bin/ github.com/google/go-containerregistry/cmd/crane github.com/regclient/regclient/cmd/regctl
+	go build -C tests/bench/registry -o $(CURDIR)/bin/bench-registry .
+	command -v skopeo > /dev/null || apt-get install -y --no-install-recommends skopeo
+	bin/bench-registry -bin bin -registry ~/.cache/slipway-lab/parts/registry-*/registry
 
 image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY/slipway-agent:v1 in image.tar
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar

@@ -30,6 +30,7 @@ test: setup build lint ## everything
 	$(MAKE) conformance-known
 	$(LAB) run $(SITE) -- bin/demo
 	$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
+	$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab -timeout 15m -parallel 12 -v .
 	echo "test: all suites passed"
 
 build: ## the helpers into bin/, statically linked; the runner and the demo beside them
@@ -46,7 +47,7 @@ build: ## the helpers into bin/, statically linked; the runner and the demo besi
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
-	for module in . tests/lab tests/e2e tests/pipelines tests/registry tests/bench/registry tests/bench/rollout; do
+	for module in . tests/lab tests/e2e tests/pipelines tests/registry tests/bench/registry tests/bench/rollout tests/rollout; do
 	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
 	done
 	$(MAKE) -C tests/app lint
@@ -54,8 +55,9 @@ lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	shellcheck tests/pipelines/codenarc/run .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh
 
 bench: setup build ## measured beside what a user would pick instead, in the same run
-	@cd tests/bench/rollout && go build -trimpath -o ../../../bin/bench-rollout . && cd ../../..
-	$(LAB) run -- bin/bench-rollout
+	@go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/bench-rollout .
+	go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/kubedog github.com/werf/kubedog/cmd/kubedog
+	$(LAB) run --with registry -- bin/bench-rollout
 	go build -C tests/bench/registry/peers -o $(CURDIR)/bin/ github.com/google/go-containerregistry/cmd/crane github.com/regclient/regclient/cmd/regctl
 	go build -C tests/bench/registry -o $(CURDIR)/bin/bench-registry .
 	command -v skopeo > /dev/null || apt-get install -y --no-install-recommends skopeo
@@ -76,6 +78,6 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 	$(LAB) setup
 
 clean: ## what was built here; the cache stays
-	@rm -rf bin tests/runner/target
+	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
 .PHONY: help demo test build lint bench image conformance conformance-known setup clean

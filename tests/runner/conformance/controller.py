@@ -23,6 +23,7 @@ class Controller:
         self.errors = (folder / "controller.log").open("a")
         self.process: subprocess.Popen[str] | None = None
         self.changed = threading.Condition()
+        self.began: set[str] = set()
         self.ended: dict[str, str] = {}
         self.failed: list[str] = []
 
@@ -39,7 +40,9 @@ class Controller:
         for line in process.stdout:
             words = line.rstrip("\n").split(" ")
             with self.changed:
-                if words[0] == "ended":
+                if words[0] == "began":
+                    self.began.add(words[1])
+                elif words[0] == "ended":
                     self.ended[words[1]] = words[2]
                 elif words[0] == "failed":
                     self.failed.append(line.strip())
@@ -51,6 +54,11 @@ class Controller:
         assert process.stdin is not None
         process.stdin.write("\t".join(options) + "\n")
         process.stdin.flush()
+
+    def started(self, build: Path, seconds: float) -> bool:
+        """Whether the build has begun within that time; one that is queued has not."""
+        with self.changed:
+            return self.changed.wait_for(lambda: str(build) in self.began or bool(self.failed), seconds)
 
     def wait(self, build: Path, until: float) -> str:
         """Empty when the build has ended, else why not."""

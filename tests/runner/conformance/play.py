@@ -10,6 +10,7 @@ from pathlib import Path
 from controller import Controller
 
 USER = "admin"
+QUEUED_SECONDS = 2  # a second build that has not begun by then waits for the first
 RESTART_SECONDS = "20"  # a controller is away for so long; the clock of a build skips it
 
 
@@ -108,6 +109,7 @@ class Play:
         self.builds += 1
         given = [word for parameter in parameters for word in ("--param", parameter)]
         self.controller.build([*self.options, "--home", str(self.home), "--job", self.job, *(["--hold-clock"] if held else []), *given])
+        self.controller.started(self.folder(self.builds), QUEUED_SECONDS if self.builds > 1 else self.until - time.monotonic())
 
     def restart(self, held: bool) -> None:
         """Kills the controller and lets a new one find the builds on disk."""

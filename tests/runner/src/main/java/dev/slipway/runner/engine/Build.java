@@ -1,6 +1,7 @@
 package dev.slipway.runner.engine;
 
 import com.cloudbees.groovy.cps.Outcome;
+import com.cloudbees.groovy.cps.impl.CpsCallableInvocation;
 import dev.slipway.runner.nodes.Cloud;
 import dev.slipway.runner.site.Answers;
 import dev.slipway.runner.site.Site;
@@ -18,6 +19,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import jenkins.model.CauseOfInterruption;
+import org.jenkinsci.plugins.workflow.cps.CpsClosure2;
 import org.jenkinsci.plugins.workflow.cps.CpsThread;
 import org.jenkinsci.plugins.workflow.cps.CpsThreadGroup;
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
@@ -73,7 +75,7 @@ public final class Build {
 
     /** Runs the Jenkinsfile to its end. */
     public Result run(String jenkinsfile) throws Exception {
-        RUNNING.set(this);
+        enter();
         try {
             CpsScript script;
             try {
@@ -86,6 +88,8 @@ public final class Build {
             console.line("[Pipeline] Start of Pipeline");
             program = new CpsThreadGroup(this, state);
             program.start(script, Context.empty().withEnvironment(site.environment()).withEnvironment(store.environment()));
+            save();
+            console.release();
             return loop();
         } finally {
             RUNNING.remove();
@@ -94,7 +98,7 @@ public final class Build {
 
     /** Goes on with the program that an earlier process left on disk. */
     public Result resume(String jenkinsfile) throws Exception {
-        RUNNING.set(this);
+        enter();
         try {
             loadLibraries(jenkinsfile);
             loader.script(jenkinsfile);
@@ -104,6 +108,10 @@ public final class Build {
             if (options.away > 0) {
                 clock.skipTo(clock.now() + options.away);
             }
+            if (console.length() == state.logLength) {
+                state.logNext.lines().forEach(console::line);
+            }
+            store.forgetStepsAfter(state.steps);
             console.line("Resuming build at " + new java.util.Date() + " after Jenkins restart");
             program.attach(this);
             hideSecrets();
@@ -112,6 +120,20 @@ public final class Build {
             return loop();
         } finally {
             RUNNING.remove();
+        }
+    }
+
+    private void enter() {
+        RUNNING.set(this);
+        CpsCallableInvocation.registerMismatchHandler(this::mismatch);
+    }
+
+    /** A closure was called by something that cannot wait for a step in it: what it answers is lost. */
+    private void mismatch(Object expected, String expectedName, Object actual, String actualName) {
+        if (actual instanceof CpsClosure2) {
+            String type = expected instanceof Class<?> known ? known.getName() : expected.getClass().getName();
+            console.line("expected to call " + type + "." + expectedName + " but wound up catching " + actual.getClass().getName() + "." + actualName
+                    + "; see: https://jenkins.io/redirect/pipeline-cps-method-mismatches/");
         }
     }
 
@@ -135,11 +157,14 @@ public final class Build {
     }
 
     private void go() throws IOException {
+        console.hold();
         try {
             program.run();
         } catch (java.io.NotSerializableException problem) {
             console.line("[Pipeline] End of Pipeline");
             ended(problem);
+        } finally {
+            console.release();
         }
     }
 
@@ -269,8 +294,13 @@ public final class Build {
         console.line("runner: --at " + step.number() + "=timeout: no timeout is around that step");
     }
 
+    /** Writes the program, and shows what it has said so far. */
     public void save() throws IOException {
+        state.logLength = console.length();
+        state.logNext = console.held();
         Persistence.save(program, loader.classes(), store.program());
+        console.release();
+        console.hold();
     }
 
     /** The abort button. */

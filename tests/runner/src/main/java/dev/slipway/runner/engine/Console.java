@@ -19,6 +19,7 @@ public final class Console {
     private final OutputStream log;
     private final Set<String> secrets = new LinkedHashSet<>();
     private long length;
+    private StringBuilder held;
 
     Console(PrintStream terminal, Path log) throws IOException {
         this.terminal = terminal;
@@ -34,29 +35,60 @@ public final class Console {
         secrets.removeAll(no);
     }
 
-    public void line(String text) {
-        write(text, null);
+    /** Shown once the program that says it is on disk: see hold. */
+    public synchronized void line(String text) {
+        if (held == null) {
+            show(masked(text));
+        } else {
+            held.append(masked(text)).append('\n');
+        }
     }
 
-    /** What is noted beside the log before the line is written, given the log's length after it. */
+    /** From now on the build's own lines are kept back, until release. */
+    synchronized void hold() {
+        held = new StringBuilder();
+    }
+
+    /** What is kept back. */
+    synchronized String held() {
+        return held == null ? "" : held.toString();
+    }
+
+    synchronized void release() {
+        String lines = held();
+        held = null;
+        if (!lines.isEmpty()) {
+            show(lines);
+        }
+        notifyAll();
+    }
+
+    /** What is noted beside the log before a line is written, given the log's length after it. */
     public interface Note {
         void write(long lengthAfter) throws IOException;
     }
 
-    /** A line whose origin is noted first, so that after a kill it is neither lost nor shown twice. */
-    public synchronized void write(String text, Note note) {
+    /** A line of a process outside, whose origin is noted first, so that after a kill it is neither lost nor shown twice. */
+    public synchronized void write(String text, Note note) throws IOException, InterruptedException {
+        while (held != null) {
+            wait();
+        }
         String shown = masked(text);
-        byte[] bytes = (shown + "\n").getBytes(StandardCharsets.UTF_8);
+        note.write(length + (shown + "\n").getBytes(StandardCharsets.UTF_8).length);
+        show(shown);
+    }
+
+    /** Lines, the last with or without its end. */
+    private void show(String lines) {
+        String text = lines.endsWith("\n") ? lines : lines + "\n";
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
         try {
-            if (note != null) {
-                note.write(length + bytes.length);
-            }
             log.write(bytes);
             length += bytes.length;
         } catch (IOException lost) {
             terminal.println("runner: the log cannot be written: " + lost.getMessage());
         }
-        terminal.println(shown);
+        terminal.print(text);
         terminal.flush();
     }
 

@@ -42,7 +42,8 @@ public final class Context implements Serializable {
             if (plus > 0) {
                 String base = name.substring(0, plus);
                 Object before = all.get(base);
-                all.put(base, before == null || before.equals("") ? value : value + ":" + before);
+                // Where it is the node's own, the node puts the two together.
+                all.put(before == null ? name : base, before == null ? value : before.equals("") ? value : value + ":" + before);
             } else {
                 all.put(name, value);
             }

@@ -3,6 +3,7 @@ package dev.slipway.runner.engine;
 import com.cloudbees.groovy.cps.Continuable;
 import com.cloudbees.groovy.cps.SerializableScript;
 import groovy.lang.Binding;
+import groovy.lang.GroovyObject;
 import groovy.lang.MissingPropertyException;
 import hudson.AbortException;
 import java.util.LinkedHashMap;
@@ -28,6 +29,10 @@ public abstract class CpsScript extends SerializableScript {
         Object variable = build.loader.variable(name);
         if (variable == null && getBinding().hasVariable(name)) {
             variable = getBinding().getVariable(name);
+        }
+        if (variable instanceof GroovyObject object) {
+            // Not through its invokeMethod: a call that does not fit is no unknown step.
+            return object.getMetaClass().invokeMethod(object, "call", arguments);
         }
         if (variable != null) {
             return InvokerHelper.invokeMethod(variable, "call", arguments);

@@ -24,6 +24,9 @@ public final class State implements Serializable {
     public final Set<Integer> acted = new LinkedHashSet<>();
     /** The causes of interruptions that the console has named. */
     public final Set<String> told = new LinkedHashSet<>();
+    /** How long the log was when this was written, and what was about to be added to it. */
+    public long logLength;
+    public String logNext = "";
     public int steps;
     public int scripts;
     /** Milliseconds by which the build's clock is ahead of the machine's. */

@@ -141,6 +141,15 @@ public final class Store {
         }
     }
 
+    /** After a kill: what began later than the program on disk knows will begin again. */
+    void forgetStepsAfter(int last) throws IOException {
+        Path file = directory.resolve("steps");
+        if (Files.exists(file)) {
+            List<String> known = Files.readAllLines(file).stream().filter(line -> Integer.parseInt(line.substring(0, line.indexOf('\t'))) <= last).toList();
+            Files.write(file, known);
+        }
+    }
+
     /** The results of earlier builds, the newest first, by their numbers. */
     public Map<Integer, Properties> earlier() {
         Map<Integer, Properties> found = new LinkedHashMap<>();

@@ -41,7 +41,10 @@ public final class LocalNode implements Node {
             variables.merge("PATH", path, (old, own) -> own + ":" + old);
         }
         environment.forEach((key, value) -> {
-            if (value == null) {
+            int plus = key.indexOf('+');
+            if (plus > 0) {
+                variables.merge(key.substring(0, plus), value, (old, more) -> more + ":" + old);
+            } else if (value == null) {
                 variables.remove(key);
             } else {
                 variables.put(key, value);

@@ -57,7 +57,11 @@ public final class PodNode implements Node {
     public Execution start(String container, String program, String directory, Map<String, String> environment, byte[] input, OutputStream out) throws Exception {
         StringBuilder prologue = new StringBuilder();
         environment.forEach((key, value) -> {
-            if (key.matches("[A-Za-z_][A-Za-z0-9_]*")) {
+            int plus = key.indexOf('+');
+            if (plus > 0) {
+                String base = key.substring(0, plus);
+                prologue.append("export " + base + "=" + quoted(value) + "${" + base + ":+:$" + base + "}\n");
+            } else if (key.matches("[A-Za-z_][A-Za-z0-9_]*")) {
                 prologue.append(value == null ? "unset " + key + "\n" : "export " + key + "=" + quoted(value) + "\n");
             }
         });

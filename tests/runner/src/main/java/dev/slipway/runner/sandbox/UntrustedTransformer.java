@@ -6,6 +6,9 @@ import org.codehaus.groovy.ast.ClassCodeExpressionTransformer;
 import org.codehaus.groovy.ast.ClassNode;
 import org.codehaus.groovy.ast.FieldNode;
 import org.codehaus.groovy.ast.MethodNode;
+import org.codehaus.groovy.ast.expr.CastExpression;
+import org.codehaus.groovy.ast.expr.Expression;
+import org.codehaus.groovy.ast.expr.VariableExpression;
 import org.codehaus.groovy.ast.stmt.Statement;
 import org.codehaus.groovy.classgen.GeneratorContext;
 import org.codehaus.groovy.control.SourceUnit;
@@ -53,6 +56,35 @@ public final class UntrustedTransformer extends CpsTransformer {
             throw new SecurityException("Object.finalize() is not permitted in sandboxed code: " + method.getDeclaringClass().getName());
         }
         super.visitMethod(method);
+    }
+
+    /** A cast may construct an object: the sandbox is asked. */
+    @Override
+    public void visitCastExpression(CastExpression cast) {
+        makeNode("sandboxCastOrCoerce", () -> {
+            loc(cast);
+            visit(cast.getExpression());
+            literal(cast.getType());
+            literal(cast.isIgnoringAutoboxing());
+            literal(cast.isCoerce());
+            literal(cast.isStrict());
+        });
+    }
+
+    @Override
+    protected void visitAssignmentOrCast(VariableExpression variable, Expression value) {
+        if (!SandboxTransformer.mightBePositionalArgumentConstructor(variable)) {
+            super.visitAssignmentOrCast(variable, value);
+            return;
+        }
+        makeNode("sandboxCastOrCoerce", () -> {
+            loc(value);
+            visit(value);
+            literal(variable.getType());
+            literal(false);
+            literal(false);
+            literal(false);
+        });
     }
 
     @Override

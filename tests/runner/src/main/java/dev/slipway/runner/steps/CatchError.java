@@ -21,12 +21,12 @@ public final class CatchError extends Step {
         Throwable problem = outcome.getAbnormal();
         boolean interrupted = problem instanceof FlowInterruptedException;
         if (problem == null || interrupted && !arguments.flag("catchInterruptions", true)) {
-            end(outcome);
+            end(problem == null ? new Outcome(null, null) : outcome);
             return;
         }
         String message = arguments.text("message", arguments.step().equals("warnError"));
         if (message != null) {
-            build.console.line((arguments.step().equals("warnError") ? "WARNING: " : "ERROR: ") + message);
+            build.console.line("ERROR: " + message);
         }
         String wanted = arguments.text("buildResult", false);
         Result result = wanted != null ? Result.valueOf(wanted) : arguments.step().equals("warnError") ? Result.UNSTABLE : Result.FAILURE;

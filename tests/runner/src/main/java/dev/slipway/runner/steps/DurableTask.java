@@ -177,8 +177,12 @@ final class DurableTask {
 
         private void show(int newline) {
             long after = shown + line.size() + newline;
-            build.console.write(line.toString(StandardCharsets.UTF_8), length ->
-                    Files.writeString(notes, after + " " + length + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND));
+            try {
+                build.console.write(line.toString(StandardCharsets.UTF_8), length ->
+                        Files.writeString(notes, after + " " + length + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND));
+            } catch (IOException | InterruptedException lost) {
+                throw new IllegalStateException("showing the output of a shell", lost);
+            }
             shown = after;
             line.reset();
         }

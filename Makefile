@@ -28,7 +28,10 @@ test: setup build lint ## everything
 	go test -C tests/pipelines -count=1 ./...
 	$(MAKE) conformance-known
 	$(LAB) run $(SITE) -- bin/demo
+	(cd tests/canary && go mod download istio.io/api@v1.31.4 github.com/traefik/traefik/v3@v3.6.12)
+	$(LAB) run --with prometheus -- go test -C tests/canary -count=1 -tags lab -timeout 10m -parallel 8 .
 	$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
+	$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab -timeout 15m -parallel 12 -v .
 	echo "test: all suites passed"
 
 build: ## the helpers into bin/, statically linked; the runner and the demo beside them
@@ -45,7 +48,7 @@ build: ## the helpers into bin/, statically linked; the runner and the demo besi
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
-	for module in . tests/lab tests/e2e tests/pipelines tests/bench/rollout; do
+	for module in . tests/canary tests/lab tests/e2e tests/pipelines tests/bench/rollout tests/rollout; do
 	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
 	done
 	$(MAKE) -C tests/app lint
@@ -53,8 +56,9 @@ lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	shellcheck tests/pipelines/codenarc/run .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh
 
 bench: setup build ## measured beside what a user would pick instead, in the same run
-	@cd tests/bench/rollout && go build -trimpath -o ../../../bin/bench-rollout . && cd ../../..
-	$(LAB) run -- bin/bench-rollout
+	@go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/bench-rollout .
+	go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/kubedog github.com/werf/kubedog/cmd/kubedog
+	$(LAB) run --with registry -- bin/bench-rollout
 
 image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY/slipway-agent:v1 in image.tar
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar
@@ -71,6 +75,6 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 	$(LAB) setup
 
 clean: ## what was built here; the cache stays
-	@rm -rf bin tests/runner/target
+	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
 .PHONY: help demo test build lint bench image conformance conformance-known setup clean

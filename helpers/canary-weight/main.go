@@ -4,7 +4,9 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/user"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,68 +16,73 @@ import (
 	"slipway.dev/slipway/helpers/internal/kube"
 )
 
-var names = append(append([]cli.Flag{}, kube.Flags...),
-	&cli.StringFlag{Name: "app", Required: true, EnvVars: []string{"SLIPWAY_APP"}, Usage: "the application's `NAME`, which names the Lease"},
-	&cli.StringFlag{Name: "stable", EnvVars: []string{"SLIPWAY_STABLE"}, Usage: "the stable `DEPLOYMENT`; without it the application's name"},
-	&cli.StringFlag{Name: "canary", EnvVars: []string{"SLIPWAY_CANARY"}, Usage: "the canary `DEPLOYMENT`; without it the application's name with -canary"},
-	&cli.StringFlag{Name: "router", EnvVars: []string{"SLIPWAY_ROUTER"}, Usage: "`service` or gateway; without it what refers to the two versions decides"},
-	&cli.StringFlag{Name: "service", Usage: "the `SERVICE` that selects both versions"},
-	&cli.StringFlag{Name: "route", Usage: "the `HTTPROUTE`"},
-	&cli.StringFlag{Name: "run", EnvVars: []string{"BUILD_URL"}, Usage: "whose canary it is; without it who, at which host"},
-)
-
-func with(more ...cli.Flag) []cli.Flag { return append(append([]cli.Flag{}, names...), more...) }
-
 func main() {
-	tolerance := &cli.Float64Flag{Name: "tolerance", Value: 2, Usage: "how many `POINTS` the share may be off"}
 	slipway.Run(&cli.App{
 		Name:  "canary-weight",
 		Usage: "give a canary its share of the traffic, prove that it has it, judge it, undo it",
+		// A comma is a part of PromQL.
+		DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{
-			{
-				Name: "set", Usage: "give the canary this share, in percent", ArgsUsage: "WEIGHT", Action: set,
-				Flags: with(tolerance,
-					&cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this the canary may be taken back by anyone"},
-					&cli.IntFlag{Name: "max-extra", Value: 5, Usage: "how many pods more than now, in all"},
-					&cli.IntFlag{Name: "min-stable", Value: -1, Usage: "never fewer stable pods; without it never fewer than now"}),
-			},
-			{Name: "get", Usage: "who runs, since when, asked and true share, until when, how to undo", Flags: with(), Action: get},
-			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Flags: with(tolerance), Action: verify},
-			{
-				Name: "abort", Usage: "take all traffic back to stable, and the replicas to what they were", Action: abort,
-				Flags: with(&cli.BoolFlag{Name: "expired", Usage: "only a canary that is past its time, whoever's it is"},
-					&cli.BoolFlag{Name: "own", Usage: "only what --run began"}),
-			},
-			{
-				Name: "analyze", Usage: "judge the canary beside stable: exit 0 healthy, 1 unhealthy, 3 inconclusive", Action: analyze,
-				Flags: with(
-					&cli.StringFlag{Name: "prometheus", EnvVars: []string{"PROMETHEUS_URL"}, Usage: "its `URL`"},
-					&cli.DurationFlag{Name: "interval", Value: 30 * time.Second, Usage: "between two looks"},
-					&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "of all looks"},
-					&cli.Float64Flag{Name: "max-error-rate", Value: 1, Usage: "`PERCENT` of requests that may fail at all"},
-					&cli.Float64Flag{Name: "max-p95-ratio", Value: 1.2, Usage: "how many times slower than stable"},
-					&cli.DurationFlag{Name: "p95-floor", Value: 50 * time.Millisecond, Usage: "slower by less than this does not count"},
-					&cli.Float64Flag{Name: "min-requests", Value: 500, Usage: "fewer say nothing"},
-					&cli.StringFlag{Name: "metric", Value: "http_requests_total", Usage: "the counter of requests, with a label status"},
-					&cli.StringFlag{Name: "histogram", Value: "http_request_duration_seconds", Usage: "of their durations"}),
-			},
+			{Name: "set", Usage: "give the canary this share, in percent", ArgsUsage: "WEIGHT", Action: set, Flags: with(runFlag, tolerance, timeout,
+				&cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this the canary may be taken back by anyone"},
+				&cli.IntFlag{Name: "max-extra", Value: 5, Usage: "how many pods more than now, in all"},
+				&cli.IntFlag{Name: "min-stable", Value: -1, Usage: "never fewer stable pods; without it never fewer than now"},
+				&cli.BoolFlag{Name: "abort-on-signal", Usage: "on SIGTERM undo before ending"})},
+			{Name: "get", Usage: "who runs, since when, asked and true share, until when, how to undo", Flags: with(runFlag), Action: get},
+			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Action: verify, Flags: with(append(source, runFlag, tolerance,
+				&cli.DurationFlag{Name: "window", Value: time.Minute, Usage: "of requests that Prometheus saw"})...)},
+			{Name: "abort", Usage: "take all traffic back to stable, and the replicas to what they were", Action: abort, Flags: with(timeout,
+				&cli.BoolFlag{Name: "expired", Usage: "only a canary that is past its time, whoever's it is"},
+				&cli.StringFlag{Name: "run", Usage: "only what this run (`BUILD_URL`) began; with --expired it takes --own to say so"},
+				&cli.BoolFlag{Name: "own", Usage: "only what this run began: that of BUILD_URL, or you at this host"})},
+			{Name: "analyze", Usage: "judge the canary beside stable: exit 0 healthy, 1 unhealthy, 3 inconclusive", Action: analyze, Flags: with(append(source, runFlag,
+				&cli.DurationFlag{Name: "interval", Value: 30 * time.Second, Usage: "between two looks"},
+				&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "of all looks"},
+				&cli.StringFlag{Name: "max-error-rate", Value: "1%", Usage: "`PERCENT` of requests that may fail at all"},
+				&cli.Float64Flag{Name: "max-p95-ratio", Value: 1.2, Usage: "how many times slower than stable"},
+				&cli.DurationFlag{Name: "p95-floor", Value: 50 * time.Millisecond, Usage: "slower by less than this does not count"},
+				&cli.Float64Flag{Name: "min-requests", Value: 500, Usage: "fewer say nothing"},
+				&cli.StringSliceFlag{Name: "query", Usage: "`NAME=PROMQL` that is 0 where the canary is unhealthy; $namespace, $deployment and $window are filled in"},
+				&cli.StringFlag{Name: "report", Usage: "write the whole analysis to this `FILE.html`"})...)},
 		},
 	})
 }
+
+var (
+	names = append(append([]cli.Flag{}, kube.Flags...),
+		&cli.StringFlag{Name: "app", Required: true, EnvVars: []string{"SLIPWAY_APP"}, Usage: "the application's `NAME`, which names the Lease"},
+		&cli.StringFlag{Name: "stable", EnvVars: []string{"SLIPWAY_STABLE"}, Usage: "the stable `DEPLOYMENT`; without it the application's name"},
+		&cli.StringFlag{Name: "canary", EnvVars: []string{"SLIPWAY_CANARY"}, Usage: "the canary `DEPLOYMENT`; without it stable's name with -canary"},
+		&cli.StringFlag{Name: "router", EnvVars: []string{"SLIPWAY_ROUTER"}, Usage: "`ROUTER`: " + strings.Join(canary.Routers, ", ") + "; without it what refers to the two versions decides"},
+		&cli.StringFlag{Name: "service", Usage: "the `SERVICE` that selects both versions"},
+		&cli.StringFlag{Name: "route", Usage: "the `NAME` of the HTTPRoute, TraefikService, VirtualService or canary Ingress"})
+	runFlag   = &cli.StringFlag{Name: "run", EnvVars: []string{"BUILD_URL"}, Usage: "whose canary it is; without it you at this host"}
+	tolerance = &cli.Float64Flag{Name: "tolerance", Value: 2, Usage: "how many `POINTS` the share may be off"}
+	timeout   = &cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "for pods to be ready"}
+	source    = []cli.Flag{
+		&cli.StringFlag{Name: "prometheus", EnvVars: []string{"PROMETHEUS_URL"}, Usage: "its `URL`"},
+		&cli.StringFlag{Name: "metric", Value: "http_requests_total", Usage: "the counter of requests"},
+		&cli.StringFlag{Name: "errors", Value: `status=~"5.."`, Usage: "the `MATCHERS` of those that failed"},
+		&cli.StringFlag{Name: "histogram", Value: "http_request_duration_seconds", Usage: "of their durations, classic or native"},
+		&cli.StringFlag{Name: "selector", Value: `namespace="$namespace",app="$deployment"`, Usage: "the `MATCHERS` of one version"},
+	}
+)
+
+func with(more ...cli.Flag) []cli.Flag { return append(append([]cli.Flag{}, names...), more...) }
 
 func open(c *cli.Context) (*canary.Traffic, error) {
 	cluster, err := kube.Connect(c)
 	if err != nil {
 		return nil, err
 	}
-	chosen := canary.Names{App: c.String("app"), Stable: c.String("stable"), Canary: c.String("canary"), Service: c.String("service"), Route: c.String("route")}
+	chosen := canary.Names{App: c.String("app"), Stable: c.String("stable"), Canary: c.String("canary"), Router: c.String("router"), Service: c.String("service"), Route: c.String("route")}
 	if chosen.Stable == "" {
 		chosen.Stable = chosen.App
 	}
 	if chosen.Canary == "" {
 		chosen.Canary = chosen.Stable + "-canary"
 	}
-	return canary.Open(c.Context, cluster, chosen, c.String("router"), func(format string, arguments ...any) {
+	return canary.Open(c.Context, cluster, chosen, func(format string, arguments ...any) {
 		fmt.Fprintf(c.App.ErrWriter, format+"\n", arguments...)
 	})
 }
@@ -91,12 +98,17 @@ func weight(c *cli.Context) (int, error) {
 	return number, nil
 }
 
-func run(c *cli.Context) string {
-	if given := c.String("run"); given != "" {
+// run names this run: the build's URL, or who, at which host.
+func run(given string) string {
+	if given != "" {
 		return given
 	}
+	name := os.Getenv("USER")
+	if who, err := user.Current(); err == nil {
+		name = who.Username
+	}
 	host, _ := os.Hostname()
-	return os.Getenv("USER") + "@" + host
+	return name + "@" + host
 }
 
 func set(c *cli.Context) error {
@@ -104,16 +116,27 @@ func set(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Duration("expires") < time.Second {
+		return slipway.Usagef("--expires %s is over at once", c.Duration("expires"))
+	}
+	if c.Int("max-extra") < 0 || c.Float64("tolerance") < 0 {
+		return slipway.Usagef("--max-extra and --tolerance cannot be less than 0")
+	}
 	traffic, err := open(c)
 	if err != nil {
 		return err
 	}
-	outcome, err := traffic.Set(c.Context, canary.SetOptions{Weight: number, Run: run(c), Expires: c.Duration("expires"), Tolerance: c.Float64("tolerance"),
-		Limits: canary.Limits{MinStable: c.Int("min-stable"), MaxExtra: c.Int("max-extra")}})
-	if err != nil {
+	outcome, err := traffic.Set(c.Context, canary.SetOptions{Weight: number, Run: run(c.String("run")), Expires: c.Duration("expires"), Tolerance: c.Float64("tolerance"),
+		Timeout: c.Duration("timeout"), AbortOnSignal: c.Bool("abort-on-signal"), Limits: canary.Limits{MinStable: c.Int("min-stable"), MaxExtra: c.Int("max-extra")}})
+	return finish(c, outcome, err)
+}
+
+// finish leaves out an answer that says nothing.
+func finish(c *cli.Context, outcome canary.Outcome, err error) error {
+	if outcome.App == "" {
 		return slipway.Finish(c, nil, err)
 	}
-	return slipway.Finish(c, outcome, nil)
+	return slipway.Finish(c, outcome, err)
 }
 
 func get(c *cli.Context) error {
@@ -122,7 +145,7 @@ func get(c *cli.Context) error {
 		return err
 	}
 	outcome, err := traffic.Get(c.Context)
-	return slipway.Finish(c, outcome, err)
+	return finish(c, outcome, err)
 }
 
 func verify(c *cli.Context) error {
@@ -134,11 +157,19 @@ func verify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	outcome, err := traffic.Get(c.Context)
-	if off := outcome.Achieved - float64(number); err == nil && max(off, -off) > c.Float64("tolerance") {
-		err = slipway.Errorf(slipway.No, "%.1f %% is true, and not %d %%", outcome.Achieved, number).Next("see who runs: canary-weight get")
+	options := canary.VerifyOptions{Weight: number, Tolerance: c.Float64("tolerance"), Window: c.Duration("window")}
+	if c.String("prometheus") != "" {
+		if options.Prometheus, err = prometheus(c, traffic); err != nil {
+			return err
+		}
 	}
-	return slipway.Finish(c, outcome, err)
+	outcome, err := traffic.Verify(c.Context, options)
+	return finish(c, outcome, err)
+}
+
+func prometheus(c *cli.Context, traffic *canary.Traffic) (*canary.Source, error) {
+	s := &canary.Source{Address: c.String("prometheus"), Metric: c.String("metric"), Errors: c.String("errors"), Histogram: c.String("histogram"), Selector: c.String("selector")}
+	return s, s.Connect(traffic.Namespace())
 }
 
 func abort(c *cli.Context) error {
@@ -146,12 +177,15 @@ func abort(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	options := canary.AbortOptions{Expired: c.Bool("expired")}
-	if c.Bool("own") {
-		options.Run = run(c)
+	options := canary.AbortOptions{Expired: c.Bool("expired"), Timeout: c.Duration("timeout")}
+	switch given := c.String("run"); {
+	case c.Bool("own") && given == "":
+		options.Run = run(os.Getenv("BUILD_URL"))
+	case c.Bool("own"), !options.Expired:
+		options.Run = given
 	}
 	outcome, err := traffic.Abort(c.Context, options)
-	return slipway.Finish(c, outcome, err)
+	return finish(c, outcome, err)
 }
 
 func analyze(c *cli.Context) error {
@@ -161,18 +195,39 @@ func analyze(c *cli.Context) error {
 	if c.Duration("interval") <= 0 || c.Duration("duration") < c.Duration("interval") {
 		return slipway.Usagef("--duration %s has no room for one --interval %s", c.Duration("duration"), c.Duration("interval"))
 	}
+	rate, err := strconv.ParseFloat(strings.TrimSuffix(c.String("max-error-rate"), "%"), 64)
+	if err != nil || rate < 0 || rate > 100 {
+		return slipway.Usagef("--max-error-rate %q is no percentage", c.String("max-error-rate"))
+	}
+	queries := map[string]string{}
+	for _, each := range c.StringSlice("query") {
+		name, promql, found := strings.Cut(each, "=")
+		if !found || name == "" || promql == "" {
+			return slipway.Usagef("--query %q is not NAME=PROMQL", each)
+		}
+		queries[name] = promql
+	}
 	traffic, err := open(c)
+	if err != nil {
+		return err
+	}
+	from, err := prometheus(c, traffic)
 	if err != nil {
 		return err
 	}
 	progress := slipway.NewProgress(c.App.ErrWriter)
 	analysis, err := traffic.Analyze(c.Context, canary.AnalysisOptions{
-		Prometheus: c.String("prometheus"), Interval: c.Duration("interval"), Duration: c.Duration("duration"), Metric: c.String("metric"), Histogram: c.String("histogram"),
-		Criteria: canary.Criteria{MaxErrorRate: c.Float64("max-error-rate") / 100, MaxP95Ratio: c.Float64("max-p95-ratio"), P95Floor: c.Duration("p95-floor").Seconds(), MinRequests: c.Float64("min-requests")},
+		Source: from, Interval: c.Duration("interval"), Duration: c.Duration("duration"), Queries: queries,
+		Criteria: canary.Criteria{MaxErrorRate: rate / 100, MaxP95Ratio: c.Float64("max-p95-ratio"), P95Floor: c.Duration("p95-floor").Seconds(), MinRequests: c.Float64("min-requests")},
 		Show: func(now time.Time, look canary.Look) {
 			progress.Show(now, "canary %.0f of %.0f failed, stable %.0f of %.0f: %s", look.Canary.Errors, look.Canary.Requests, look.Stable.Errors, look.Stable.Requests, look.Why)
 		},
 	})
 	progress.Done()
+	if file := c.String("report"); file != "" {
+		if writeErr := canary.WriteReport(file, analysis); writeErr != nil && err == nil {
+			err = writeErr
+		}
+	}
 	return slipway.Finish(c, analysis, err)
 }

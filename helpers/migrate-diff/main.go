@@ -3,119 +3,72 @@
 package main
 
 import (
-	"os"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
-	"slipway.dev/slipway/helpers/internal/migrate"
 )
 
+var (
+	dir        = &cli.StringFlag{Name: "dir", Value: "migrations", EnvVars: []string{"SLIPWAY_MIGRATIONS"}, Usage: "the `FOLDER` of the files: 001_create_users_table.sql"}
+	urlFile    = &cli.StringFlag{Name: "database-url-file", EnvVars: []string{"SLIPWAY_DATABASE_URL_FILE"}, Usage: "a `FILE` that holds postgres://USER:PASSWORD@HOST:PORT/DATABASE"}
+	outOfOrder = &cli.BoolFlag{Name: "allow-out-of-order", EnvVars: []string{"SLIPWAY_ALLOW_OUT_OF_ORDER"}, Usage: "take a file that comes before one that is applied already"}
+	gaps       = &cli.BoolFlag{Name: "allow-gaps", EnvVars: []string{"SLIPWAY_ALLOW_GAPS"}, Usage: "let a number be missing in a series"}
+	lockWait   = &cli.DurationFlag{Name: "lock-wait", Value: time.Minute, Usage: "how long another run is waited for"}
+	commit     = &cli.StringFlag{Name: "commit", EnvVars: []string{"GIT_COMMIT"}, Usage: "the `COMMIT` of the files, for the history"}
+	reason     = &cli.StringFlag{Name: "reason", Usage: "`WHY`; it is recorded"}
+	base       = &cli.StringFlag{Name: "base", EnvVars: []string{"GIT_PREVIOUS_SUCCESSFUL_COMMIT"}, Usage: "the `COMMIT` to compare with"}
+)
+
+const database = `The database is named by PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD (or PGPASSFILE), by PGSERVICE, by DATABASE_URL or by --database-url-file.
+TLS is demanded unless PGSSLMODE says otherwise; with PGSSLROOTCERT the server's name is verified too.`
+
 func main() {
-	dir := &cli.StringFlag{Name: "dir", Value: "migrations", EnvVars: []string{"SLIPWAY_MIGRATIONS"}, Usage: "the `FOLDER` of the files"}
-	outOfOrder := &cli.BoolFlag{Name: "allow-out-of-order", Usage: "apply a file that comes before one that is applied already"}
 	slipway.Run(&cli.App{
 		Name:        "migrate-diff",
 		Usage:       "what a database still has to go through, how risky that is, and going through it exactly once",
-		Description: "The database is named by PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD and PGSSLMODE, or by DATABASE_URL.",
+		Description: database + "\n\nExit: 0 done, 1 no (a file failed, a finding, something changed), 2 wrong usage, 3 could not tell, 4 conflict (another run, another plan, drift).",
 		Commands: []*cli.Command{
 			{
-				Name: "diff", Usage: "what changed in git since a commit; exit 1 with --exit-code where something did", Action: diff,
-				Flags: []cli.Flag{dir,
-					&cli.StringFlag{Name: "base", EnvVars: []string{"GIT_PREVIOUS_SUCCESSFUL_COMMIT"}, Usage: "the `COMMIT` to compare with; without one everything counts as added"},
-					&cli.BoolFlag{Name: "exit-code", Usage: "exit 1 where something changed"}},
+				Name: "diff", Usage: "what changed in git since a commit", Action: diff,
+				Description: "Compares HEAD with --base. Without a base, or where it is not in this clone, every file counts as added.",
+				Flags:       []cli.Flag{dir, base, &cli.BoolFlag{Name: "exit-code", Usage: "exit 1 where something changed"}},
 			},
-			{Name: "plan", Usage: "what is pending, statement by statement, and the id to approve it by", Flags: []cli.Flag{dir, outOfOrder}, Action: plan},
 			{
-				Name: "apply", Usage: "apply what is pending", Action: apply,
-				Flags: []cli.Flag{dir, outOfOrder,
-					&cli.StringFlag{Name: "plan-id", EnvVars: []string{"SLIPWAY_PLAN_ID"}, Usage: "apply only if the plan is still the one of this `ID`"},
-					&cli.DurationFlag{Name: "lock-wait", Value: time.Minute, Usage: "how long another run is waited for"},
-					&cli.DurationFlag{Name: "lock-timeout", Value: 3 * time.Second, Usage: "how long one file waits for a table before others go first"},
-					&cli.StringFlag{Name: "commit", EnvVars: []string{"GIT_COMMIT"}, Usage: "the `COMMIT` of the files, for the history"}},
+				Name: "plan", Usage: "what is pending, the worst first, and the id to approve it by", Action: plan, Description: database,
+				Flags: []cli.Flag{dir, urlFile, outOfOrder, gaps, &cli.StringFlag{Name: "markdown", Usage: "write the whole plan to a `FILE` as Markdown"}},
 			},
-			{Name: "status", Usage: "what was applied, when and by whom, and what is pending", Flags: []cli.Flag{dir, outOfOrder}, Action: status},
-			{Name: "verify", Usage: "exit 4 where the files and the history do not belong together", Flags: []cli.Flag{dir, outOfOrder}, Action: status},
+			{
+				Name: "apply", Usage: "apply what is pending, each file once, in its own transaction", Action: apply, Description: database,
+				Flags: []cli.Flag{dir, urlFile, outOfOrder, gaps, lockWait, commit,
+					&cli.StringFlag{Name: "plan-id", EnvVars: []string{"SLIPWAY_PLAN_ID"}, Usage: "apply only if the plan is still the one of this `ID`"},
+					&cli.BoolFlag{Name: "allow-breaking", EnvVars: []string{"SLIPWAY_ALLOW_BREAKING"}, Usage: "apply also what the version that still runs would not survive"},
+					&cli.DurationFlag{Name: "lock-timeout", Value: 3 * time.Second, Usage: "how long one file waits for a table before others go first"},
+					&cli.IntFlag{Name: "lock-attempts", Value: 5, Usage: "how often it is tried"},
+					&cli.DurationFlag{Name: "statement-timeout", Value: 50 * time.Minute, Usage: "how long a statement outside a transaction may take; 0: as long as it needs"}},
+			},
+			{Name: "status", Usage: "what was applied, when and by whom, and what is pending", Flags: []cli.Flag{dir, urlFile}, Action: status, Description: database},
+			{Name: "verify", Usage: "exit 4 where the files and the history do not belong together", Flags: []cli.Flag{dir, urlFile}, Action: verify, Description: database},
+			{
+				Name: "lint", Usage: "what is risky about the files; needs no database", ArgsUsage: "[FILE...]", Action: lint,
+				Description: "Reads the named files, else those that changed since --base, else all of the folder. A finding is answered for in the file, before the statement:\n   -- slipway:ok RULE reason",
+				Flags: []cli.Flag{dir, base, &cli.BoolFlag{Name: "rules", Usage: "list the rules"},
+					&cli.StringFlag{Name: "fail-on", Value: "danger", Usage: "exit 1 at this `LEVEL` or worse: danger, warning, note or never"}},
+			},
+			{
+				Name: "baseline", Usage: "mark the files up to a version as applied, in a database that has them already", ArgsUsage: "VERSION", Action: baseline, Description: database,
+				Flags: []cli.Flag{dir, urlFile, lockWait, commit, reason,
+					&cli.BoolFlag{Name: "adopt", Usage: "instead of VERSION: take over the schema_migrations of golang-migrate, dbmate, Rails or Ecto; it stays as schema_migrations_before_slipway"}},
+			},
+			{
+				Name: "repair", Usage: "put one version right in the history, for a reason that is recorded", ArgsUsage: "VERSION", Action: repair, Description: database,
+				Flags: []cli.Flag{dir, urlFile, lockWait, commit, reason,
+					&cli.BoolFlag{Name: "accept-file", Usage: "the file was changed after it was applied, and is right as it is now"},
+					&cli.BoolFlag{Name: "mark-applied", Usage: "what the file does was done by hand"},
+					&cli.BoolFlag{Name: "forget", Usage: "what the file did was undone by hand: it is pending again"},
+					&cli.StringFlag{Name: "statement", Usage: "of a file that stopped half way outside a transaction: the statement is `done` or is run again"}},
+			},
 		},
 	})
-}
-
-func diff(c *cli.Context) error {
-	changes, err := migrate.DiffGit(c.Context, ".", c.String("dir"), c.String("base"))
-	if err == nil && c.Bool("exit-code") && len(changes.Changes) > 0 {
-		err = slipway.Errorf(slipway.No, "%d migrations changed since %s", len(changes.Changes), changes.Base)
-	}
-	return slipway.Finish(c, changes, err)
-}
-
-// connect reads the files first: what is wrong with them needs no database.
-func connect(c *cli.Context) ([]migrate.Migration, *migrate.Database, error) {
-	if c.NArg() > 0 {
-		return nil, nil, slipway.Usagef("migrate-diff %s takes no argument, and got %q", c.Command.Name, c.Args().First())
-	}
-	files, err := migrate.Load(c.String("dir"))
-	if err != nil {
-		return nil, nil, err
-	}
-	database, err := migrate.Connect(c.Context, os.Getenv("DATABASE_URL"))
-	return files, database, err
-}
-
-func plan(c *cli.Context) error {
-	files, database, err := connect(c)
-	if err != nil {
-		return err
-	}
-	defer database.Close()
-	computed, err := database.Plan(c.Context, files, c.Bool("allow-out-of-order"))
-	if err != nil {
-		return err
-	}
-	return slipway.Finish(c, computed, nil)
-}
-
-func apply(c *cli.Context) error {
-	files, database, err := connect(c)
-	if err != nil {
-		return err
-	}
-	defer database.Close()
-	progress := slipway.NewProgress(c.App.ErrWriter)
-	outcome, err := database.Apply(c.Context, files, migrate.Options{
-		PlanID: c.String("plan-id"), OutOfOrder: c.Bool("allow-out-of-order"),
-		LockWait: c.Duration("lock-wait"), LockTimeout: c.Duration("lock-timeout"),
-		AppliedBy: who(), Commit: c.String("commit"),
-		Report: func(format string, arguments ...any) { progress.Show(time.Now(), format, arguments...) },
-	})
-	progress.Done()
-	return slipway.Finish(c, outcome, err)
-}
-
-// who is the build, where there is one, else the person.
-func who() string {
-	for _, name := range []string{"BUILD_TAG", "BUILD_URL", "USER"} {
-		if value := os.Getenv(name); value != "" {
-			return value
-		}
-	}
-	return "unknown"
-}
-
-func status(c *cli.Context) error {
-	files, database, err := connect(c)
-	if err != nil {
-		return err
-	}
-	defer database.Close()
-	history, err := database.History(c.Context)
-	if err != nil {
-		return err
-	}
-	server, err := database.Server(c.Context)
-	if err != nil {
-		return err
-	}
-	computed, err := migrate.Compute(files, history, server, c.Bool("allow-out-of-order"))
-	return slipway.Finish(c, migrate.NewStatus(computed, history), err)
 }

@@ -77,10 +77,23 @@ class Commands implements Serializable {
 
     static final String ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --mark-good'
 
-    /** Only what this run put there: a newer run's image is left alone. */
-    static final String STABLE_BACK = 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --undo --undo-from "$IMAGE" --timeout 10m'
+    /** An API server that is away for a moment is no reason to leave something half undone. */
+    private static final String AGAIN = '''
+        again() {
+          for pause in 10 20 30; do
+            code=0
+            "$@" || code=$?
+            if [ "$code" != 3 ]; then return "$code"; fi
+            sleep "$pause"
+          done
+          return "$code"
+        }
+        again '''
 
-    static final String CANARY_BACK = "canary-weight abort --own ${NAMES}"
+    /** Only what this run put there: a newer run's image is left alone. */
+    static final String STABLE_BACK = AGAIN + 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --undo --undo-from "$IMAGE" --timeout 5m'
+
+    static final String CANARY_BACK = AGAIN + "canary-weight abort --own ${NAMES}"
 
     static final String STAGING_ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --rollback --mark-good'
 

@@ -90,11 +90,11 @@ func (l *local) play(ctx context.Context, home, jenkinsfile string, environment 
 		"--config", filepath.Join(l.root, "docs/jenkins.yaml"), "--library", "slipway=" + l.root,
 		"--local-pods", "--local-path", l.bin, "--virtual-time", "--env", "SLIPWAY_HOLD=1s",
 	}, arguments...)
-	command := exec.CommandContext(ctx, runner(l.root), given...)
+	command := exec.CommandContext(ctx, filepath.Join(l.root, "tests/runner/run"), given...)
 	command.WaitDelay = 10 * time.Second
 	var recordings []string
-	for _, name := range []string{"production", "production-rejected", "production-stopped", "staging"} {
-		recordings = append(recordings, filepath.Join(recordedIn(l.root), name+".json"))
+	for _, name := range []string{"production-rejected", "production-stopped", "production", "staging"} {
+		recordings = append(recordings, filepath.Join(l.root, "tests/pipelines/recorded", name+".json"))
 	}
 	calls := filepath.Join(home, "calls")
 	command.Env = append(append(os.Environ(), "REPLAY_FILES="+strings.Join(recordings, ":"), "REPLAY_CALLS="+calls, "REPLAY_COMMIT="+l.commit,

@@ -34,8 +34,7 @@ func listen(t *testing.T) net.Listener {
 const late = `[sh, -c, "sleep 12; touch /tmp/ready; exec sleep 100000"]`
 
 func lateReady() string {
-	manifest := simple(1, "tool:1", late, ", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 3, failureThreshold: 3}")
-	return strings.Replace(manifest, "progressDeadlineSeconds: 5", "progressDeadlineSeconds: 600", 1)
+	return simple(1, "tool:1", late, ", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 3, failureThreshold: 3}")
 }
 
 // through runs rollout-wait through a gate, and meanwhile what goes wrong there.

@@ -67,9 +67,9 @@ func errands(t *testing.T) []errand {
 	image := fmt.Sprintf("nexus.lab/tool:9@sha256:%064d", 9)
 	secret := []string{"--image", image, "--pull-secret", pullSecret, "--docker-config", login}
 	applied := func(manifest string) func(stage) { return func(s stage) { s.apply(manifest) } }
+	all := append(slices.Clone(scenes.Failing), scenes.Fine...)
 	sceneOf := func(name string) string {
-		i := slices.IndexFunc(scenes.Failing, func(s scenes.Scene) bool { return s.Name == name })
-		return scenes.Failing[i].Manifest
+		return all[slices.IndexFunc(all, func(s scenes.Scene) bool { return s.Name == name })].Manifest
 	}
 	return []errand{
 		{name: "create", helper: "deploy-image", run: append([]string{"deployment/app", "--create-from", file}, secret...),
@@ -89,9 +89,9 @@ func errands(t *testing.T) []errand {
 			needs: []string{"list events", "get pods/log"}},
 		{name: "claim", helper: "rollout-wait", run: []string{"deployment/app", "--grace-claim", "15s"}, prepare: applied(sceneOf("claim-pending")), exit: 1,
 			needs: []string{"get persistentvolumeclaims"}},
-		{name: "stateful", helper: "rollout-wait", run: []string{"statefulset/app"}, prepare: applied(sceneOf("stateful-on-delete")), exit: 1,
+		{name: "stateful", helper: "rollout-wait", run: []string{"statefulset/app"}, prepare: applied(sceneOf("stateful-min-ready")),
 			needs: []string{"list statefulsets", "watch statefulsets"}},
-		{name: "daemon", helper: "rollout-wait", run: []string{"daemonset/app"}, prepare: applied(sceneOf("daemon-on-delete")), exit: 1,
+		{name: "daemon", helper: "rollout-wait", run: []string{"daemonset/app"}, prepare: applied(sceneOf("daemon-good")),
 			needs: []string{"list daemonsets", "watch daemonsets", "list controllerrevisions", "watch controllerrevisions"}},
 	}
 }

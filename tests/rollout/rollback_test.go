@@ -3,6 +3,7 @@
 package rollout
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,8 +34,7 @@ func bad(n int) string { return fmt.Sprintf("tool:%d@sha256:%064d", n, n) }
 func TestBackToTheLastRevisionThatWasGood(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	manifest := strings.Replace(simple(2, "tool:1", forever, ""), "progressDeadlineSeconds: 5", "progressDeadlineSeconds: 600", 1)
-	s.apply(manifest)
+	s.apply(simple(2, "tool:1", forever, ""))
 	s.wait("deployment/app")
 	good := s.good()
 	require.Zero(t, s.deploy(good).Exit)
@@ -141,7 +141,8 @@ func TestDeployImageThatAdmissionRefuses(t *testing.T) {
 	s.apply(strings.NewReplacer("closed", s.name, "resources: [pods]", "resources: [deployments]", `apiGroups: [""]`, "apiGroups: [apps]", "operations: [CREATE]", "operations: [UPDATE]",
 		"kubernetes.io/metadata.name: admission-policy", "kubernetes.io/metadata.name: "+s.name).Replace(scenes.Policy))
 	t.Cleanup(func() {
-		_, _ = scenes.Kubectl(t.Context(), "", "delete", "validatingadmissionpolicybinding", s.name)
+		_, err := scenes.Kubectl(context.Background(), "", "delete", "validatingadmissionpolicybinding", s.name)
+		assert.NoError(t, err)
 	})
 	good := s.good()
 	require.Eventually(t, func() bool { return s.deploy(good, "--dry-run").Exit == 1 }, minute, second, "the policy comes into force")

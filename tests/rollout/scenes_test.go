@@ -44,7 +44,6 @@ func TestEachWayToFail(t *testing.T) {
 			t.Parallel()
 			require.NoError(t, scene.Set(t.Context(), scene.Name))
 			answer := Helper(t.Context(), "", "rollout-wait", append(short(scene.Grace), "-n", scene.Name, scene.Workload, "--timeout", "5m", "-o", "json")...)
-			record(t, scene)
 			require.Len(t, answer.Result.Workloads, 1, "%+v", answer)
 			found := answer.Result.Workloads[0]
 			t.Logf("%.1f s: %s: %s", answer.Seconds, found.Code, found.Cause)
@@ -55,6 +54,7 @@ func TestEachWayToFail(t *testing.T) {
 			require.NotEmpty(t, found.Failures)
 			require.NotNil(t, found.Failures[0].Report)
 			assert.NotEmpty(t, found.Failures[0].Report.Try)
+			record(t, scene)
 			_, err := scenes.Kubectl(t.Context(), "", "delete", "namespace", scene.Name, "--wait=false")
 			assert.NoError(t, err)
 		})
@@ -85,9 +85,15 @@ func record(t *testing.T, scene scenes.Scene) {
 	if os.Getenv("ROLLOUT_RECORD") == "" {
 		return
 	}
+	var body string
+	require.Eventually(t, func() bool {
+		var err error
+		body, err = scenes.Kubectl(t.Context(), "", "get", "deployments,statefulsets,daemonsets,replicasets,controllerrevisions,pods,events,persistentvolumeclaims", "-n", scene.Name, "-o", "yaml")
+		// A crash loop is recorded between two ends, as it is most of the time.
+		loops := scene.Code == "CRASH_LOOP" || scene.Code == "OOM_KILLED"
+		return err == nil && (!loops || strings.Contains(body, "reason: CrashLoopBackOff") && !strings.Contains(body, "restartCount: 1\n"))
+	}, 2*time.Minute, time.Second)
 	at := time.Now().UTC().Format(time.RFC3339)
-	body, err := scenes.Kubectl(t.Context(), "", "get", "deployments,statefulsets,daemonsets,replicasets,controllerrevisions,pods,events,persistentvolumeclaims", "-n", scene.Name, "-o", "yaml")
-	require.NoError(t, err)
 	grace := scene.Grace
 	if grace == "" {
 		grace = "none"

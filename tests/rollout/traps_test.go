@@ -3,6 +3,7 @@
 package rollout
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -34,8 +35,8 @@ func newStage(t *testing.T) stage {
 	_, err := scenes.Kubectl(t.Context(), "", "create", "namespace", s.name)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := scenes.Kubectl(t.Context(), "", "delete", "namespace", s.name, "--wait=false")
-		assert.True(t, err == nil || t.Context().Err() != nil, "%v", err)
+		_, err := scenes.Kubectl(context.Background(), "", "delete", "namespace", s.name, "--wait=false")
+		assert.NoError(t, err)
 	})
 	return s
 }
@@ -65,13 +66,21 @@ func (s stage) helper(name string, arguments ...string) Answer {
 	return Helper(s.Context(), "", name, arguments...)
 }
 
+func named(name, manifest string) string {
+	return strings.NewReplacer("name: app}", "name: "+name+"}", "app: app", "app: "+name).Replace(manifest)
+}
+
+// impatient has a deadline of its own.
+func impatient(manifest string) string {
+	return strings.Replace(manifest, "  selector:", "  progressDeadlineSeconds: 5\n  selector:", 1)
+}
+
 func simple(replicas int, image, command, more string) string {
 	return fmt.Sprintf(`apiVersion: apps/v1
 kind: Deployment
 metadata: {name: app}
 spec:
   replicas: %d
-  progressDeadlineSeconds: 5
   selector: {matchLabels: {app: app}}
   template:
     metadata: {labels: {app: app}}
@@ -84,7 +93,7 @@ const forever = `[sleep, "100000"]`
 func TestOldPodsTroubleIsNotOurs(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.apply(strings.Replace(simple(2, "tool:1", `["false"]`, ""), "progressDeadlineSeconds: 5", "progressDeadlineSeconds: 600", 1))
+	s.apply(simple(2, "tool:1", `["false"]`, ""))
 	before, _ := s.wait("deployment/app")
 	require.Equal(t, "CRASH_LOOP", before.Code)
 	s.apply(simple(2, "tool:1", forever, ""))
@@ -98,7 +107,7 @@ func TestAnOldDeadlineIsNotBelievedAfterAnUndo(t *testing.T) {
 	s.apply(simple(1, "tool:1", forever, ""))
 	first, answer := s.wait("deployment/app")
 	require.Equal(t, "done", first.State, "%s", answer.Stdout)
-	s.apply(simple(1, "tool:none", forever, ""))
+	s.apply(impatient(simple(1, "tool:none", forever, "")))
 	s.kubectl("wait", "deployment/app", "--for=jsonpath={.status.conditions[?(@.type==\"Progressing\")].reason}=ProgressDeadlineExceeded", "--timeout=60s")
 	s.kubectl("rollout", "undo", "deployment/app")
 	back, answer := s.wait("deployment/app")
@@ -112,6 +121,7 @@ func TestAScaleUpThatNeverMeetsTheDeadline(t *testing.T) {
 	s.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: one}\nspec: {hard: {pods: \"1\"}}\n")
 	s.apply(simple(1, "tool:1", forever, ""))
 	s.wait("deployment/app")
+	s.kubectl("patch", "deployment/app", "--type=merge", "-p", `{"spec":{"progressDeadlineSeconds":5}}`)
 	s.kubectl("scale", "deployment/app", "--replicas=2")
 	verdict, answer := s.wait("deployment/app", "--grace-quota", "10s")
 	assert.Equal(t, "QUOTA_EXCEEDED", verdict.Code, "%s", answer.Stdout)
@@ -120,7 +130,7 @@ func TestAScaleUpThatNeverMeetsTheDeadline(t *testing.T) {
 func TestTheControllersDeadlineIsBelieved(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.apply(simple(1, "tool:1", forever, ", readinessProbe: {exec: {command: ['false']}, periodSeconds: 60}"))
+	s.apply(impatient(simple(1, "tool:1", forever, ", readinessProbe: {exec: {command: ['false']}, periodSeconds: 60}")))
 	verdict, answer := s.wait("deployment/app")
 	assert.Equal(t, "DEADLINE_EXCEEDED", verdict.Code, "%s", answer.Stdout)
 }
@@ -128,8 +138,8 @@ func TestTheControllersDeadlineIsBelieved(t *testing.T) {
 func TestNoneUnavailableOfOne(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	one := simple(1, "tool:1", `[sh, -c, "sleep 6; touch /tmp/ready; exec sleep 100000"]`, ", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 2}")
-	s.apply(strings.Replace(one, "progressDeadlineSeconds: 5", "strategy: {rollingUpdate: {maxUnavailable: 1}}", 1))
+	one := simple(1, "tool:1", `[sh, -c, "sleep 6; touch /tmp/ready; exec sleep 100000"]`, ", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 2, failureThreshold: 20}")
+	s.apply(strings.Replace(one, "  selector:", "  strategy: {rollingUpdate: {maxUnavailable: 1}}\n  selector:", 1))
 	verdict, answer := s.wait("deployment/app")
 	assert.Equal(t, "done", verdict.State, "%s", answer.Stdout)
 	assert.Equal(t, "True", s.kubectl("get", "pods", "-o", `jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}`), "it has to be available, though none may be")
@@ -139,7 +149,7 @@ func TestAStatefulSetThatStaysStuckAfterAnUndo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	set := func(command, more string) string {
-		return fmt.Sprintf(`{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: app}, spec: {serviceName: app, replicas: 2, %s selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app}}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: "tool:1", command: %s}]}}}}`, more, command)
+		return fmt.Sprintf(`{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: app}, spec: {serviceName: app, replicas: 2, %s selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app}}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: "tool:1", command: %s, readinessProbe: {exec: {command: ["true"]}, initialDelaySeconds: 2, periodSeconds: 1}}]}}}}`, more, command)
 	}
 	s.apply(set(forever, ""))
 	good, answer := s.wait("statefulset/app")
@@ -197,7 +207,7 @@ func TestAPullErrorThatPasses(t *testing.T) {
 			s := newStage(t)
 			host := fmt.Sprintf("passing-%d.lab:5999", test.status)
 			registry(t, host, test.status, test.times)
-			s.apply(strings.Replace(simple(1, host+"/tool:1", forever, ""), "progressDeadlineSeconds: 5", "progressDeadlineSeconds: 600", 1))
+			s.apply(simple(1, host+"/tool:1", forever, ""))
 			verdict, answer := s.wait("deployment/app", "--grace-pull", "60s", "--grace-pull-refused", "30s")
 			assert.Equal(t, "done", verdict.State, "%s", answer.Stdout)
 		})
@@ -255,8 +265,8 @@ func TestSeveralWorkloads(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.apply(simple(1, "tool:1", forever, ""))
-	s.apply(strings.ReplaceAll(simple(1, "tool:none", forever, ""), "app", "other"))
-	s.apply(strings.ReplaceAll(simple(1, "Not A Name", forever, ""), "app", "third"))
+	s.apply(named("other", simple(1, "tool:none", forever, "")))
+	s.apply(named("third", simple(1, "Not A Name", forever, "")))
 	_, answer := s.wait("deployment/app", "deployment/other", "deployment/third")
 	assert.Equal(t, 1, answer.Exit)
 	require.Len(t, answer.Result.Workloads, 3)
@@ -313,7 +323,10 @@ func TestANodeThatIsNotReadyIsToldApart(t *testing.T) {
 	s := newStage(t)
 	_, err := scenes.Kubectl(t.Context(), `{apiVersion: v1, kind: Node, metadata: {name: node2}, spec: {unschedulable: true, taints: [{key: lab, effect: NoSchedule}]}}`, "create", "-f", "-")
 	require.NoError(t, err)
-	t.Cleanup(func() { _, _ = scenes.Kubectl(t.Context(), "", "delete", "node", "node2", "--wait=false") })
+	t.Cleanup(func() {
+		_, err := scenes.Kubectl(context.Background(), "", "delete", "node", "node2")
+		assert.NoError(t, err)
+	})
 	status, err := json.Marshal(map[string]any{"status": map[string]any{
 		"capacity": map[string]string{"cpu": "1", "memory": "1Gi", "pods": "10"}, "allocatable": map[string]string{"cpu": "1", "memory": "1Gi", "pods": "10"},
 		"conditions": []map[string]string{{"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "the kubelet was never started"}},

@@ -2,49 +2,58 @@ package canary
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"math"
+	"sort"
 	"strings"
 	"time"
 
-	prometheus "github.com/prometheus/client_golang/api"
-	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/prometheus/common/model"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	slipway "slipway.dev/slipway/helpers/internal/cli"
-	"slipway.dev/slipway/helpers/internal/kube"
 )
 
 // AnalysisOptions say where to look, how often, and for how long.
 type AnalysisOptions struct {
-	Prometheus string // its address
-	Interval   time.Duration
-	Duration   time.Duration
-	Criteria   Criteria // Looks is filled in
-	Metric     string   // the counter of requests, with a label status
-	Histogram  string   // of their durations, in seconds
-	Show       func(now time.Time, look Look)
+	Source   *Source
+	Interval time.Duration
+	Duration time.Duration
+	Criteria Criteria          // Looks is filled in
+	Queries  map[string]string // by name: PromQL that answers with 0 where the canary is unhealthy
+	Show     func(now time.Time, look Look)
 }
 
-// Look is one comparison.
+// Look is one comparison over everything since the beginning.
 type Look struct {
 	At        time.Time `json:"at"`
 	Canary    Sample    `json:"canary"`
 	Stable    Sample    `json:"stable"`
-	P         float64   `json:"p"`
+	P         float64   `json:"p"` // Fisher's
 	Judgement Judgement `json:"judgement"`
 	Why       string    `json:"why"`
 }
 
 // Analysis is what analyze answers.
 type Analysis struct {
-	App     string    `json:"app"`
-	Verdict Judgement `json:"verdict"`
-	Why     string    `json:"why"`
-	Looks   []Look    `json:"looks"`
+	App       string    `json:"app"`
+	Namespace string    `json:"namespace"`
+	Images    Versions  `json:"images"`
+	Run       string    `json:"run,omitempty"`
+	Weight    int       `json:"weight,omitempty"` // asked for, in percent
+	Begin     time.Time `json:"begin"`
+	Verdict   Judgement `json:"verdict"`
+	Why       string    `json:"why"`
+	Criteria  Criteria  `json:"criteria"`
+	Looks     []Look    `json:"looks"`
+	Pods      []string  `json:"pods,omitempty"` // what the canary's pods did, in words
 }
+
+// Versions is one string for each of the two.
+type Versions struct {
+	Stable string `json:"stable"`
+	Canary string `json:"canary"`
+}
+
+func (t *Traffic) versions() Versions { return Versions{t.names.Stable, t.names.Canary} }
 
 // Text tells it in one sentence with its numbers.
 func (a Analysis) Text(out io.Writer) error {
@@ -68,56 +77,92 @@ func (a Analysis) Env() []slipway.Pair {
 }
 
 // Analyze looks at both versions again and again over one growing window, and
-// ends at the first look that says unhealthy, or at the last.
+// ends at the first look that says unhealthy, or at the last. The Analysis is
+// whole also with an error, which is nil only for "healthy".
 func (t *Traffic) Analyze(ctx context.Context, options AnalysisOptions) (Analysis, error) {
-	analysis := Analysis{App: t.names.App, Verdict: Inconclusive, Why: "nothing was measured", Looks: []Look{}}
-	client, err := prometheus.NewClient(prometheus.Config{Address: options.Prometheus})
-	if err != nil {
-		return analysis, slipway.Usagef("--prometheus %q is no address", options.Prometheus).Because(err)
-	}
-	api := prometheusv1.NewAPI(client)
 	options.Criteria.Looks = max(1, int(options.Duration/options.Interval))
-	restarts, err := t.restarts(ctx)
+	analysis := Analysis{App: t.names.App, Namespace: t.cluster.Namespace, Verdict: Inconclusive, Why: "nothing was measured", Looks: []Look{}, Criteria: options.Criteria}
+	for _, d := range []struct {
+		into *string
+		from []string
+	}{{&analysis.Images.Stable, images(t.stable)}, {&analysis.Images.Canary, images(t.canary)}} {
+		*d.into = strings.Join(d.from, " ")
+	}
+	if journal, err := readJournal(t.canary.Annotations); err == nil && journal != nil {
+		analysis.Run, analysis.Weight = journal.Run, journal.Weight
+	}
+	var err error
+	if analysis.Begin, err = options.Source.now(ctx); err != nil {
+		return t.notJudged(ctx, analysis, options, err)
+	}
+	pods, err := t.watchPods(ctx)
 	if err != nil {
 		return analysis, err
 	}
-	begin := time.Now()
 	ticker := time.NewTicker(options.Interval)
 	defer ticker.Stop()
 	var lastErr error
 	for look := 1; look <= options.Criteria.Looks; look++ {
 		select {
 		case <-ctx.Done():
-			return analysis, slipway.Errorf(slipway.Unknown, "stopped before the canary was judged").Next("undo it: canary-weight abort")
+			return t.notJudged(ctx, analysis, options, ctx.Err())
 		case <-ticker.C:
 		}
-		now := time.Now()
-		crashed, err := t.restarts(ctx)
-		if err == nil && crashed > restarts {
-			analysis.Verdict, analysis.Why = Unhealthy, fmt.Sprintf("its containers restarted %d times", crashed-restarts)
-			return analysis, t.verdict(analysis)
+		last := look == options.Criteria.Looks
+		trouble, err := pods.look(ctx, last)
+		if err != nil && !last {
+			continue // the API server is away for a moment
 		}
-		seen, err := t.look(ctx, api, options, now, now.Sub(begin))
-		if err != nil {
+		analysis.Pods = pods.notes
+		seen, err := t.look(ctx, options, analysis.Begin)
+		switch {
+		case errors.As(err, new(*slipway.Error)):
+			return t.notJudged(ctx, analysis, options, err)
+		case err != nil:
 			lastErr = err
-			analysis.Verdict, analysis.Why = Inconclusive, "Prometheus did not answer as it should"
+		default:
+			lastErr = nil
+			seen.Judgement, seen.Why, seen.P = Judge(seen.Canary, seen.Stable, options.Criteria, last)
+			if last && seen.Judgement != Unhealthy {
+				if err := t.askQueries(ctx, options, &seen); err != nil {
+					return t.notJudged(ctx, analysis, options, err)
+				}
+			}
+		}
+		if trouble != "" {
+			seen.Judgement, seen.Why, lastErr = Unhealthy, trouble, nil
+		}
+		if lastErr != nil {
 			continue
 		}
-		lastErr = nil
-		seen.Judgement, seen.Why, seen.P = Judge(seen.Canary, seen.Stable, options.Criteria, look == options.Criteria.Looks)
 		analysis.Looks = append(analysis.Looks, seen)
 		analysis.Verdict, analysis.Why = seen.Judgement, seen.Why
 		if options.Show != nil {
-			options.Show(now, seen)
+			options.Show(time.Now(), seen)
 		}
 		if seen.Judgement == Unhealthy {
 			break
 		}
 	}
 	if lastErr != nil {
-		return analysis, slipway.Errorf(slipway.Unknown, "the canary could not be judged: %s", analysis.Why).Because(lastErr).Next("look at %s, and at what it scrapes", options.Prometheus)
+		return t.notJudged(ctx, analysis, options, lastErr)
 	}
 	return analysis, t.verdict(analysis)
+}
+
+func (t *Traffic) notJudged(ctx context.Context, analysis Analysis, options AnalysisOptions, err error) (Analysis, error) {
+	analysis.Verdict, analysis.Why = Inconclusive, "Prometheus did not answer as it should"
+	var known *slipway.Error
+	switch {
+	case ctx.Err() != nil:
+		analysis.Why = "stopped before the end"
+		return analysis, slipway.Errorf(slipway.Unknown, "stopped before the canary was judged").Next("undo it: %s", t.undoCommand())
+	case errors.As(err, &known):
+		analysis.Why = known.Message
+		return analysis, err
+	}
+	return analysis, slipway.Errorf(slipway.Unknown, "the canary could not be judged: %s", analysis.Why).Because(err).
+		Next("look at Prometheus, and at what it scrapes; or take the canary back: %s", t.undoCommand())
 }
 
 func (t *Traffic) verdict(analysis Analysis) error {
@@ -125,75 +170,78 @@ func (t *Traffic) verdict(analysis Analysis) error {
 	case Healthy:
 		return nil
 	case Unhealthy:
-		return slipway.Errorf(slipway.No, "%s", analysis.Sentence()).Next("undo it: canary-weight abort; its logs: kubectl logs -n %s deployment/%s", t.cluster.Namespace, t.names.Canary)
+		return slipway.Errorf(slipway.No, "%s", analysis.Sentence()).Next("undo it: %s; its logs: kubectl logs -n %s deployment/%s", t.undoCommand(), t.cluster.Namespace, t.names.Canary)
 	default:
 		return slipway.Errorf(slipway.Unknown, "%s", analysis.Sentence()).Next("give it more traffic or more time, or lower --min-requests")
 	}
 }
 
-// restarts are those of the canary's pods.
-func (t *Traffic) restarts(ctx context.Context) (int32, error) {
-	selector, err := metav1.LabelSelectorAsSelector(t.canary.Spec.Selector)
+// look compares both versions at one instant of Prometheus' clock.
+func (t *Traffic) look(ctx context.Context, options AnalysisOptions, begin time.Time) (Look, error) {
+	source := options.Source
+	at, err := source.now(ctx)
 	if err != nil {
-		return 0, err
+		return Look{}, err
 	}
-	pods, err := t.cluster.Core().Pods(t.cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
-	if err != nil {
-		return 0, kube.Explain(err, "looking for restarts of the canary")
-	}
-	var sum int32
-	for _, pod := range pods.Items {
-		for _, status := range pod.Status.ContainerStatuses {
-			sum += status.RestartCount
-		}
-	}
-	return sum, nil
-}
-
-func (t *Traffic) look(ctx context.Context, api prometheusv1.API, options AnalysisOptions, now time.Time, window time.Duration) (Look, error) {
-	seen := Look{At: now}
+	seen := Look{At: at}
+	window := at.Sub(begin)
+	keys := map[string]bool{}
 	for _, version := range []struct {
 		deployment string
 		sample     *Sample
 	}{{t.names.Canary, &seen.Canary}, {t.names.Stable, &seen.Stable}} {
-		matchers := fmt.Sprintf(`namespace=%q,app=%q`, t.cluster.Namespace, version.deployment)
-		seconds := max(int(window.Seconds()), 2)
-		for _, ask := range []struct {
-			query string
-			into  *float64
-		}{
-			// The numerator is empty where nothing failed, and the denominator where all did not: each is asked for alone.
-			{fmt.Sprintf(`sum(increase(%s{%s}[%ds])) or vector(0)`, options.Metric, matchers, seconds), &version.sample.Requests},
-			{fmt.Sprintf(`sum(increase(%s{%s,status=~"5.."}[%ds])) or vector(0)`, options.Metric, matchers, seconds), &version.sample.Errors},
-			{fmt.Sprintf(`histogram_quantile(0.95, sum by (le) (rate(%s_bucket{%s}[%ds]))) or vector(0)`, options.Histogram, matchers, seconds), &version.sample.P95},
-		} {
-			value, err := one(ctx, api, ask.query, now)
-			if err != nil {
-				return seen, err
+		matchers := source.matchers(version.deployment)
+		all, err := source.counters(ctx, source.Metric, matchers, at, window)
+		if err != nil {
+			return seen, err
+		}
+		for _, series := range all {
+			if key := series.Metric.String(); keys[key] {
+				return seen, slipway.Usagef("the selector gives the same series for both versions: %s", key).Next("tell them apart with --selector")
+			} else {
+				keys[key] = true
 			}
-			*ask.into = value
+		}
+		if version.sample.Requests, err = increase(all, begin); err != nil {
+			return seen, err
+		}
+		failed, err := source.counters(ctx, source.Metric, matchers+","+source.Errors, at, window)
+		if err != nil {
+			return seen, err
+		}
+		if version.sample.Errors, err = increaseOf(failed, all, begin); err != nil {
+			return seen, err
+		}
+		if version.sample.P95, err = source.quantile(ctx, version.deployment, at, window); err != nil {
+			return seen, err
 		}
 	}
 	return seen, nil
 }
 
-// one asks for exactly one number. Several series are an error, not "the last one".
-func one(ctx context.Context, api prometheusv1.API, query string, now time.Time) (float64, error) {
-	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	value, warnings, _, err := api.Query(limited, query, now)
-	if err != nil {
-		return 0, fmt.Errorf("asking Prometheus for %s: %w", query, err)
+// askQueries asks what else must hold. An answer that is no number says nothing.
+func (t *Traffic) askQueries(ctx context.Context, options AnalysisOptions, seen *Look) error {
+	names := make([]string, 0, len(options.Queries))
+	for name := range options.Queries {
+		names = append(names, name)
 	}
-	if len(warnings) > 0 {
-		return 0, fmt.Errorf("asking Prometheus for %s: %s", query, strings.Join(warnings, "; "))
+	sort.Strings(names)
+	for _, name := range names {
+		query := options.Source.fill(options.Queries[name], t.names.Canary, options.Duration)
+		value, err := options.Source.ask(ctx, query, seen.At)
+		if err != nil {
+			return err
+		}
+		number, there, err := one(query, value)
+		switch {
+		case err != nil:
+			return err
+		case there && number == 0:
+			seen.Judgement, seen.Why = Unhealthy, "the query "+name+" does not hold"
+			return nil
+		case !there && seen.Judgement == Healthy:
+			seen.Judgement, seen.Why = Inconclusive, "the query "+name+" has no answer"
+		}
 	}
-	vector, ok := value.(model.Vector)
-	if !ok || len(vector) != 1 {
-		return 0, fmt.Errorf("prometheus answers %s with %d series, not one", query, len(vector))
-	}
-	if number := float64(vector[0].Value); !math.IsNaN(number) && !math.IsInf(number, 0) {
-		return number, nil
-	}
-	return 0, nil
+	return nil
 }

@@ -3,6 +3,7 @@ package canary
 import (
 	"math"
 	"math/rand"
+	"sort"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -97,23 +98,45 @@ func TestJudge(t *testing.T) {
 	assert.Equal(t, Unhealthy, got, "the ceiling holds also where stable fails as often: %s", why)
 }
 
-// simulate runs a whole analysis with ten looks and gives its end.
-func simulate(random *rand.Rand, canaryRate, stableRate float64, requests int) Judgement {
-	var canary, stable Sample
+// version draws requests: each fails with a chance, and lasts a time that is log-normal.
+type version struct {
+	Sample
+	random *rand.Rand
+}
+
+func (v *version) serve(requests int, rate float64, durations *[]float64) {
+	for range requests {
+		v.Requests++
+		if v.random.Float64() < rate {
+			v.Errors++
+		}
+		if durations != nil {
+			*durations = append(*durations, 0.1*math.Exp(0.8*v.random.NormFloat64()))
+		}
+	}
+}
+
+func p95(durations []float64) float64 {
+	sort.Float64s(durations)
+	return durations[len(durations)*95/100]
+}
+
+// simulate runs a whole analysis of the default length, with a look every 30 s
+// for 5 minutes, and gives its end. The canary gets 10 % of the traffic; timed draws durations as well.
+func simulate(random *rand.Rand, canaryRate, stableRate float64, requests int, timed bool) Judgement {
+	canary, stable := version{random: random}, version{random: random}
+	var durations, stableDurations *[]float64
+	if timed {
+		durations, stableDurations = &[]float64{}, &[]float64{}
+	}
 	for look := 1; look <= standard.Looks; look++ {
-		for range requests / standard.Looks {
-			canary.Requests++
-			if random.Float64() < canaryRate {
-				canary.Errors++
-			}
+		canary.serve(requests/standard.Looks, canaryRate, durations)
+		stable.serve(9*requests/standard.Looks, stableRate, stableDurations)
+		last := look == standard.Looks
+		if last && timed {
+			canary.P95, stable.P95 = p95(*durations), p95(*stableDurations)
 		}
-		for range 9 * requests / standard.Looks {
-			stable.Requests++
-			if random.Float64() < stableRate {
-				stable.Errors++
-			}
-		}
-		if got, _, _ := Judge(canary, stable, standard, look == standard.Looks); got == Unhealthy || look == standard.Looks {
+		if got, _, _ := Judge(canary.Sample, stable.Sample, standard, last); got == Unhealthy || last {
 			return got
 		}
 	}
@@ -122,25 +145,25 @@ func simulate(random *rand.Rand, canaryRate, stableRate float64, requests int) J
 
 func TestFalseAlarmsAndPower(t *testing.T) {
 	random := rand.New(rand.NewSource(2))
-	alarms, caught := 0, 0
-	for range 1000 {
-		if simulate(random, 0.005, 0.005, 2000) == Unhealthy {
-			alarms++
+	unhealthy := func(runs int, canaryRate, stableRate float64) int {
+		found := 0
+		for range runs {
+			if simulate(random, canaryRate, stableRate, 2000, canaryRate == 0.005) == Unhealthy {
+				found++
+			}
 		}
+		return found
 	}
-	for range 300 {
-		if simulate(random, 0.025, 0.005, 2000) == Unhealthy {
-			caught++
-		}
+	for _, rate := range []float64{0, 0.001, 0.005, 0.01} {
+		alarms := unhealthy(1000, rate, rate)
+		t.Logf("both fail %.1f %%: %d false alarms in 1000", 100*rate, alarms)
+		assert.LessOrEqual(t, alarms, 50)
 	}
-	t.Logf("false alarms %d of 1000, caught %d of 300", alarms, caught)
-	assert.LessOrEqual(t, alarms, 50)
-	assert.GreaterOrEqual(t, caught, 240)
-}
-
-func TestOwner(t *testing.T) {
-	assert.Equal(t, "fastapi-app", owner("fastapi-app-6d4cf56db6-abcde"))
-	assert.Equal(t, "fastapi-app-canary", owner("fastapi-app-canary-6d4cf56db6-abcde"))
+	for _, rate := range []float64{0.001, 0.005, 0.01} {
+		caught := unhealthy(200, rate+0.02, rate)
+		t.Logf("stable fails %.1f %%, the canary 2 points more: caught %d of 200", 100*rate, caught)
+		assert.GreaterOrEqual(t, caught, 160)
+	}
 }
 
 func TestUnaccepted(t *testing.T) {

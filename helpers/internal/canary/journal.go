@@ -3,11 +3,9 @@ package canary
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -19,21 +17,41 @@ import (
 const JournalAnnotation = "slipway.dev/canary"
 
 // Journal says how to undo, and until when the canary may stay. It is written
-// before the first change and removed after the last.
+// before the first change, and it is gone with the last step of the undoing.
 type Journal struct {
-	Run       string    `json:"run"` // who began: a build's URL, or a person at a host
-	Router    string    `json:"router"`
+	Run       string    `json:"run"`    // who began: a build's URL, or a person at a host
+	Set       string    `json:"set"`    // one call of set, at random
 	Weight    int       `json:"weight"` // asked for, in percent
 	StartedAt time.Time `json:"startedAt"`
 	ExpiresAt time.Time `json:"expiresAt"`
+	Route     Route     `json:"route"`
 	Previous  State     `json:"previous"`
+	Given     []int32   `json:"given,omitempty"`   // replicas that stable was told to have: others are somebody else's wish
+	Undoing   bool      `json:"undoing,omitempty"` // from here on only back
+}
+
+// Route is where the share is given, so that undoing needs to look for nothing.
+type Route struct {
+	Router  string `json:"router"`
+	Service string `json:"service,omitempty"` // whose endpoints tell the truth
+	Name    string `json:"name,omitempty"`    // of the HTTPRoute, TraefikService, VirtualService or Ingress
+	Stable  string `json:"stable,omitempty"`  // stable's own Service
+	Canary  string `json:"canary,omitempty"`  // canary's own Service
 }
 
 // State is what set changes.
 type State struct {
-	Stable  int32 `json:"stable"`  // replicas
-	Canary  int32 `json:"canary"`  // replicas
-	Weights []int `json:"weights"` // of a route: stable's, canary's; none with the service router
+	Stable      int32             `json:"stable"` // replicas
+	Canary      int32             `json:"canary"` // replicas
+	Weights     []Weight          `json:"weights,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"` // of an Ingress
+}
+
+// Weight is what one rule of a route gives to each version.
+type Weight struct {
+	Rule   int `json:"rule"`
+	Stable int `json:"stable"`
+	Canary int `json:"canary"`
 }
 
 func readJournal(annotations map[string]string) (*Journal, error) {
@@ -49,90 +67,32 @@ func readJournal(annotations map[string]string) (*Journal, error) {
 	return &journal, nil
 }
 
-// writeJournal writes it, or removes it where journal is nil.
+// writeJournal writes it on exactly the Deployment that was read, and closes
+// the way for everyone who still goes by an older one. A conflict is given as it is.
 func (t *Traffic) writeJournal(ctx context.Context, journal *Journal) error {
-	var value any
-	if journal != nil {
-		body, err := json.Marshal(journal)
-		if err != nil {
-			return err
-		}
-		value = string(body)
-	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{JournalAnnotation: value}}})
+	body, err := json.Marshal(journal)
 	if err != nil {
 		return err
 	}
-	if _, err := t.cluster.Apps().Deployments(t.cluster.Namespace).Patch(ctx, t.names.Canary, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		return kube.Explain(err, "writing down how to undo, on deployment/"+t.names.Canary)
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"resourceVersion": t.canary.ResourceVersion,
+		"annotations":     map[string]any{JournalAnnotation: string(body)},
+	}})
+	if err != nil {
+		return err
 	}
+	var changed *appsv1.Deployment
+	err = t.write(ctx, func(ctx context.Context) error {
+		changed, err = t.cluster.Apps().Deployments(t.cluster.Namespace).Patch(ctx, t.names.Canary, types.MergePatchType, patch, metav1.PatchOptions{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	t.canary, t.fence = changed, string(body)
 	return nil
 }
 
-func (t *Traffic) leaseName() string { return "slipway-" + t.names.App }
-
-// lock takes the Lease that keeps two runs apart. One that another run holds is
-// taken only when it has expired by the API server's clock, or by force.
-func (t *Traffic) lock(ctx context.Context, run string, length time.Duration, force bool) error {
-	leases := t.cluster.Coordination().Leases(t.cluster.Namespace)
-	doing := "taking the lease " + t.leaseName()
-	seconds := int32(length.Seconds())
-	for attempt := 0; ; attempt++ {
-		held, err := leases.Get(ctx, t.leaseName(), metav1.GetOptions{})
-		now := metav1.NewMicroTime(t.cluster.Now())
-		wanted := coordinationv1.LeaseSpec{HolderIdentity: &run, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now}
-		switch {
-		case apierrors.IsNotFound(err):
-			_, err = leases.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: t.leaseName()}, Spec: wanted}, metav1.CreateOptions{})
-		case err != nil:
-		case !force && holder(held) != run && !expired(held, now.Time):
-			return slipway.Errorf(slipway.Conflict, "another run holds the traffic of %s: %s, until %s", t.names.App, holder(held), held.Spec.RenewTime.Add(duration(held)).UTC().Format(time.RFC3339)).
-				Next("let it finish, or undo it: canary-weight abort")
-		default:
-			held.Spec = wanted
-			_, err = leases.Update(ctx, held, metav1.UpdateOptions{})
-		}
-		if err == nil {
-			return nil
-		}
-		// Somebody else was faster: look again who it was.
-		if (apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)) && attempt < 3 {
-			continue
-		}
-		return kube.Explain(err, doing)
-	}
-}
-
-func holder(lease *coordinationv1.Lease) string {
-	if lease.Spec.HolderIdentity == nil {
-		return ""
-	}
-	return *lease.Spec.HolderIdentity
-}
-
-func duration(lease *coordinationv1.Lease) time.Duration {
-	if lease.Spec.LeaseDurationSeconds == nil {
-		return 0
-	}
-	return time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second
-}
-
-func expired(lease *coordinationv1.Lease, now time.Time) bool {
-	return lease.Spec.RenewTime == nil || lease.Spec.RenewTime.Add(duration(lease)).Before(now)
-}
-
-// unlock lets go of the Lease, if it is still this run's.
-func (t *Traffic) unlock(ctx context.Context, run string) error {
-	leases := t.cluster.Coordination().Leases(t.cluster.Namespace)
-	held, err := leases.Get(ctx, t.leaseName(), metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && holder(held) != run {
-		return nil
-	}
-	if err == nil {
-		err = leases.Delete(ctx, t.leaseName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &held.UID, ResourceVersion: &held.ResourceVersion}})
-	}
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return kube.Explain(err, fmt.Sprintf("letting go of the lease %s", t.leaseName()))
-	}
-	return nil
+func (t *Traffic) writingJournal(err error) error {
+	return kube.Explain(err, "writing down how to undo, on deployment/"+t.names.Canary)
 }

@@ -6,10 +6,11 @@ import "math"
 
 // Limits are what a search for replicas has to keep.
 type Limits struct {
-	Stable    int  // its replicas now
-	MinStable int  // never fewer
-	MaxExtra  int  // how many pods more than Stable in all
-	FixStable bool // an autoscaler owns them
+	Stable    int    // its replicas now
+	MinStable int    // never fewer
+	MaxExtra  int    // how many pods more than Stable in all
+	FixStable bool   // an autoscaler owns them
+	Why       string // the cluster's own limits, in words
 }
 
 // Split is a pair of replicas and the share that it gives, in percent.

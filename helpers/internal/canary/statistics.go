@@ -3,6 +3,7 @@ package canary
 import (
 	"math"
 
+	"gonum.org/v1/gonum/mathext"
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
@@ -21,12 +22,13 @@ func (s Sample) Rate() float64 {
 	return s.Errors / s.Requests
 }
 
-// Alpha is the chance of a false "unhealthy" over a whole analysis, all looks together.
+// Alpha is the chance of a false "unhealthy" over a whole analysis, all looks
+// and both tests together.
 const Alpha = 0.05
 
-// lookAlpha is what one look may spend: with as many looks as are planned the
-// sum is Alpha (Bonferroni), whatever the looks have in common.
-func lookAlpha(looks int) float64 { return Alpha / float64(max(looks, 1)) }
+// lookAlpha is what one test may spend at one look: the sum over both tests and
+// as many looks as are planned is Alpha, whatever they have in common (Bonferroni).
+func lookAlpha(looks int) float64 { return Alpha / 2 / float64(max(looks, 1)) }
 
 // FisherGreater is the one-sided p-value of Fisher's exact test: how likely it
 // is that the canary has so many of the errors, or more, if both versions fail equally often.
@@ -71,13 +73,25 @@ func Wilson(successes, n, confidence float64) (low, high float64) {
 	return max(0, centre-half), min(1, centre+half)
 }
 
+// BinomialTail is how likely so many errors or more are, where each request fails with the chance rate.
+func BinomialTail(sample Sample, rate float64) float64 {
+	errors, requests := math.Round(sample.Errors), math.Round(sample.Requests)
+	switch {
+	case errors <= 0:
+		return 1
+	case errors > requests || rate <= 0:
+		return 0
+	}
+	return mathext.RegIncBeta(errors, requests-errors+1, rate)
+}
+
 // Criteria are what a canary is judged by.
 type Criteria struct {
-	MaxErrorRate float64 // 0 to 1
-	MaxP95Ratio  float64
-	P95Floor     float64 // seconds that the canary must be slower by, for the ratio to count
-	MinRequests  float64 // of the canary
-	Looks        int     // planned
+	MaxErrorRate float64 `json:"maxErrorRate"` // 0 to 1
+	MaxP95Ratio  float64 `json:"maxP95Ratio"`
+	P95Floor     float64 `json:"p95Floor"`    // seconds that the canary must be slower by, for the ratio to count
+	MinRequests  float64 `json:"minRequests"` // of the canary
+	Looks        int     `json:"looks"`       // planned
 }
 
 // Judgement is what one look says.
@@ -93,15 +107,14 @@ const (
 // Judge compares the two versions over the same window. last is the final look:
 // before it silence is no answer yet, at it silence is "inconclusive", never "healthy".
 func Judge(canary, stable Sample, criteria Criteria, last bool) (Judgement, string, float64) {
-	p := FisherGreater(canary, stable)
+	p, alpha := FisherGreater(canary, stable), lookAlpha(criteria.Looks)
 	enough := canary.Requests >= criteria.MinRequests
-	// Few requests that all fail are enough to know.
+	// Both tests are exact, so that few requests that all fail are enough to know.
 	early := canary.Requests >= 20
-	low, _ := Wilson(canary.Errors, canary.Requests, 1-2*lookAlpha(criteria.Looks))
 	switch {
-	case (enough || early) && p < lookAlpha(criteria.Looks) && canary.Rate() > stable.Rate():
+	case (enough || early) && p < alpha && canary.Rate() > stable.Rate():
 		return Unhealthy, "it fails more often than stable", p
-	case (enough || early) && low > criteria.MaxErrorRate:
+	case (enough || early) && BinomialTail(canary, criteria.MaxErrorRate) < alpha:
 		return Unhealthy, "it fails more often than is allowed at all", p
 	case last && enough && criteria.MaxP95Ratio > 0 && stable.P95 > 0 && canary.P95 > stable.P95*criteria.MaxP95Ratio && canary.P95-stable.P95 > criteria.P95Floor:
 		return Unhealthy, "it is slower than stable", p

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"regexp"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -40,7 +41,7 @@ func Explain(err error, doing string) *slipway.Error {
 		return fail(slipway.No)
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return fail(slipway.Conflict).Next("somebody else changed it meanwhile: run it again")
-	case apierrors.IsForbidden(err):
+	case apierrors.IsForbidden(err), strings.Contains(err.Error(), "ValidatingAdmissionPolicy"): // a policy answers 422 by default
 		return fail(slipway.No).Next("the API server's admission refused it: quota, policy or webhook as it says")
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsMethodNotSupported(err):
 		return fail(slipway.Usage)

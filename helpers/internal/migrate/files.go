@@ -3,62 +3,72 @@
 package migrate
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
+	"errors"
+	"io"
 	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"sort"
 	"strings"
-	"unicode/utf8"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
 // Migration is one file.
 type Migration struct {
-	Version    string      `json:"version"` // the number that its name begins with, as written
-	Name       string      `json:"name"`    // the file's name
-	Checksum   string      `json:"checksum"`
-	SQL        string      `json:"-"`
+	Version    string      `json:"version"`  // the number that its name begins with, as written; R__name of a repeatable one
+	Name       string      `json:"name"`     // the file's name
+	Checksum   string      `json:"checksum"` // SHA-256 of its text with LF line ends and without a byte order mark
 	Statements []Statement `json:"statements"`
 	// Alone says that its statements cannot run in a transaction, and are sent one by one.
 	Alone bool `json:"alone"`
+	// Repeatable says that it is applied again whenever its text changes.
+	Repeatable bool `json:"repeatable,omitempty"`
+
+	path   string
+	chunks []int // the lengths of the parts in which a large file is sent
 }
 
-var fileName = regexp.MustCompile(`^([0-9]+)_([^/]+?)(?:\.up)?\.sql$`)
+var (
+	fileName   = regexp.MustCompile(`^([0-9]+)_([^/]+?)(?:\.up)?\.sql$`)
+	repeatable = regexp.MustCompile(`^R__([^/]+)\.sql$`)
+)
 
-// Load reads the migrations of a folder in the order of their versions. Files
-// that are run by hand (.down.sql) are left out.
+// Load lists the migrations of a folder in the order of their versions, the
+// repeatable ones last, and takes their checksums; Parse reads them. Files that
+// are run by hand (.down.sql) are left out.
 func Load(dir string) ([]Migration, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, slipway.Usagef("the migrations cannot be read from %q", dir).Because(err).Next("name the folder with --dir")
 	}
-	var migrations []Migration
+	migrations := []Migration{}
 	for _, entry := range entries {
 		name := entry.Name()
-		match := fileName.FindStringSubmatch(name)
-		switch {
-		case entry.IsDir() || !strings.HasSuffix(name, ".sql") || strings.HasSuffix(name, ".down.sql"):
+		if entry.IsDir() || !strings.HasSuffix(name, ".sql") || strings.HasSuffix(name, ".down.sql") || strings.HasPrefix(name, ".") {
 			continue
-		case match == nil:
-			return nil, slipway.Usagef("the name of %s is not of the form 001_create_users_table.sql", filepath.Join(dir, name))
 		}
-		body, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
+		migration := Migration{Name: name, path: filepath.Join(dir, name), Statements: []Statement{}}
+		if match := fileName.FindStringSubmatch(name); match != nil {
+			migration.Version = match[1]
+		} else if repeatable.MatchString(name) {
+			migration.Version, migration.Repeatable = strings.TrimSuffix(name, ".sql"), true
+		} else {
+			return nil, slipway.Usagef("the name of %s is not of the form 001_create_users_table.sql", migration.path).Next("rename it; R__name.sql is applied again whenever it changes")
+		}
+		if migration.Checksum, err = hashOf(migration.path); err != nil {
 			return nil, slipway.Usagef("the migration %s cannot be read", name).Because(err)
-		}
-		migration, err := parseFile(match[1], name, body)
-		if err != nil {
-			return nil, err
 		}
 		migrations = append(migrations, migration)
 	}
-	sort.Slice(migrations, func(i, j int) bool { return compare(migrations[i].Version, migrations[j].Version) < 0 })
+	sort.SliceStable(migrations, func(i, j int) bool {
+		a, b := migrations[i], migrations[j]
+		if a.Repeatable != b.Repeatable {
+			return b.Repeatable
+		}
+		return compare(a.Version, b.Version) < 0
+	})
 	for i := 1; i < len(migrations); i++ {
 		if compare(migrations[i].Version, migrations[i-1].Version) == 0 {
 			return nil, slipway.Errorf(slipway.Conflict, "%s and %s have the same version", migrations[i-1].Name, migrations[i].Name).Next("give one of them the next free number")
@@ -77,65 +87,95 @@ func compare(a, b string) int {
 	return x.Cmp(y)
 }
 
-func parseFile(version, name string, body []byte) (Migration, error) {
-	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
-	body = bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n"))
-	if !utf8.Valid(body) {
-		return Migration{}, slipway.Usagef("%s is not UTF-8", name).Next("save it as UTF-8")
-	}
-	sum := sha256.Sum256(body)
-	migration := Migration{Version: version, Name: name, SQL: string(body), Checksum: hex.EncodeToString(sum[:])}
-	if line, found := psqlCommand(migration.SQL); found {
-		return Migration{}, slipway.Usagef("%s:%d: psql's own commands (\\...) are not SQL", name, line).Next("write plain SQL")
-	}
-	var err error
-	if migration.Statements, err = Parse(migration.SQL); err != nil {
-		return Migration{}, slipway.Usagef("%s: %s", name, err)
-	}
-	if len(migration.Statements) == 0 {
-		return Migration{}, slipway.Usagef("%s holds no statement", name).Next("write the migration, or remove the file")
-	}
-	alone := noTransaction.MatchString(migration.SQL)
-	for _, statement := range migration.Statements {
-		if statement.control {
-			return Migration{}, slipway.Usagef("%s:%d: %s: a file is one transaction already, and one that is ended inside it escapes from it", name, statement.Line, statement.Kind).
-				Next("remove it; a file that must not run in a transaction says so: -- slipway:no-transaction")
-		}
-		if statement.copies {
-			return Migration{}, slipway.Usagef("%s:%d: COPY ... FROM STDIN reads data that no file here can hold", name, statement.Line).Next("write INSERT statements")
-		}
-		alone = alone || statement.Alone
-	}
-	for _, statement := range migration.Statements {
-		if alone && !statement.Alone && !noTransaction.MatchString(migration.SQL) {
-			return Migration{}, slipway.Usagef("%s:%d: %s stands beside a statement that cannot run in a transaction", name, statement.Line, statement.Kind).
-				Next("put it into a file of its own")
-		}
-	}
-	migration.Alone = alone
-	return migration, nil
-}
-
 // What other tools write for the same: goose, dbmate and tern.
-var noTransaction = regexp.MustCompile(`(?mi)^--\s*(?:slipway:no-transaction|\+goose NO TRANSACTION|migrate:up transaction:false|---- tern: disable-tx ----)\s*$`)
+var noTransaction = regexp.MustCompile(`(?mi)^--\s*(?:slipway:no-transaction|\+goose NO TRANSACTION|migrate:up transaction:\s*false|-- tern: disable-tx ----)\s*$`)
 
-var backslash = regexp.MustCompile(`(?m)^\\[a-z!.]`)
+// undoing begins the part of goose's, dbmate's and tern's files that takes back the part before.
+var undoing = regexp.MustCompile(`(?mi)^--\s*(?:\+goose Down|migrate:down|-- create above / drop below ----)`)
 
-func psqlCommand(sql string) (line int, found bool) {
-	at := backslash.FindStringIndex(sql)
-	if at == nil {
-		return 0, false
+// Parse reads the file's statements, and refuses what cannot be right before
+// anything of it runs.
+func (m *Migration) Parse() error {
+	in, err := openSource(m.path)
+	if err != nil {
+		return slipway.Usagef("the migration %s cannot be read", m.Name).Because(err)
 	}
-	return lineOf(sql, at[0]), true
+	defer in.Close()
+	m.Statements, m.chunks, m.Alone = nil, nil, false
+	marked := false
+	for {
+		part, err := in.next(chunkSize)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return m.refuse(err)
+		}
+		marked = marked || noTransaction.MatchString(part.text)
+		if at := undoing.FindStringIndex(part.text); at != nil {
+			return slipway.Usagef("%s:%d: from here on the file takes back what it did", m.Name, part.line-1+lineOf(part.text, at[0])).
+				Next("move that part to %s, which is run only by hand", strings.TrimSuffix(m.Name, ".sql")+".down.sql")
+		}
+		m.chunks = append(m.chunks, len(part.text))
+		for _, p := range part.pieces {
+			s, err := statementOf(part.text, part.line, p)
+			if err != nil {
+				return m.refuse(err)
+			}
+			m.add(s)
+		}
+	}
+	if sum := in.checksum(); sum != m.Checksum {
+		return slipway.Errorf(slipway.Conflict, "%s changed while it was read", m.Name).Next("run this again")
+	}
+	if len(m.Statements) == 0 {
+		return slipway.Usagef("%s holds no statement", m.Name).Next("write the migration, or remove the file")
+	}
+	return m.check(marked)
 }
 
-func lineOf(sql string, offset int) int { return strings.Count(sql[:min(offset, len(sql))], "\n") + 1 }
-
-func columnOf(sql string, offset int) int {
-	offset = min(offset, len(sql))
-	return utf8.RuneCountInString(sql[strings.LastIndex(sql[:offset], "\n")+1:offset]) + 1
+// add keeps a statement; in a large file a run of rows for one table is kept as one.
+func (m *Migration) add(s Statement) {
+	if len(m.chunks) > 1 {
+		s.text = ""
+	}
+	if n := len(m.Statements); n > 0 && len(m.chunks) > 1 && m.Statements[n-1].merge(s) {
+		return
+	}
+	m.Statements = append(m.Statements, s)
 }
 
-func (m Migration) String() string {
-	return fmt.Sprintf("%s (%d statements)", m.Name, len(m.Statements))
+// check decides whether the file runs in a transaction.
+func (m *Migration) check(marked bool) error {
+	for _, s := range m.Statements {
+		switch {
+		case s.made.control && s.Kind == "DISCARD":
+			return slipway.Usagef("%s:%d: DISCARD ALL lets go of the lock that keeps another run out", m.Name, s.Line).Next("remove it: each file begins with the session's own settings")
+		case s.made.control:
+			return slipway.Usagef("%s:%d: %s: a file is one transaction already, and one that is ended inside it escapes from it", m.Name, s.Line, s.Kind).
+				Next("remove it; a file that must not run in a transaction says so: -- slipway:no-transaction")
+		case s.made.copies:
+			return slipway.Usagef("%s:%d: COPY needs a client that sends or takes the rows", m.Name, s.Line).Next("write INSERT statements")
+		}
+		m.Alone = m.Alone || s.Alone
+	}
+	for _, s := range m.Statements {
+		if m.Alone && !s.Alone && !marked {
+			return slipway.Usagef("%s:%d: %s stands beside a statement that cannot run in a transaction", m.Name, s.Line, s.Kind).
+				Next("put it into a file of its own, or say that the file may stop half way: -- slipway:no-transaction")
+		}
+	}
+	m.Alone = m.Alone || marked
+	if m.Alone && len(m.chunks) > 1 {
+		return slipway.Usagef("%s is larger than %d KiB and does not run in one transaction", m.Name, chunkSize>>10).Next("put its rows into files of their own")
+	}
+	return nil
+}
+
+func (m *Migration) refuse(err error) error {
+	var at errorAt
+	if errors.As(err, &at) {
+		return slipway.Usagef("%s:%s", m.Name, at.Error()).Next("mend the file; nothing was applied")
+	}
+	return slipway.Usagef("%s cannot be read", m.Name).Because(err)
 }

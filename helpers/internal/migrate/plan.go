@@ -4,9 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
+	"slices"
 	"sort"
-	"strings"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
@@ -23,6 +22,12 @@ type Applied struct {
 	Commit    string `json:"commit"`
 }
 
+// Allow is what a person may allow although it is mostly a mistake.
+type Allow struct {
+	OutOfOrder bool // a file that comes before one that is applied already
+	Gaps       bool // a missing number in a series that has begun
+}
+
 // Plan is what would happen, and the id by which it is approved.
 type Plan struct {
 	ID      string      `json:"id"`
@@ -30,132 +35,158 @@ type Plan struct {
 	Current string      `json:"current"`       // the newest applied version, or empty
 	Applied int         `json:"applied"`
 	Pending []Migration `json:"pending"`
+	Tables  []Table     `json:"tables"` // those that the pending statements lock
 }
 
 // Compute compares the files with the history. It fails where the two do not
-// belong together: what a person approves must be what happens.
-func Compute(files []Migration, history []Applied, server int, outOfOrder bool) (Plan, error) {
+// belong together: what a person approves must be what happens. The id covers
+// every file, the whole history, the server and this tool's version, since with
+// another version the same files may be run in another way.
+func Compute(files []Migration, history []Applied, server int, allow Allow) (Plan, error) {
+	plan := Plan{Server: server, Applied: len(history), Pending: []Migration{}, Tables: []Table{}}
 	recorded := map[string]Applied{}
-	plan := Plan{Server: server, Applied: len(history), Pending: []Migration{}}
 	for _, row := range history {
 		recorded[row.Version] = row
-		if plan.Current == "" || compare(row.Version, plan.Current) > 0 {
+		if isNumber(row.Version) && (plan.Current == "" || compare(row.Version, plan.Current) > 0) {
 			plan.Current = row.Version
 		}
 	}
+	if drift := driftOf(files, history); len(drift) > 0 {
+		return plan, drift[0].err()
+	}
 	hash := sha256.New()
-	known := map[string]bool{}
-	for _, file := range files {
-		known[file.Version] = true
+	for i, file := range files {
 		fmt.Fprintf(hash, "file %s %s\n", file.Version, file.Checksum)
 		row, done := recorded[file.Version]
 		switch {
-		case done && row.Checksum != file.Checksum:
-			return plan, slipway.Errorf(slipway.Conflict, "%s was changed after it was applied at %s", file.Name, row.AppliedAt).
-				Next("restore the file as it was, and put the change into a new one")
-		case done:
-		case plan.Current != "" && compare(file.Version, plan.Current) < 0 && !outOfOrder:
-			return plan, slipway.Errorf(slipway.Conflict, "%s comes before %s, which is applied already", file.Name, plan.Current).
-				Next("give it the next free number, or allow it: --allow-out-of-order")
-		default:
-			plan.Pending = append(plan.Pending, file)
+		case done && row.Checksum == file.Checksum:
+			continue
+		case file.Repeatable:
+		case plan.Current != "" && compare(file.Version, plan.Current) < 0:
+			if !allow.OutOfOrder {
+				return plan, slipway.Errorf(slipway.Conflict, "%s comes before %s, which is applied already", file.Name, plan.Current).
+					Next("give it the next free number, or allow it: --allow-out-of-order")
+			}
+		case plan.Current != "" && !allow.Gaps && gapBefore(files, i):
+			return plan, slipway.Errorf(slipway.Conflict, "a file is missing between %s and %s", files[i-1].Name, file.Name).
+				Next("add it, or give %s the next number; where nothing is missing, allow it: --allow-gaps", file.Name)
 		}
+		plan.Pending = append(plan.Pending, file)
 	}
-	sort.Slice(history, func(i, j int) bool { return compare(history[i].Version, history[j].Version) < 0 })
-	for _, row := range history {
-		if !known[row.Version] {
-			return plan, slipway.Errorf(slipway.Conflict, "%s is applied, and its file is not here", row.Name).
-				Next("check out a commit that has it: an older one may not run on a newer database")
-		}
+	for _, row := range sorted(history) {
 		fmt.Fprintf(hash, "applied %s %s\n", row.Version, row.Checksum)
 	}
-	fmt.Fprintf(hash, "server %d\nformat 1\n", server)
+	fmt.Fprintf(hash, "server %d\ntool %s\n", server, slipway.Version().Version)
 	plan.ID = hex.EncodeToString(hash.Sum(nil))[:16]
 	return plan, nil
 }
 
-// Worst is the highest level of the pending statements' findings, or empty.
-func (p Plan) Worst() string {
-	worst := ""
-	for _, migration := range p.Pending {
-		for _, statement := range migration.Statements {
-			for _, finding := range statement.Findings {
-				if rank[finding.Level] > rank[worst] {
-					worst = finding.Level
-				}
-			}
+func sorted(history []Applied) []Applied {
+	history = slices.Clone(history)
+	sort.Slice(history, func(i, j int) bool { return compare(history[i].Version, history[j].Version) < 0 })
+	return history
+}
+
+func isNumber(version string) bool { return version != "" && version[0] >= '0' && version[0] <= '9' }
+
+// gapBefore says whether a number is missing before files[i]. Only a series that
+// counts one by one can have a gap: timestamps and steps of ten have none.
+func gapBefore(files []Migration, i int) bool {
+	step := func(a, b Migration) bool {
+		var from, to int64
+		if len(a.Version) > 9 || len(b.Version) > 9 || a.Repeatable || b.Repeatable {
+			return true
+		}
+		_, _ = fmt.Sscan(trimZeros(a.Version), &from)
+		_, _ = fmt.Sscan(trimZeros(b.Version), &to)
+		return to == from+1
+	}
+	if i < 2 || step(files[i-1], files[i]) {
+		return false
+	}
+	for k := max(1, i-5); k < i; k++ {
+		if !step(files[k-1], files[k]) || len(files[k].Version) > 9 {
+			return false
 		}
 	}
-	return worst
+	return true
 }
 
-var rank = map[string]int{Note: 1, Warning: 2, Danger: 3}
-
-// Summary is the plan in one sentence.
-func (p Plan) Summary() string {
-	if len(p.Pending) == 0 {
-		return fmt.Sprintf("nothing is pending: the database is at %s", orNothing(p.Current))
-	}
-	names := make([]string, 0, len(p.Pending))
-	for _, migration := range p.Pending {
-		names = append(names, migration.Name)
-	}
-	return fmt.Sprintf("%d pending from %s: %s", len(p.Pending), orNothing(p.Current), strings.Join(names, ", "))
-}
-
-func orNothing(version string) string {
-	if version == "" {
-		return "nothing"
+func trimZeros(version string) string {
+	for len(version) > 1 && version[0] == '0' {
+		version = version[1:]
 	}
 	return version
 }
 
-// Text is what Jenkins shows at the approval: few lines, the worst first.
-func (p Plan) Text(out io.Writer) error {
-	_, err := fmt.Fprintln(out, strings.Join(p.Lines(), "\n"))
-	return err
+// Drift is one way in which the files and the history do not belong together.
+type Drift struct {
+	Version string `json:"version"`
+	Name    string `json:"name"`
+	State   string `json:"state"` // edited, missing
+	What    string `json:"what"`
+	next    string
 }
 
-// Lines are the plan's text.
-func (p Plan) Lines() []string {
-	lines := []string{"plan " + p.ID + ": " + p.Summary()}
-	type line struct {
-		level int
-		text  string
+func (d Drift) err() error { return slipway.Errorf(slipway.Conflict, "%s", d.What).Next("%s", d.next) }
+
+func driftOf(files []Migration, history []Applied) []Drift {
+	byVersion := map[string]Migration{}
+	for _, file := range files {
+		byVersion[file.Version] = file
 	}
-	var found []line
+	var drift []Drift
+	for _, row := range history {
+		file, here := byVersion[row.Version]
+		switch {
+		case !isNumber(row.Version):
+		case !here:
+			drift = append(drift, Drift{row.Version, row.Name, "missing", fmt.Sprintf("%s is applied, and its file is not here", row.Name),
+				"check out a commit that has it: an older one may not run on a newer database"})
+		case file.Checksum != row.Checksum && row.Checksum != "":
+			drift = append(drift, Drift{row.Version, file.Name, "edited", fmt.Sprintf("%s was changed after it was applied at %s", file.Name, row.AppliedAt),
+				fmt.Sprintf("restore the file as it was, and put the change into a new one; where only its text changed: migrate-diff repair %s --accept-file --reason ...", row.Version)})
+		}
+	}
+	sort.Slice(drift, func(i, j int) bool { return compare(drift[i].Version, drift[j].Version) < 0 })
+	return drift
+}
+
+// Breaking names the pending files that the version which still runs would not survive.
+func (p Plan) Breaking() []string {
+	names := []string{}
 	for _, migration := range p.Pending {
-		for _, statement := range migration.Statements {
-			about := fmt.Sprintf("%s:%d %s", migration.Name, statement.Line, statement.Kind)
-			if statement.Table != "" {
-				about += " on " + statement.Table
-			}
-			if statement.Lock != "" {
-				about += " (" + statement.Lock + ")"
-			}
-			if len(statement.Findings) == 0 {
-				found = append(found, line{0, "  ok       " + about})
-			}
-			for _, finding := range statement.Findings {
-				found = append(found, line{rank[finding.Level], fmt.Sprintf("  %-8s %s: %s; instead: %s", finding.Level, about, finding.Message, finding.Instead)})
+		if migration.breaking() {
+			names = append(names, migration.Name)
+		}
+	}
+	return names
+}
+
+func (m Migration) breaking() bool {
+	for _, statement := range m.Statements {
+		for _, finding := range statement.Findings {
+			if finding.Breaking {
+				return true
 			}
 		}
 	}
-	sort.SliceStable(found, func(i, j int) bool { return found[i].level > found[j].level })
-	for _, each := range found {
-		lines = append(lines, each.text)
-	}
-	return lines
+	return false
 }
 
-// Env is the plan for a pipeline; its lines are joined by " | ".
-func (p Plan) Env() []slipway.Pair {
-	return []slipway.Pair{
-		{Key: "PLAN_ID", Value: p.ID},
-		{Key: "PENDING", Value: fmt.Sprint(len(p.Pending))},
-		{Key: "CURRENT", Value: p.Current},
-		{Key: "WORST", Value: p.Worst()},
-		{Key: "SUMMARY", Value: p.Summary()},
-		{Key: "PLAN", Value: strings.Join(p.Lines(), " | ")},
+// Worst is the highest level of the pending statements' findings, or empty.
+func (p Plan) Worst() string { return worst(p.Pending) }
+
+func worst(migrations []Migration) string {
+	level := ""
+	for _, migration := range migrations {
+		for _, statement := range migration.Statements {
+			for _, finding := range statement.Findings {
+				if rank[finding.Level] > rank[level] {
+					level = finding.Level
+				}
+			}
+		}
 	}
+	return level
 }

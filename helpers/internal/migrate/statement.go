@@ -2,60 +2,170 @@ package migrate
 
 import (
 	"errors"
-	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	pgquery "github.com/pganalyze/pg_query_go/v6"
 	"github.com/pganalyze/pg_query_go/v6/parser"
 )
 
-// Statement is one statement of a file, as PostgreSQL's own parser sees it.
+// Statement is one statement of a file, as PostgreSQL's own parser sees it, or a
+// run of statements that only differ in their rows.
 type Statement struct {
-	SQL      string    `json:"sql"`
+	SQL      string    `json:"sql"` // cut after some 2,000 bytes
 	Line     int       `json:"line"`
-	Kind     string    `json:"kind"`            // such as CREATE INDEX
-	Table    string    `json:"table,omitempty"` // the table that it locks
-	Lock     string    `json:"lock,omitempty"`  // the lock mode, as pg_locks names it
-	Alone    bool      `json:"alone"`           // cannot run in a transaction
+	Count    int       `json:"count"` // how many statements
+	Kind     string    `json:"kind"`  // such as CREATE INDEX
+	Locks    []Lock    `json:"locks,omitempty"`
+	Rewrites bool      `json:"rewrites"` // the table is written anew
+	Scans    bool      `json:"scans"`    // the table is read as a whole
+	Alone    bool      `json:"alone"`    // cannot run in a transaction
 	Findings []Finding `json:"findings,omitempty"`
 
-	index   string // the index that it creates
-	created string // the table that it creates
-	control bool   // begins or ends a transaction
-	copies  bool   // reads rows from the client
+	from, to int // its part of the file's text, where that is one chunk
+
+	text    string // as written, with the comments before it
+	comment string // the lines of text that answer for findings
+	made    made   // what a later look at the catalog, or at the rest of the plan, needs
 }
 
-// Parse splits SQL into its statements. An error names line and column.
-func Parse(sql string) ([]Statement, error) {
+// Lock is what a statement takes on a table that others use.
+type Lock struct {
+	Table string `json:"table"`
+	Mode  string `json:"mode"` // as pg_locks names it
+	// Index says that Table is the name of one of the table's indexes.
+	Index bool `json:"index,omitempty"`
+}
+
+// made is what one statement tells about objects.
+type made struct {
+	table      string // the table that it creates
+	index      string // the index that it creates, drops or builds again
+	dropped    bool   // the index is dropped
+	detached   string // the partition that it detaches
+	database   string // the database that it creates or drops
+	enumValue  string
+	notNull    []string // the columns that it sets NOT NULL
+	check      string   // the constraint that it adds: CHECK (column IS NOT NULL)
+	column     string   // of check
+	validated  string   // the constraint that it validates
+	types      []typeChange
+	functions  []string // what the default of a new column calls
+	writes     string   // the table whose rows it changes
+	control    bool     // begins or ends a transaction
+	copies     bool     // reads rows from the client
+	session    bool     // only changes the session: SET
+	procedural bool     // may commit by itself outside a transaction: CALL, DO
+}
+
+// piece is a statement's part of the text: all pieces together are the text.
+type piece struct {
+	from, to int
+	start    int  // of its first word, behind comments
+	line     int  // of start, from 1
+	ended    bool // by a semicolon
+	node     *pgquery.Node
+}
+
+// split finds the statements. An error is an errorAt.
+func split(sql string) ([]piece, error) {
 	tree, err := pgquery.Parse(sql)
 	if err != nil {
-		var syntax *parser.Error
-		if errors.As(err, &syntax) && syntax.Cursorpos > 0 {
-			offset := byteOffset(sql, syntax.Cursorpos-1)
-			return nil, fmt.Errorf("line %d, column %d: %s", lineOf(sql, offset), columnOf(sql, offset), syntax.Message)
+		return nil, syntaxError(sql, err)
+	}
+	pieces := make([]piece, len(tree.Stmts))
+	for i, raw := range tree.Stmts {
+		pieces[i] = piece{from: int(raw.StmtLocation), to: len(sql), ended: raw.StmtLen > 0, node: raw.Stmt}
+		if i > 0 {
+			pieces[i-1].to = pieces[i].from
 		}
+	}
+	if len(pieces) > 0 {
+		pieces[0].from = 0
+	}
+	line, at := 1, 0
+	for i := range pieces {
+		p := &pieces[i]
+		p.start = p.to - len(skipComments(sql[p.from:p.to]))
+		line += strings.Count(sql[at:p.start], "\n")
+		p.line, at = line, p.start
+	}
+	return pieces, nil
+}
+
+func syntaxError(sql string, err error) error {
+	var syntax *parser.Error
+	if !errors.As(err, &syntax) {
+		return err
+	}
+	offset := len(sql)
+	if syntax.Cursorpos > 0 {
+		offset = byteOffset(sql, syntax.Cursorpos-1)
+	}
+	at := errorAt{lineOf(sql, offset), columnOf(sql, offset), syntax.Message}
+	switch before := sql[:offset]; {
+	case strings.HasPrefix(sql[offset:], `\`):
+		at.what = `psql's own commands (\...) are not SQL: write plain SQL`
+	case copiesLast(before):
+		at.what = "COPY ... FROM STDIN needs a client that sends the rows: write INSERT statements"
+	}
+	return at
+}
+
+// copiesLast says whether the text before an error ends with COPY ... FROM STDIN;
+func copiesLast(sql string) bool {
+	if !strings.Contains(strings.ToUpper(sql), "COPY") {
+		return false
+	}
+	tree, err := pgquery.Parse(sql)
+	if err != nil || len(tree.Stmts) == 0 {
+		return false
+	}
+	last := tree.Stmts[len(tree.Stmts)-1].Stmt.GetCopyStmt()
+	return last != nil && last.IsFrom && last.Filename == ""
+}
+
+const shown = 2000
+
+// statementOf describes one piece; line is that of the chunk's first byte.
+func statementOf(text string, line int, p piece) (Statement, error) {
+	part, body := text[p.from:p.to], text[p.start:p.to]
+	s := Statement{Line: line - 1 + p.line, Count: 1, SQL: strings.TrimSpace(part), text: part, from: p.from, to: p.to}
+	if len(s.SQL) > shown {
+		cut := shown
+		for !utf8.RuneStart(s.SQL[cut]) {
+			cut--
+		}
+		s.SQL = s.SQL[:cut] + "..."
+	}
+	s.SQL = strings.Clone(s.SQL) // it must not keep the whole chunk
+	if strings.Contains(part, "slipway:ok") {
+		s.comment = part
+	}
+	classify(p.node, body, &s)
+	return s, s.suppress(s.comment)
+}
+
+// merge says whether next only repeats s: rows of the same table, nothing to say.
+func (s *Statement) merge(next Statement) bool {
+	if s.made.writes == "" || s.made.writes != next.made.writes || s.Kind != next.Kind || len(s.Findings)+len(next.Findings) > 0 {
+		return false
+	}
+	s.Count++
+	return true
+}
+
+// Parse describes the statements of a text. An error names line and column.
+func Parse(sql string) ([]Statement, error) {
+	pieces, err := split(sql)
+	if err != nil {
 		return nil, err
 	}
-	var statements []Statement
-	made := map[string]bool{}
-	for _, raw := range tree.Stmts {
-		from, to := int(raw.StmtLocation), int(raw.StmtLocation+raw.StmtLen)
-		if raw.StmtLen == 0 {
-			to = len(sql)
+	statements := make([]Statement, len(pieces))
+	for i, p := range pieces {
+		if statements[i], err = statementOf(sql, 1, p); err != nil {
+			return nil, err
 		}
-		text := sql[from:to]
-		start := from + len(text) - len(strings.TrimLeft(skipComments(text), " \t\r\n"))
-		statement := Statement{SQL: strings.TrimSpace(text), Line: lineOf(sql, start)}
-		classify(raw.Stmt, &statement)
-		if statement.created != "" {
-			made[statement.created] = true
-		}
-		// Nobody can be blocked on a table that the same file creates.
-		if made[statement.Table] {
-			statement.Findings = nil
-		}
-		statement.Findings = suppress(statement.SQL, statement.Findings)
-		statements = append(statements, statement)
 	}
 	return statements, nil
 }
@@ -70,35 +180,36 @@ func byteOffset(sql string, runes int) int {
 	return len(sql)
 }
 
-// skipComments drops what stands before the statement's first word.
+func lineOf(sql string, offset int) int { return strings.Count(sql[:min(offset, len(sql))], "\n") + 1 }
+
+func columnOf(sql string, offset int) int {
+	offset = min(offset, len(sql))
+	return utf8.RuneCountInString(sql[strings.LastIndex(sql[:offset], "\n")+1:offset]) + 1
+}
+
+// skipComments drops what stands before the statement's first word. Comments in
+// PostgreSQL nest: https://www.postgresql.org/docs/15/sql-syntax-lexical.html#SQL-SYNTAX-COMMENTS
 func skipComments(text string) string {
 	for {
-		text = strings.TrimLeft(text, " \t\r\n")
+		text = strings.TrimLeft(text, "; \t\r\n\f\v")
 		switch {
 		case strings.HasPrefix(text, "--"):
-			_, after, found := strings.Cut(text, "\n")
-			if !found {
-				return ""
-			}
-			text = after
+			_, text, _ = strings.Cut(text, "\n")
 		case strings.HasPrefix(text, "/*"):
-			_, after, found := strings.Cut(text, "*/")
-			if !found {
-				return ""
+			depth, i := 1, 2
+			for ; depth > 0 && i < len(text); i++ {
+				switch {
+				case strings.HasPrefix(text[i:], "/*"):
+					depth++
+					i++
+				case strings.HasPrefix(text[i:], "*/"):
+					depth--
+					i++
+				}
 			}
-			text = after
+			text = text[min(i, len(text)):]
 		default:
 			return text
 		}
 	}
-}
-
-func relation(r *pgquery.RangeVar) string {
-	if r == nil {
-		return ""
-	}
-	if r.Schemaname != "" {
-		return r.Schemaname + "." + r.Relname
-	}
-	return r.Relname
 }

@@ -1,50 +1,161 @@
 package migrate
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/lib/pq"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
-// Status is the history, as a table.
+// Status is the history beside the files, as a table.
 type Status struct {
-	Current string    `json:"current"`
-	Applied []Applied `json:"applied"`
-	Pending []string  `json:"pending"`
+	Current string  `json:"current"`
+	Entries []Entry `json:"entries"`
 }
 
-// NewStatus tells of a plan and the history that it was computed from.
-func NewStatus(plan Plan, history []Applied) Status {
-	status := Status{Current: plan.Current, Applied: history, Pending: []string{}}
-	if history == nil {
-		status.Applied = []Applied{}
+// Entry is one version.
+type Entry struct {
+	Applied
+	State string `json:"state"` // applied, pending, changed (a repeatable file), interrupted, edited, missing
+}
+
+// Status tells what was applied and what is pending, whether or not the two belong together.
+func (d *Database) Status(ctx context.Context, files []Migration) (Status, error) {
+	history, err := d.History(ctx)
+	if err != nil {
+		return Status{}, err
 	}
-	for _, file := range plan.Pending {
-		status.Pending = append(status.Pending, file.Name)
+	interrupted, err := d.interrupted(ctx)
+	return newStatus(files, history, interrupted), err
+}
+
+// interrupted are the versions that a run has begun outside a transaction and not finished.
+func (d *Database) interrupted(ctx context.Context) (versions []string, err error) {
+	var exists bool
+	if err := d.conn.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", d.place.progress).Scan(&exists); err != nil || !exists {
+		return nil, d.explain(err)
+	}
+	var list pq.StringArray
+	err = d.conn.QueryRowContext(ctx, "SELECT array_agg(version) FROM "+d.place.progress+" WHERE statement > 0 OR begun").Scan(&list)
+	return list, d.explain(err)
+}
+
+func newStatus(files []Migration, history []Applied, interrupted []string) Status {
+	status := Status{Entries: []Entry{}}
+	states := map[string]string{}
+	for _, drift := range driftOf(files, history) {
+		states[drift.Version] = drift.State
+	}
+	for _, version := range interrupted {
+		states[version] = "interrupted"
+	}
+	checksums := map[string]string{}
+	for _, file := range files {
+		checksums[file.Version] = file.Checksum
+	}
+	done := map[string]bool{}
+	for _, row := range sorted(history) {
+		done[row.Version] = true
+		entry := Entry{row, "applied"}
+		if state := states[row.Version]; state != "" {
+			entry.State = state
+		} else if sum, here := checksums[row.Version]; here && sum != row.Checksum && !isNumber(row.Version) {
+			entry.State = "changed"
+		}
+		if isNumber(row.Version) {
+			status.Current = row.Version
+		}
+		status.Entries = append(status.Entries, entry)
+	}
+	for _, file := range files {
+		if !done[file.Version] {
+			state := "pending"
+			if states[file.Version] == "interrupted" {
+				state = "interrupted"
+			}
+			status.Entries = append(status.Entries, Entry{Applied{Version: file.Version, Name: file.Name, Checksum: file.Checksum}, state})
+		}
 	}
 	return status
 }
 
-// Text is the table.
-func (s Status) Text(out io.Writer) error {
-	if _, err := fmt.Fprintf(out, "%-10s %-40s %-22s %-12s %s\n", "VERSION", "NAME", "APPLIED AT", "BY", "PLAN"); err != nil {
-		return err
-	}
-	for _, row := range s.Applied {
-		if _, err := fmt.Fprintf(out, "%-10s %-40s %-22s %-12s %s\n", row.Version, row.Name, row.AppliedAt, row.AppliedBy, row.PlanID); err != nil {
-			return err
+func (s Status) count(states ...string) (n int) {
+	for _, entry := range s.Entries {
+		for _, state := range states {
+			if entry.State == state {
+				n++
+			}
 		}
 	}
-	for _, name := range s.Pending {
-		if _, err := fmt.Fprintf(out, "%-10s %-40s %s\n", "", name, "pending"); err != nil {
+	return n
+}
+
+// Text is the table.
+func (s Status) Text(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "VERSION\tNAME\tSTATE\tAPPLIED AT\tBY\tPLAN")
+	for _, entry := range s.Entries {
+		fmt.Fprintln(table, strings.TrimRight(strings.Join([]string{entry.Version, entry.Name, entry.State, entry.AppliedAt, entry.AppliedBy, entry.PlanID}, "\t"), "\t"))
+	}
+	return table.Flush()
+}
+
+// Env tells it to a pipeline.
+func (s Status) Env() []slipway.Pair {
+	return []slipway.Pair{{Key: "CURRENT", Value: s.Current}, {Key: "APPLIED", Value: fmt.Sprint(s.count("applied", "edited", "missing", "changed"))},
+		{Key: "PENDING", Value: fmt.Sprint(s.count("pending", "changed", "interrupted"))}}
+}
+
+// Verification is whether the files and the history belong together.
+type Verification struct {
+	Applied int     `json:"applied"`
+	Pending int     `json:"pending"`
+	Drift   []Drift `json:"drift"`
+}
+
+// Verify compares each file with what was applied under its version.
+func (d *Database) Verify(ctx context.Context, files []Migration) (Verification, error) {
+	status, err := d.Status(ctx, files)
+	if err != nil {
+		return Verification{}, err
+	}
+	history, err := d.History(ctx)
+	if err != nil {
+		return Verification{}, err
+	}
+	found := Verification{Applied: status.count("applied", "edited", "missing", "changed"), Pending: status.count("pending", "interrupted"), Drift: driftOf(files, history)}
+	for _, entry := range status.Entries {
+		if entry.State == "interrupted" {
+			found.Drift = append(found.Drift, Drift{entry.Version, entry.Name, "interrupted", entry.Name + " was begun and stopped half way", "run migrate-diff apply: it goes on there"})
+		}
+	}
+	if found.Drift == nil {
+		found.Drift = []Drift{}
+		return found, nil
+	}
+	return found, found.Drift[0].err()
+}
+
+// Text is a line for each disagreement.
+func (v Verification) Text(out io.Writer) error {
+	if len(v.Drift) == 0 {
+		_, err := fmt.Fprintf(out, "files and history belong together: %d applied, %d pending\n", v.Applied, v.Pending)
+		return err
+	}
+	for _, drift := range v.Drift {
+		if _, err := fmt.Fprintf(out, "%-12s %s\n", drift.State, drift.What); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Env tells it to a pipeline.
-func (s Status) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "CURRENT", Value: s.Current}, {Key: "APPLIED", Value: fmt.Sprint(len(s.Applied))}, {Key: "PENDING", Value: fmt.Sprint(len(s.Pending))}}
+// Env counts them.
+func (v Verification) Env() []slipway.Pair {
+	return []slipway.Pair{{Key: "APPLIED", Value: fmt.Sprint(v.Applied)}, {Key: "PENDING", Value: fmt.Sprint(v.Pending)}, {Key: "DRIFT", Value: fmt.Sprint(len(v.Drift))}}
 }

@@ -64,7 +64,7 @@ func complete(o Objects, v Verdict, now time.Time) (blocked *Failure, waiting st
 		}
 	}
 	if waiting == "" {
-		waiting = justRestarted(o, now)
+		waiting = unproven(o, now)
 	}
 	if waiting != "" || o.Criteria.Image == "" {
 		return nil, waiting
@@ -72,21 +72,44 @@ func complete(o Objects, v Verdict, now time.Time) (blocked *Failure, waiting st
 	return proveImage(o, needed)
 }
 
-// proof is how long a container that has ended once has to run before its pod
-// counts: between two ends of a crash loop a pod without a readiness probe is
-// ready for a moment. It is the kubelet's first back-off.
-const proof = 10 * time.Second
+// How long a container has to run before its pod counts. One that has ended once:
+// between two ends of a crash loop a pod without a readiness probe is ready for a
+// moment; this is the kubelet's first back-off. One that nothing probes: it is
+// ready as soon as it is started, also when it is about to end.
+const (
+	proofAfterEnd  = 10 * time.Second
+	proofUnprobed  = 3 * time.Second
+	proofNotNeeded = 0
+)
 
-func justRestarted(o Objects, now time.Time) string {
+// unproven names a container of the new revision that has not run for long enough to count.
+func unproven(o Objects, now time.Time) string {
 	for _, pod := range o.newPods() {
 		for _, status := range containers(pod) {
 			running := status.State.Running
-			if status.RestartCount > 0 && running != nil && now.Sub(running.StartedAt.Time) < proof && !initOnly(pod, status.Name) {
-				return fmt.Sprintf("the container %s of %s ended and was started again, and has to run for %s", status.Name, pod.Name, proof)
+			if running == nil {
+				continue
+			}
+			needed := proof(o, pod, status)
+			if now.Sub(running.StartedAt.Time) < needed {
+				return fmt.Sprintf("the container %s of %s was started a moment ago, and has to run for %s to count", status.Name, pod.Name, needed)
 			}
 		}
 	}
 	return ""
+}
+
+func proof(o Objects, pod *corev1.Pod, status corev1.ContainerStatus) time.Duration {
+	container, restartable := spec(pod, status.Name)
+	switch {
+	case container == nil || !restartable:
+		return proofNotNeeded
+	case status.RestartCount > 0:
+		return proofAfterEnd
+	case container.ReadinessProbe == nil && o.minReady() == 0:
+		return proofUnprobed
+	}
+	return proofNotNeeded
 }
 
 // least is how many pods --min-available asks for; given is false without it.

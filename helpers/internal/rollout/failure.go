@@ -115,15 +115,26 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 		len(ripe) > 0 && len(ripe) == unready && (readyPods == 0 || stuck || o.oneByOne()):
 		return distinct(ripe), true
 	case deadlineExceeded(o):
-		cause := fmt.Sprintf("the controller gave up after progressDeadlineSeconds: %d of %d pods are available", verdict.Available, verdict.Desired)
-		if len(all) > 0 {
-			return distinct(all), true
-		}
-		return []Failure{{Code: "DEADLINE_EXCEEDED", Cause: cause}}, true
+		return gaveUp(verdict, all), true
 	case stuck && len(all) == 0 && idle(o, now):
 		return []Failure{{Code: "STUCK", Cause: fmt.Sprintf("nothing has moved for %s: %s", now.Sub(later(memory.Begin, memory.Progress)).Round(time.Second), standstill(o))}}, true
 	}
 	return distinct(all), false
+}
+
+// gaveUp tells the controller's own deadline, and before it what plainly stands in
+// the way. What only has not moved yet is told with it, not instead of it.
+func gaveUp(verdict Verdict, all []*trouble) []Failure {
+	var plain []*trouble
+	cause := fmt.Sprintf("the controller gave up after progressDeadlineSeconds: %d of %d pods are available", verdict.Available, verdict.Desired)
+	for _, t := range all {
+		if t.Code == "STUCK" {
+			cause += "; " + t.Pod + ": " + t.Cause
+		} else {
+			plain = append(plain, t)
+		}
+	}
+	return append(distinct(plain), Failure{Code: "DEADLINE_EXCEEDED", Cause: cause})
 }
 
 // nothingSeen is where the controller does not act on the change at all.

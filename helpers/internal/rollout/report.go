@@ -101,6 +101,9 @@ func (f *follower) tell(ctx context.Context, failure Failure) *Report {
 	}
 	if pod != nil {
 		report.Log, report.Previous = lastWords(ctx, f.cluster, pod, failure.Container)
+		if len(report.Log) == 0 && strings.Contains(report.Try, "log above") {
+			report.Try = fmt.Sprintf("it has written nothing: look at its command and how it ended: kubectl describe pod -n %s %s", f.cluster.Namespace, pod.Name)
+		}
 	}
 	return report
 }
@@ -142,7 +145,7 @@ func lastWords(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, cont
 		return []string{}, false
 	}
 	tail := int64(logLines)
-	body, err := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).DoRaw(ctx)
+	body, err := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).Do(ctx).Raw()
 	switch {
 	case kube.IsDenied(err):
 		return []string{"the log cannot be read: " + kube.Explain(err, "reading it").Error()}, previous

@@ -148,6 +148,8 @@ func crashing(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *t
 		return say("OOM_KILLED", "the container %s was killed because it needs more memory than its limit (%s), again and again", status.Name, memoryLimit(pod, status.Name))
 	case last.ExitCode == 0:
 		return say("CRASH_LOOP", "the container %s ends by itself, with exit code 0, again and again: a service must go on", status.Name)
+	case last.ExitCode == 137:
+		return say("CRASH_LOOP", "the container %s is killed again and again (exit code 137): by the kernel where memory ran out, or after a failed liveness probe", status.Name)
 	case last.ExitCode > 128:
 		return say("CRASH_LOOP", "the container %s ends with exit code %d (signal %d) again and again", status.Name, last.ExitCode, last.ExitCode-128)
 	}

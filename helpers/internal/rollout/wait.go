@@ -166,7 +166,9 @@ func (f *follower) step(ctx context.Context) (final bool, err error) {
 	if !complete {
 		return false, nil
 	}
-	f.look(ctx, objects, now)
+	if !f.look(ctx, objects, now) {
+		return false, nil
+	}
 	f.judge(objects, now)
 	f.show(now)
 	if !f.final(now) {
@@ -260,23 +262,24 @@ func (f *follower) snapshot() (objects []runtime.Object, complete bool) {
 	return objects, true
 }
 
-// look reads about what is suspicious, now and then.
-func (f *follower) look(ctx context.Context, objects []runtime.Object, now time.Time) {
+// look reads about what is suspicious, now and then; it is false where that was not to be had.
+func (f *follower) look(ctx context.Context, objects []runtime.Object, now time.Time) bool {
 	o, found := assemble(objects)
 	if !found || now.Sub(f.looked) < attention {
-		return
+		return true
 	}
 	o.Memory, o.Criteria = f.memory, f.options.Criteria
 	suspects := Suspicious(o, now)
 	if len(suspects) == 0 {
 		f.evidence = Evidence{}
-		return
+		return true
 	}
 	f.looked = now
 	evidence, err := gather(ctx, f.cluster, suspects)
 	if err != nil {
 		f.health.fail(present, err, false)
-		return
+		return false
 	}
 	f.evidence = evidence
+	return true
 }

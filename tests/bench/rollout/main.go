@@ -1,87 +1,301 @@
-// Command rollout measures rollout-wait beside kubectl rollout status, on the
-// same rollouts at the same time, and prints a table. It runs inside the lab.
+// Command rollout measures rollout-wait beside kubectl rollout status and kubedog
+// on the same rollouts at the same time, and prints the tables of
+// docs/bench-rollout.md. It runs inside the lab.
 package main
 
 import (
-	"bytes"
+	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"slipway.dev/slipway/tests/rollout/gate"
+	"slipway.dev/slipway/tests/rollout/scenes"
 )
 
-const manifest = `apiVersion: apps/v1
-kind: Deployment
-metadata: {name: %[1]s}
-spec:
-  replicas: 2
-  progressDeadlineSeconds: 60
-  selector: {matchLabels: {app: %[1]s}}
-  template:
-    metadata: {labels: {app: %[1]s}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers: [{name: c, image: %[2]q, command: %[3]s, %[4]s}]
-`
-
-// cases are rollouts, and what a person would want to be told of them.
-var cases = []struct{ name, image, command, more, cause string }{
-	{"good", "tool:1", `[sleep, "1000"]`, "", ""},
-	{"no-such-image", "tool:none", `[sleep, "1000"]`, "", "IMAGE_NOT_FOUND"},
-	{"crash", "tool:1", `[sh, -c, "exit 3"]`, "", "CRASH_LOOP"},
-	{"no-secret", "tool:1", `[sleep, "1000"]`, "envFrom: [{secretRef: {name: none}}]", "CONFIG_MISSING"},
-	{"never-ready", "tool:1", `[sleep, "1000"]`, "readinessProbe: {exec: {command: ['false']}, periodSeconds: 1}", "NOT_READY"},
+// tool is one of those that are compared.
+type tool struct {
+	name    string
+	command func(namespace, kind, name string) []string
 }
 
-type outcome struct {
-	seconds float64
-	code    int
-	text    string
+const limit = 200 // seconds, for each
+
+var tools = []tool{
+	{"rollout-wait", func(namespace, kind, name string) []string {
+		return []string{"bin/rollout-wait", "-n", namespace, kind + "/" + name, "--timeout", fmt.Sprintf("%ds", limit)}
+	}},
+	{"kubectl", func(namespace, kind, name string) []string {
+		return []string{"kubectl", "rollout", "status", "-n", namespace, kind + "/" + name, fmt.Sprintf("--timeout=%ds", limit)}
+	}},
+	{"kubedog", func(namespace, kind, name string) []string {
+		return []string{"bin/kubedog", "rollout", "track", kind, name, "-n", namespace, "-t", fmt.Sprint(limit)}
+	}},
 }
 
-func measure(name string, arguments ...string) outcome {
+// measured is how one tool did.
+type measured struct {
+	seconds         float64
+	code            int
+	text            string
+	requests, bytes int64
+	memory          int64 // peak RSS, KiB
+}
+
+func main() {
+	only := flag.String("only", "", "the scenes to play, separated by commas; empty plays all")
+	crowds := flag.String("crowds", "0,100,1000", "numbers of unrelated pods in the namespace")
+	flag.Parse()
+	if err := run(context.Background(), *only, *crowds); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, only, crowds string) error {
+	if err := scenes.Prepare(); err != nil {
+		return err
+	}
+	wrong, err := verdicts(ctx, only)
+	if err != nil {
+		return err
+	}
+	if err := costs(ctx, crowds); err != nil {
+		return err
+	}
+	if wrong > 0 {
+		return fmt.Errorf("rollout-wait was wrong %d times", wrong)
+	}
+	return nil
+}
+
+// verdicts plays each scene for all tools at once and counts rollout-wait's wrong ones.
+func verdicts(ctx context.Context, only string) (wrong int, err error) {
+	fmt.Println("| rollout | is | rollout-wait | kubectl | kubedog |\n|---|---|---|---|---|")
+	type score struct{ named, falseAlarm, falseSuccess, silent int }
+	scores := make([]score, len(tools))
+	for _, scene := range append(append([]scenes.Scene{}, scenes.Failing...), scenes.Fine...) {
+		if only != "" && !strings.Contains(","+only+",", ","+scene.Name+",") || scene.NeedsLab != "" && os.Getenv("LAB_REGISTRY") == "" {
+			continue
+		}
+		if err := scene.Set(ctx, scene.Name); err != nil {
+			return wrong, err
+		}
+		row := "| " + scene.Name + " | " + is(scene) + " |"
+		results := together(func(i int) measured { return play(ctx, tools[i], scene, "") })
+		for i, result := range results {
+			named := scene.Code != "" && strings.Contains(result.text, cause(scene))
+			switch {
+			case scene.Code == "" && result.code == 0, scene.Code != "" && result.code != 0 && result.seconds < limit-1:
+			case scene.Code == "" && result.seconds < limit-1:
+				scores[i].falseAlarm++
+			case scene.Code != "" && result.code == 0:
+				scores[i].falseSuccess++
+			default:
+				scores[i].silent++
+			}
+			if named {
+				scores[i].named++
+			}
+			row += fmt.Sprintf(" %s |", cell(result, named))
+		}
+		if good := results[0].code == 0; good != (scene.Code == "") || !good && !strings.Contains(results[0].text, scene.Code) {
+			wrong++
+			fmt.Fprintf(os.Stderr, "bench: %s: %s\n", scene.Name, results[0].text)
+		}
+		fmt.Println(row)
+		if _, err := scenes.Kubectl(ctx, "", "delete", "namespace", scene.Name, "--wait=false"); err != nil {
+			return wrong, err
+		}
+	}
+	fmt.Println("\n| | rollout-wait | kubectl | kubedog |\n|---|---|---|---|")
+	for _, line := range []struct {
+		name string
+		of   func(score) int
+	}{
+		{"cause named", func(s score) int { return s.named }}, {"false alarms", func(s score) int { return s.falseAlarm }},
+		{"false successes", func(s score) int { return s.falseSuccess }}, {fmt.Sprintf("silent for %d s", limit), func(s score) int { return s.silent }},
+	} {
+		fmt.Printf("| %s | %d | %d | %d |\n", line.name, line.of(scores[0]), line.of(scores[1]), line.of(scores[2]))
+	}
+	return wrong, nil
+}
+
+func is(scene scenes.Scene) string {
+	switch {
+	case scene.Code == "":
+		return "good"
+	case scene.Grace == "":
+		return scene.Code
+	}
+	return scene.Code + " (grace " + scene.Grace + ")"
+}
+
+// cause is what a person has to be told, by whatever tool.
+func cause(scene scenes.Scene) string {
+	if scene.Says != "" {
+		return scene.Says
+	}
+	return scene.Code
+}
+
+func cell(m measured, named bool) string {
+	text := fmt.Sprintf("%.1f s, exit %d", m.seconds, m.code)
+	if named {
+		text += ", named"
+	}
+	return text
+}
+
+func together(do func(int) measured) []measured {
+	results := make([]measured, len(tools))
+	var group sync.WaitGroup
+	for i := range tools {
+		group.Go(func() { results[i] = do(i) })
+	}
+	group.Wait()
+	return results
+}
+
+func play(ctx context.Context, t tool, scene scenes.Scene, kubeconfig string) measured {
+	kind, name, _ := strings.Cut(scene.Workload, "/")
+	words := t.command(scene.Name, kind, name)
+	limited, cancel := context.WithTimeout(ctx, (limit+20)*time.Second)
+	defer cancel()
+	command := exec.CommandContext(limited, words[0], words[1:]...)
+	command.Env = os.Environ()
+	if kubeconfig != "" {
+		command.Env = append(command.Env, "KUBECONFIG="+kubeconfig)
+	}
 	begin := time.Now()
-	out, err := exec.Command(name, arguments...).CombinedOutput()
-	result := outcome{seconds: time.Since(begin).Seconds(), text: string(out)}
+	out, err := command.CombinedOutput()
+	result := measured{seconds: time.Since(begin).Seconds(), text: string(out)}
 	var ended *exec.ExitError
-	if errors.As(err, &ended) {
+	switch {
+	case errors.As(err, &ended):
 		result.code = ended.ExitCode()
-	} else if err != nil {
-		result.code = -1
+	case err != nil:
+		result.code, result.text = -1, err.Error()
+	}
+	if command.ProcessState != nil {
+		if usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			result.memory = usage.Maxrss
+		}
 	}
 	return result
 }
 
-func main() {
-	fmt.Println("| rollout | rollout-wait: s | exit | cause named | kubectl: s | exit | cause named | ratio |")
-	fmt.Println("|---|---|---|---|---|---|---|---|")
-	failed := false
-	for _, c := range cases {
-		apply := exec.Command("kubectl", "apply", "-f", "-")
-		apply.Stdin = bytes.NewBufferString(fmt.Sprintf(manifest, c.name, c.image, c.command, c.more))
-		if out, err := apply.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "bench: %v: %s\n", err, out)
-			os.Exit(1)
+// late becomes ready after a while, so that there is something to watch.
+const late = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: app}}
+  template:
+    metadata: {labels: {app: app}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: c, image: "tool:1", command: [sh, -c, "sleep 20; touch /tmp/ready; exec sleep 100000"], readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1, failureThreshold: 60}}]
+`
+
+// costs waits for a rollout beside a crowd of pods that are none of its own, which
+// exist and are changed all the time, though no node runs them.
+func costs(ctx context.Context, crowds string) error {
+	fmt.Println("\n| unrelated pods | | requests | KiB received | peak RSS, MiB | done after the status, ms |\n|---|---|---|---|---|---|")
+	for _, crowd := range strings.Split(crowds, ",") {
+		var count int
+		if _, err := fmt.Sscan(crowd, &count); err != nil {
+			return fmt.Errorf("--crowds %q is no list of numbers: %w", crowds, err)
 		}
-		var ours, peer outcome
-		var both sync.WaitGroup
-		both.Go(func() { ours = measure("bin/rollout-wait", "-n", "default", "deployment/"+c.name) })
-		both.Go(func() { peer = measure("kubectl", "rollout", "status", "deployment/"+c.name, "--timeout=3m") })
-		both.Wait()
-		named := func(o outcome) string {
-			if c.cause == "" {
-				return ""
+		scene := scenes.Scene{Name: fmt.Sprintf("crowd-%d", count), Workload: "deployment/app", Manifest: late}
+		if _, err := scenes.Kubectl(ctx, "", "create", "namespace", scene.Name); err != nil {
+			return err
+		}
+		if err := gather(ctx, scene.Name, count); err != nil {
+			return err
+		}
+		if _, err := scenes.Kubectl(ctx, scene.Manifest, "apply", "-n", scene.Name, "-f", "-"); err != nil {
+			return err
+		}
+		results, after, err := throughGates(ctx, scene)
+		if err != nil {
+			return err
+		}
+		for i, t := range tools {
+			m := results[i]
+			fmt.Printf("| %d | %s | %d | %d | %.0f | %.0f |\n", count, t.name, m.requests, m.bytes>>10, float64(m.memory)/1024, after[i])
+			if m.code != 0 {
+				return fmt.Errorf("%s beside %d pods ended with %d: %s", t.name, count, m.code, m.text)
 			}
-			return fmt.Sprint(strings.Contains(o.text, c.cause))
 		}
-		fmt.Printf("| %s | %.2f | %d | %s | %.2f | %d | %s | %.2f |\n", c.name, ours.seconds, ours.code, named(ours), peer.seconds, peer.code, named(peer), ours.seconds/peer.seconds)
-		failed = failed || (c.cause == "") != (ours.code == 0)
+		if _, err := scenes.Kubectl(ctx, "", "delete", "namespace", scene.Name, "--wait=false"); err != nil {
+			return err
+		}
 	}
-	if failed {
-		fmt.Fprintln(os.Stderr, "bench: a verdict was wrong")
-		os.Exit(1)
+	return nil
+}
+
+// gather makes pods that wait for a scheduler that nobody runs.
+func gather(ctx context.Context, namespace string, count int) error {
+	var manifest strings.Builder
+	for i := range count {
+		fmt.Fprintf(&manifest, "---\n{apiVersion: v1, kind: Pod, metadata: {name: other-%d, labels: {app: other}}, spec: {schedulerName: nobody, containers: [{name: c, image: \"tool:1\"}]}}\n", i)
 	}
+	if count == 0 {
+		return nil
+	}
+	_, err := scenes.Kubectl(ctx, manifest.String(), "create", "-n", namespace, "-f", "-")
+	return err
+}
+
+// throughGates lets each tool wait through a gate of its own, beside one that
+// watches for the status that makes it true, and says how long after it each ended.
+func throughGates(ctx context.Context, scene scenes.Scene) (results []measured, after []float64, err error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	gates, configs := make([]*gate.Gate, len(tools)), make([]string, len(tools))
+	for i, t := range tools {
+		if gates[i], err = gate.Open(os.Getenv("KUBECONFIG")); err != nil {
+			return nil, nil, err
+		}
+		defer gates[i].Close()
+		own := filepath.Join(dir, t.name)
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return nil, nil, err
+		}
+		if configs[i], err = gates[i].Kubeconfig(own, ""); err != nil {
+			return nil, nil, err
+		}
+	}
+	truth := make(chan time.Time, 1)
+	go func() {
+		_, waitErr := scenes.Kubectl(ctx, "", "wait", "-n", scene.Name, "deployment/app", "--for=jsonpath={.status.availableReplicas}=2", "--timeout=3m")
+		if waitErr != nil {
+			fmt.Fprintln(os.Stderr, "bench:", waitErr)
+		}
+		truth <- time.Now()
+	}()
+	ends := make([]time.Time, len(tools))
+	results = together(func(i int) measured {
+		m := play(ctx, tools[i], scene, configs[i])
+		ends[i] = time.Now()
+		m.requests, m.bytes = gates[i].Requests.Load(), gates[i].Bytes.Load()
+		return m
+	})
+	at := <-truth
+	for _, end := range ends {
+		after = append(after, float64(end.Sub(at).Microseconds())/1000)
+	}
+	return results, after, nil
 }

@@ -20,6 +20,7 @@ const traefikConfig = `entryPoints:
   traefik: {address: "127.0.0.1:8899"}
 providers:
   kubernetesGateway: {}
+  kubernetesCRD: {}
 ping: {}
 global: {checkNewVersion: false, sendAnonymousUsage: false}
 log: {level: INFO}
@@ -36,6 +37,13 @@ func (c *Cluster) startGateway(ctx context.Context) error {
 	}
 	if err := c.kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=30s", "crd/gatewayclasses.gateway.networking.k8s.io", "crd/httproutes.gateway.networking.k8s.io", "crd/gateways.gateway.networking.k8s.io"); err != nil {
 		return err
+	}
+	traefik, err := c.moduleDir(ctx, "github.com/traefik/traefik/v3")
+	if err != nil {
+		return err
+	}
+	if err := c.kubectl(ctx, "", "create", "-f", filepath.Join(traefik, "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml")); err != nil {
+		return fmt.Errorf("Traefik's own definitions: %w", err)
 	}
 	if err := c.kubectl(ctx, gatewayClass, "create", "-f", "-"); err != nil {
 		return err

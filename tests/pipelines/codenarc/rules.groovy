@@ -7,7 +7,7 @@ ruleset {
             "${rule}" { applyToFileNames = '*.groovy' }
         }
     }
-    ruleset('rulesets/basic.xml')
+    ruleset('rulesets/basic.xml') { exclude 'EmptyMethod' } // a hook that only one of the pipelines needs
     ruleset('rulesets/braces.xml')
     ruleset('rulesets/exceptions.xml') { exclude 'CatchThrowable' } // an undoing has to
     ruleset('rulesets/groovyism.xml') { exclude 'GStringExpressionWithinString' } // shell is not Groovy

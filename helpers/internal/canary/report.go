@@ -1,0 +1,112 @@
+package canary
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"os"
+	"path/filepath"
+	"strings"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
+)
+
+//go:embed report.html
+var reportPage string
+
+// WriteReport writes the analysis as one self-contained page: no script, no
+// network, for screens and paper. The file is there whole or not at all.
+func WriteReport(file string, analysis Analysis) error {
+	failed := func(err error) error {
+		return slipway.Errorf(slipway.Unknown, "the report %s could not be written", file).Because(err)
+	}
+	page, err := template.New("report").Funcs(template.FuncMap{
+		"percent": func(rate float64) string { return fmt.Sprintf("%.2f %%", 100*rate) },
+		"count":   grouped,
+		"ms":      milliseconds,
+		"upper":   func(j Judgement) string { return strings.ToUpper(string(j)) },
+		"test":    func(p float64) string { return fmt.Sprintf("%.2g", p) },
+		"tail":    func(s Sample, rate float64) string { return fmt.Sprintf("%.2g", BinomialTail(s, rate)) },
+		"alpha":   func(c Criteria) string { return fmt.Sprintf("%.2g", lookAlpha(c.Looks)) },
+		"ratio": func(a, b float64) string {
+			if a <= 0 || b <= 0 {
+				return "not measured"
+			}
+			return fmt.Sprintf("%.2f ×", a/b)
+		},
+		"wilson": func(s Sample) string {
+			low, high := Wilson(s.Errors, s.Requests, 0.95)
+			return fmt.Sprintf("%.2f to %.2f %%", 100*low, 100*high)
+		},
+	}).Parse(reportPage)
+	if err != nil {
+		return failed(err)
+	}
+	var out bytes.Buffer
+	if err := page.Execute(&out, newReport(analysis)); err != nil {
+		return failed(err)
+	}
+	unfinished, err := os.CreateTemp(filepath.Dir(file), ".report-*")
+	if err != nil {
+		return failed(err)
+	}
+	defer os.Remove(unfinished.Name())
+	_, err = unfinished.Write(out.Bytes())
+	for _, step := range []func() error{func() error { return unfinished.Chmod(0o644) }, unfinished.Close, func() error { return os.Rename(unfinished.Name(), file) }} {
+		if stepErr := step(); err == nil {
+			err = stepErr
+		}
+	}
+	if err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// report is what the page shows.
+type report struct {
+	Analysis
+	Last   Look
+	Charts []chart
+}
+
+func newReport(analysis Analysis) report {
+	r := report{Analysis: analysis}
+	if len(analysis.Looks) == 0 {
+		return r
+	}
+	r.Last = analysis.Looks[len(analysis.Looks)-1]
+	errors := chart{Title: "Requests that failed", Unit: "%", Limit: 100 * analysis.Criteria.MaxErrorRate, LimitName: "allowed at all"}
+	latency := chart{Title: "95 % of requests were faster than", Unit: "ms"}
+	rate := chart{Title: "Requests a second", Unit: ""}
+	before := Look{At: analysis.Begin}
+	for _, look := range analysis.Looks {
+		seconds := look.At.Sub(analysis.Begin).Seconds()
+		between := max(look.At.Sub(before.At).Seconds(), 1e-3)
+		errors.add(seconds, 100*look.Canary.Rate(), 100*look.Stable.Rate())
+		latency.add(seconds, 1000*look.Canary.P95, 1000*look.Stable.P95)
+		rate.add(seconds, (look.Canary.Requests-before.Canary.Requests)/between, (look.Stable.Requests-before.Stable.Requests)/between)
+		before = look
+	}
+	r.Charts = []chart{errors, latency, rate}
+	for i := range r.Charts {
+		r.Charts[i].lay()
+	}
+	return r
+}
+
+func grouped(n float64) string {
+	digits := fmt.Sprintf("%.0f", n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "\u202f" + digits[i:]
+	}
+	return digits
+}
+
+func milliseconds(seconds float64) string {
+	if seconds <= 0 {
+		return "not measured"
+	}
+	return fmt.Sprintf("%.0f ms", 1000*seconds)
+}

@@ -1,0 +1,213 @@
+package migrate
+
+import (
+	"strings"
+
+	pgquery "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
+)
+
+// weaker are the commands of ALTER TABLE that take less than ACCESS EXCLUSIVE:
+// AlterTableGetLockLevel in PostgreSQL's src/backend/commands/tablecmds.c.
+var weaker = map[pgquery.AlterTableType]string{
+	pgquery.AlterTableType_AT_SetStatistics:      shareUpdateExclusive,
+	pgquery.AlterTableType_AT_SetOptions:         shareUpdateExclusive,
+	pgquery.AlterTableType_AT_ResetOptions:       shareUpdateExclusive,
+	pgquery.AlterTableType_AT_ValidateConstraint: shareUpdateExclusive,
+	pgquery.AlterTableType_AT_ClusterOn:          shareUpdateExclusive,
+	pgquery.AlterTableType_AT_DropCluster:        shareUpdateExclusive,
+	pgquery.AlterTableType_AT_AttachPartition:    shareUpdateExclusive,
+	pgquery.AlterTableType_AT_EnableTrig:         shareRowExclusive,
+	pgquery.AlterTableType_AT_EnableAlwaysTrig:   shareRowExclusive,
+	pgquery.AlterTableType_AT_EnableReplicaTrig:  shareRowExclusive,
+	pgquery.AlterTableType_AT_EnableTrigAll:      shareRowExclusive,
+	pgquery.AlterTableType_AT_EnableTrigUser:     shareRowExclusive,
+	pgquery.AlterTableType_AT_DisableTrig:        shareRowExclusive,
+	pgquery.AlterTableType_AT_DisableTrigAll:     shareRowExclusive,
+	pgquery.AlterTableType_AT_DisableTrigUser:    shareRowExclusive,
+}
+
+// optionsWeak are the storage parameters that need no ACCESS EXCLUSIVE:
+// https://www.postgresql.org/docs/15/sql-altertable.html, SET ( storage_parameter )
+func optionsWeak(command *pgquery.AlterTableCmd) bool {
+	for _, option := range command.Def.GetList().GetItems() {
+		name := option.GetDefElem().GetDefname()
+		if name != "fillfactor" && name != "toast_tuple_target" && name != "parallel_workers" && !strings.HasPrefix(name, "autovacuum_") {
+			return false
+		}
+	}
+	return true
+}
+
+func classifyAlterTable(n *pgquery.AlterTableStmt, s *Statement) {
+	table := relation(n.Relation)
+	s.Kind = "ALTER " + strings.ReplaceAll(strings.TrimPrefix(n.Objtype.String(), "OBJECT_"), "_", " ")
+	if n.Objtype == pgquery.ObjectType_OBJECT_INDEX {
+		return // attaching or tuning an index stops nobody at its table
+	}
+	for _, node := range n.Cmds {
+		command := node.GetAlterTableCmd()
+		mode, known := weaker[command.GetSubtype()]
+		switch {
+		case command.GetSubtype() == pgquery.AlterTableType_AT_AddConstraint && command.Def.GetConstraint().GetContype() == pgquery.ConstrType_CONSTR_FOREIGN:
+			mode = shareRowExclusive
+		case (command.GetSubtype() == pgquery.AlterTableType_AT_SetRelOptions || command.GetSubtype() == pgquery.AlterTableType_AT_ResetRelOptions) && optionsWeak(command):
+			mode = shareUpdateExclusive
+		case command.GetSubtype() == pgquery.AlterTableType_AT_DetachPartition && command.Def.GetPartitionCmd().GetConcurrent():
+			mode = shareUpdateExclusive
+		case !known:
+			mode = accessExclusive
+		}
+		s.lock(table, mode)
+		classifyCommand(command, table, s)
+	}
+}
+
+// classifyCommand knows the sub-commands that hurt.
+func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement) {
+	switch command.GetSubtype() {
+	case pgquery.AlterTableType_AT_AddColumn:
+		classifyColumn(command.Def.GetColumnDef(), table, s)
+	case pgquery.AlterTableType_AT_AlterColumnType:
+		column := command.Def.GetColumnDef()
+		s.Rewrites = true
+		s.noteColumn(column)
+		s.find("alter-type", table)
+		s.made.types = append(s.made.types, typeChange{table, command.Name, typeOf(column.GetTypeName()), column.GetRawDefault() != nil})
+	case pgquery.AlterTableType_AT_SetNotNull:
+		s.Scans = true
+		s.made.notNull = append(s.made.notNull, command.Name)
+		s.find("set-not-null", table)
+	case pgquery.AlterTableType_AT_DropColumn:
+		s.find("drop-column", table)
+	case pgquery.AlterTableType_AT_DropConstraint:
+		s.find("drop-constraint", table)
+	case pgquery.AlterTableType_AT_AddConstraint:
+		classifyConstraint(command.Def.GetConstraint(), table, s)
+	case pgquery.AlterTableType_AT_ValidateConstraint:
+		s.Scans = true
+		s.made.validated = command.Name
+	case pgquery.AlterTableType_AT_AttachPartition:
+		s.lock(relation(command.Def.GetPartitionCmd().GetName()), accessExclusive)
+	case pgquery.AlterTableType_AT_DetachPartition:
+		s.made.detached = relation(command.Def.GetPartitionCmd().GetName())
+		s.lock(s.made.detached, accessExclusive)
+		if command.Def.GetPartitionCmd().GetConcurrent() {
+			s.Kind, s.Alone = "ALTER TABLE ... DETACH PARTITION CONCURRENTLY", true
+			return
+		}
+		s.find("detach", table)
+	case pgquery.AlterTableType_AT_DetachPartitionFinalize:
+		s.Alone = false
+	case pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged, pgquery.AlterTableType_AT_SetTableSpace, pgquery.AlterTableType_AT_SetAccessMethod:
+		s.Rewrites = true
+		s.find("rewrite", table)
+	case pgquery.AlterTableType_AT_ChangeOwner, pgquery.AlterTableType_AT_ReplicaIdentity,
+		pgquery.AlterTableType_AT_EnableRowSecurity, pgquery.AlterTableType_AT_DisableRowSecurity,
+		pgquery.AlterTableType_AT_ForceRowSecurity, pgquery.AlterTableType_AT_NoForceRowSecurity:
+		s.find("access", table)
+	}
+}
+
+func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
+	var notNull, hasDefault bool
+	s.noteColumn(column)
+	for _, node := range column.GetConstraints() {
+		constraint := node.GetConstraint()
+		switch constraint.GetContype() {
+		case pgquery.ConstrType_CONSTR_NOTNULL:
+			notNull = true
+		case pgquery.ConstrType_CONSTR_DEFAULT:
+			hasDefault = constraint.RawExpr.GetAConst() == nil || !constraint.RawExpr.GetAConst().Isnull
+			s.made.functions = append(s.made.functions, functions(constraint.RawExpr)...)
+			for _, function := range s.made.functions {
+				if volatile[function] {
+					s.Rewrites = true
+					s.find("volatile-default", table)
+				}
+			}
+		case pgquery.ConstrType_CONSTR_IDENTITY, pgquery.ConstrType_CONSTR_GENERATED:
+			hasDefault, s.Rewrites = true, true
+			s.find("generated-column", table)
+		case pgquery.ConstrType_CONSTR_UNIQUE, pgquery.ConstrType_CONSTR_PRIMARY:
+			s.find("unique", table)
+		case pgquery.ConstrType_CONSTR_CHECK:
+			s.Scans = true
+			s.find("check", table)
+		case pgquery.ConstrType_CONSTR_FOREIGN:
+			s.lock(relation(constraint.Pktable), shareRowExclusive)
+			s.find("references", relation(constraint.Pktable))
+		}
+	}
+	if strings.Contains(lastName(column.GetTypeName().GetNames()), "serial") {
+		hasDefault, s.Rewrites = true, true
+		s.find("serial", table)
+	}
+	if notNull && !hasDefault {
+		s.find("not-null-without-default", table)
+	}
+}
+
+func classifyConstraint(constraint *pgquery.Constraint, table string, s *Statement) {
+	switch constraint.GetContype() {
+	case pgquery.ConstrType_CONSTR_FOREIGN:
+		other := relation(constraint.Pktable)
+		s.lock(other, shareRowExclusive)
+		if constraint.SkipValidation {
+			s.find("references", other)
+			return
+		}
+		s.Scans = true
+		s.find("foreign-key", table)
+	case pgquery.ConstrType_CONSTR_CHECK:
+		if test := constraint.RawExpr.GetNullTest(); test.GetNulltesttype() == pgquery.NullTestType_IS_NOT_NULL {
+			s.made.check, s.made.column = constraint.Conname, lastName(test.GetArg().GetColumnRef().GetFields())
+		}
+		if !constraint.SkipValidation {
+			s.Scans = true
+			s.find("check", table)
+		}
+	case pgquery.ConstrType_CONSTR_UNIQUE, pgquery.ConstrType_CONSTR_PRIMARY:
+		if constraint.Indexname == "" {
+			s.Scans = true
+			s.find("unique", table)
+		}
+	case pgquery.ConstrType_CONSTR_EXCLUSION:
+		s.Scans = true
+		s.find("exclude", table)
+	}
+}
+
+// volatile are the functions of pg_catalog, and of the extensions that people
+// use for keys, that give another value each time:
+// SELECT DISTINCT proname FROM pg_proc WHERE provolatile = 'v'.
+var volatile = map[string]bool{
+	"random": true, "clock_timestamp": true, "timeofday": true, "gen_random_uuid": true, "nextval": true, "setval": true, "currval": true, "lastval": true,
+	"uuid_generate_v1": true, "uuid_generate_v1mc": true, "uuid_generate_v4": true, "gen_random_bytes": true, "gen_salt": true,
+}
+
+// functions are the names of all functions that an expression calls.
+func functions(expression *pgquery.Node) []string {
+	var names []string
+	each(expression, func(message proto.Message) {
+		if call, ok := message.(*pgquery.FuncCall); ok {
+			names = append(names, lastName(call.Funcname))
+		}
+	})
+	return names
+}
+
+// each visits every node of a tree.
+func each(node *pgquery.Node, visit func(proto.Message)) {
+	if node == nil {
+		return
+	}
+	_ = protorange.Range(node.ProtoReflect(), func(values protopath.Values) error {
+		if message, ok := values.Index(-1).Value.Interface().(interface{ Interface() proto.Message }); ok {
+			visit(message.Interface())
+		}
+		return nil
+	})
+}

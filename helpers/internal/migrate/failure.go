@@ -1,0 +1,118 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/lib/pq"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
+)
+
+// next says what to do, by SQLSTATE or its class:
+// https://www.postgresql.org/docs/15/errcodes-appendix.html
+var next = map[string]string{
+	"55P03": "somebody holds the table: look who (migrate-diff plan shows it), let it end, and run this again",
+	"40P01": "the service and this file lock the same tables in another order: run this again, or put each table into a file of its own",
+	"57014": "it was cancelled or took longer than it may: --statement-timeout, or the role's own",
+	"42501": "grant it, or use the role that owns the table",
+	"53100": "give the server disk, and run this again",
+	"55P04": "add the enum's value in a file of its own, before this one",
+	"23":    "the rows that are there do not allow it: mend them in a migration before this one",
+	"42P07": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
+	"42701": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
+	"42710": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
+}
+
+// failed says what the error of a file means, and where in the file it was.
+func (r runner) failed(err error, b batch) error {
+	var answer *pq.Error
+	if !errors.As(err, &answer) || answer.Severity == pq.Efatal || answer.Severity == pq.Epanic {
+		return r.lost(err)
+	}
+	where, statement := b.locate(answer.Position, r.file)
+	cause := answer.Message
+	if answer.Detail != "" {
+		cause += ": " + answer.Detail
+	}
+	if answer.Hint != "" {
+		cause += " (" + answer.Hint + ")"
+	}
+	if statement != "" {
+		cause += "; in: " + statement
+	}
+	hint := "mend the file"
+	for _, code := range []string{string(answer.Code), string(answer.Code.Class())} {
+		if known, ok := next[code]; ok {
+			hint = strings.ReplaceAll(known, "%s", r.file.Version)
+			break
+		}
+	}
+	if r.file.Alone {
+		hint += "; the statements before it are done, and a run goes on here"
+	} else {
+		hint += "; nothing of this file was applied"
+	}
+	return slipway.Errorf(slipway.No, "%s failed: SQLSTATE %s", where, answer.Code).Because(cited{withoutSecrets(errors.New(cause), r.secrets...).Error(), answer}).Next("%s", hint)
+}
+
+// cited is an error in other words.
+type cited struct {
+	text string
+	error
+}
+
+func (c cited) Error() string { return c.text }
+func (c cited) Unwrap() error { return c.error }
+
+// locate finds the statement of an error: by its position, which counts
+// characters from 1, else by the markers.
+func (b batch) locate(position string, file Migration) (where, statement string) {
+	var characters int
+	if _, err := fmt.Sscan(position, &characters); err == nil && characters > 0 {
+		query := b.query
+		if query == "" {
+			query = b.text
+		}
+		at := byteOffset(query, characters-1)
+		for _, p := range b.parts {
+			if offset := at - p.at + p.from; at >= p.at && offset < p.to {
+				where = fmt.Sprintf("%s:%d:%d", file.Name, b.line-1+lineOf(b.text, offset), columnOf(b.text, offset))
+				if p.statement >= 0 {
+					statement = brief(file.Statements[p.statement].SQL)
+				}
+				return where, statement
+			}
+		}
+	}
+	switch {
+	case b.done:
+		return file.Name + ": its COMMIT or history row", ""
+	case b.query != "" && b.seen < len(file.Statements):
+		s := file.Statements[b.seen]
+		return fmt.Sprintf("%s:%d", file.Name, s.Line), brief(s.SQL)
+	case b.text != "":
+		return fmt.Sprintf("%s, between lines %d and %d,", file.Name, b.line, b.line-1+lineOf(b.text, len(b.text))), ""
+	}
+	return file.Name, ""
+}
+
+// brief is a statement on one line.
+func brief(sql string) string {
+	line := strings.TrimRight(strings.Join(strings.Fields(skipComments(sql)), " "), "; ")
+	if runes := []rune(line); len(runes) > 160 {
+		line = string(runes[:160]) + "..."
+	}
+	return line
+}
+
+// lost is the error of a connection that ended while the file ran.
+func (r runner) lost(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return slipway.Errorf(slipway.Unknown, "stopped while %s ran", r.file.Name).Next("run it again: what was applied is recorded, and is not applied twice")
+	}
+	return slipway.Errorf(slipway.Unknown, "the connection was lost while %s ran", r.file.Name).Because(withoutSecrets(err, r.secrets...)).
+		Next("run it again: what was applied is recorded, and is not applied twice")
+}

@@ -1,0 +1,105 @@
+package migrate
+
+import (
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// shownLocks are the locks of a session on tables and views that were there
+// before, also those that it waits for. What only reads (AccessShareLock) stops
+// nobody, and is not spoken of.
+const shownLocks = `SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted), coalesce(string_agg(relname || ' ' || mode, ','), '') FROM (
+	SELECT b.relname, l.mode FROM pg_locks l JOIN before b ON b.oid = l.relation
+	WHERE l.pid = $1 AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock') x`
+
+const remember = `CREATE TABLE before AS SELECT oid, relname, relfilenode FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm');`
+
+const afresh = `DROP SCHEMA public CASCADE; CREATE SCHEMA public;`
+
+// observe runs a statement and gives the locks that pg_locks shows meanwhile, and
+// the table that was written anew. It leaves the ground as it was.
+func observe(t *testing.T, database *Database, url, sql string, alone bool) (locks []string, rewritten string) {
+	t.Helper()
+	const anew = `SELECT coalesce(string_agg(b.relname, ' '), '') FROM before b JOIN pg_class c USING (oid) WHERE c.relfilenode <> b.relfilenode`
+	var pid int
+	require.NoError(t, database.conn.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid))
+	var shown string
+	if alone {
+		shown = observeAlone(t, database, url, sql, pid)
+		rewritten = one(t, database, anew)
+		execute(t, database, afresh+groundOfDatabase+remember)
+	} else {
+		execute(t, database, "BEGIN")
+		execute(t, database, sql)
+		var waits bool
+		require.NoError(t, database.conn.QueryRowContext(t.Context(), shownLocks, pid).Scan(&waits, &shown))
+		rewritten = one(t, database, anew)
+		execute(t, database, "ROLLBACK")
+	}
+	strongest := map[string]string{}
+	for _, each := range strings.Split(shown, ",") {
+		if table, mode, found := strings.Cut(each, " "); found && table != "before" && strength(mode) > strength(strongest[table]) {
+			strongest[table] = mode
+		}
+	}
+	for table, mode := range strongest {
+		locks = append(locks, table+" "+mode)
+	}
+	sort.Strings(locks)
+	return locks, rewritten
+}
+
+// observeAlone looks at a statement that cannot run in a transaction while
+// others hold, one after the other, what it needs: its lock, the end of
+// transactions that use the table, the partition.
+func observeAlone(t *testing.T, database *Database, url, sql string, pid int) (shown string) {
+	t.Helper()
+	watcher := open(t, url)
+	var holders []*Database
+	for _, hold := range []string{
+		"LOCK TABLE here, partitioned IN SHARE UPDATE EXCLUSIVE MODE",
+		"SELECT * FROM partitioned; INSERT INTO here (a, b) VALUES (99, 'held')",
+		"SELECT * FROM part",
+	} {
+		holder := open(t, url)
+		execute(t, holder, "BEGIN;"+hold)
+		holders = append(holders, holder)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := database.conn.ExecContext(t.Context(), sql)
+		ended <- err
+	}()
+	deadline := time.Now().Add(60 * time.Second)
+	seen := map[string]bool{}
+	for {
+		var now string
+		var waits bool
+		require.NoError(t, watcher.conn.QueryRowContext(t.Context(), shownLocks, pid).Scan(&waits, &now))
+		for _, each := range strings.Split(now, ",") {
+			seen[each] = true
+		}
+		if waits && len(holders) > 0 {
+			execute(t, holders[0], "ROLLBACK")
+			holders = holders[1:]
+		}
+		select {
+		case err := <-ended:
+			require.NoError(t, err, sql)
+			for _, holder := range holders {
+				execute(t, holder, "ROLLBACK")
+			}
+			all := make([]string, 0, len(seen))
+			for each := range seen {
+				all = append(all, each)
+			}
+			return strings.Join(all, ",")
+		default:
+			require.True(t, time.Now().Before(deadline), "it neither ends nor waits")
+		}
+	}
+}

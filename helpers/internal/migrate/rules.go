@@ -1,0 +1,134 @@
+package migrate
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Levels of a finding.
+const (
+	Danger  = "danger"  // stops users, fails, or loses rows
+	Warning = "warning" // stops users for a moment, or may surprise
+	Note    = "note"    // works, and is often regretted
+)
+
+var rank = map[string]int{Note: 1, Warning: 2, Danger: 3}
+
+// Rule is one thing that can be risky about a statement.
+type Rule struct {
+	Name     string `json:"rule"`
+	Level    string `json:"level"`
+	Message  string `json:"message"`  // what happens
+	Instead  string `json:"instead"`  // the safer way
+	Breaking bool   `json:"breaking"` // the version that still runs would not survive it
+	// users says that it matters only where somebody uses the table: one that
+	// the same plan creates is exempt.
+	users bool
+}
+
+// Finding is a rule that speaks of a statement, and the table it speaks of.
+type Finding struct {
+	Rule
+	Table string `json:"table,omitempty"`
+}
+
+const (
+	rewritten = "the table is rewritten, and nobody can read it meanwhile"
+	inBatches = "add a plain column, set its default, and fill the old rows in batches"
+	apart     = ", in a file of its own"
+	later     = "drop it a release after the last version that uses it"
+	notValid  = "ADD CONSTRAINT ... NOT VALID, then VALIDATE CONSTRAINT in a later file"
+	quietTime = "choose a quiet time; lock_timeout ends the wait"
+)
+
+// Rules are all there are. The locks and rewrites behind them are those of
+// https://www.postgresql.org/docs/15/explicit-locking.html and
+// https://www.postgresql.org/docs/15/sql-altertable.html#SQL-ALTERTABLE-NOTES
+var Rules = []Rule{
+	{"index", Danger, "nobody can write to the table until the index is built", "CREATE INDEX CONCURRENTLY" + apart, false, true},
+	{"drop-index", Warning, "it waits for everybody who uses the table, and who comes after waits for it", "DROP INDEX CONCURRENTLY" + apart, false, true},
+	{"reindex", Danger, "nobody can write until the index is built", "REINDEX CONCURRENTLY" + apart, false, true},
+	{"index-name", Warning, "an index without a name cannot be found again when its building was interrupted", "name it", false, false},
+	{"volatile-default", Danger, rewritten, inBatches, false, true},
+	{"serial", Danger, rewritten, inBatches, false, true},
+	{"generated-column", Danger, rewritten, inBatches, false, true},
+	{"not-null-without-default", Danger, "it fails as soon as the table has a row, and the version that still runs cannot insert", "give it a default", true, true},
+	{"alter-type", Danger, rewritten, "add a column of the new type, fill it in batches, move over", true, true},
+	{"set-not-null", Danger, "the whole table is read while nobody can use it, and the version that still runs may write NULL", "ADD CONSTRAINT ... CHECK (... IS NOT NULL) NOT VALID, VALIDATE CONSTRAINT, then SET NOT NULL", true, true},
+	{"check", Danger, "the whole table is read while nobody can use it", notValid, false, true},
+	{"foreign-key", Danger, "both tables are read, and nobody can write to them meanwhile", notValid, false, true},
+	{"references", Warning, "writes to the table that is referred to wait, and behind it who comes after", quietTime, false, true},
+	{"unique", Danger, "its index is built while nobody can use the table", "CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT ... USING INDEX", false, true},
+	{"exclude", Danger, "its index is built while nobody can use the table", "there is no way around it: choose a quiet time", false, true},
+	{"drop-column", Danger, "the version that still runs asks for it", later, true, true},
+	{"drop-table", Danger, "the version that still runs asks for it, and the rows are gone for good", later, true, true},
+	{"drop-object", Danger, "the version that still runs may ask for it", later, true, false},
+	{"drop-constraint", Warning, "what it kept out can come in from now on", "be sure that nothing relies on it", false, true},
+	{"rename", Danger, "the version that still runs asks for the old name, and fails at once", "add the new one beside it, move over, drop the old one a release later", true, true},
+	{"truncate", Danger, "all rows go, and nobody can read meanwhile", "delete in batches", false, true},
+	{"truncate-cascade", Danger, "the rows of every table that refers to it go as well", "name each table that is to be emptied", false, false},
+	{"cluster", Danger, rewritten, "pg_repack, or a quiet time", false, true},
+	{"vacuum-full", Danger, rewritten, "VACUUM, or pg_repack", false, true},
+	{"detach", Warning, "nobody can use the partitioned table meanwhile", "DETACH PARTITION ... CONCURRENTLY" + apart, false, true},
+	{"partition-of", Warning, "nobody can use the partitioned table while it waits for its lock", "CREATE TABLE (LIKE ...), then ATTACH PARTITION", false, true},
+	{"refresh", Warning, "nobody can read the view until it is filled", "REFRESH MATERIALIZED VIEW CONCURRENTLY", false, true},
+	{"trigger", Warning, "nobody can write while it waits for its lock", quietTime, false, true},
+	{"access", Warning, "nobody can use the table while it waits for its lock, and who may see or write what changes", quietTime, false, true},
+	{"lock-table", Warning, "others wait until the file's end", "lock less, or a quiet time", false, true},
+	{"rewrite", Danger, rewritten, "a quiet time", false, true},
+	{"update-all", Warning, "every row is written in one transaction, and stays locked until it ends", "update in batches" + apart, false, true},
+	{"delete-all", Danger, "every row goes", "say which rows, in a WHERE", false, true},
+	{"ddl-with-data", Warning, "the table stays locked while rows are written", "put the rows' change into a file of its own", false, false},
+	{"many-locks", Warning, "nobody can use several tables until all of the file is done, and it can deadlock with the service", "one table a file", false, false},
+	{"enum-used", Danger, "a value that this transaction adds cannot be used in it (SQLSTATE 55P04)", "add the value in a file of its own, before", false, false},
+	{"int-primary-key", Note, "it ends at 2,147,483,647", "bigint", false, false},
+	{"json", Note, "json can neither be compared nor indexed", "jsonb", false, false},
+	{"char", Note, "char(n) pads with blanks", "text, or varchar(n)", false, false},
+	{"timestamp", Note, "a time without its zone means another instant elsewhere", "timestamptz", false, false},
+	{"long-name", Note, "PostgreSQL cuts names after 63 bytes", "a shorter name", false, false},
+}
+
+var ruleNamed = func() map[string]Rule {
+	named := map[string]Rule{}
+	for _, rule := range Rules {
+		named[rule.Name] = rule
+	}
+	return named
+}()
+
+func (s *Statement) find(rule, table string) {
+	for _, finding := range s.Findings {
+		if finding.Name == rule && finding.Table == table {
+			return
+		}
+	}
+	s.Findings = append(s.Findings, Finding{ruleNamed[rule], table})
+}
+
+func (s *Statement) drop(keep func(Finding) bool) {
+	var left []Finding
+	for _, finding := range s.Findings {
+		if keep(finding) {
+			left = append(left, finding)
+		}
+	}
+	s.Findings = left
+}
+
+var answered = regexp.MustCompile(`(?m)--[ \t]*slipway:ok[ \t]+(\S+)[ \t]*(.*)$`)
+
+// suppress drops the findings that the statement's author answers for:
+// -- slipway:ok RULE reason. A rule that does not exist, or a missing reason, is
+// refused: it would answer for nothing.
+func (s *Statement) suppress(text string) error {
+	for _, match := range answered.FindAllStringSubmatch(text, -1) {
+		if _, known := ruleNamed[match[1]]; !known {
+			return errorAt{s.Line, 0, "slipway:ok names no rule: " + match[1]}
+		}
+		if strings.TrimSpace(match[2]) == "" {
+			return errorAt{s.Line, 0, "slipway:ok " + match[1] + " gives no reason"}
+		}
+		s.drop(func(finding Finding) bool { return finding.Name != match[1] })
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package registry
+
+import (
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func proxyTo(host string) *httputil.ReverseProxy {
+	return httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host})
+}
+
+// FuzzNextPage: whatever a Link says, the next request stays on our own path, and
+// the parameters are ones that a query can hold.
+func FuzzNextPage(f *testing.F) {
+	for _, link := range []string{
+		``, `</v2/app/tags/list?n=2&last=b>; rel="next"`, `</repository/docker/v2/app/tags/list?last=b&n=1000>; rel=next`,
+		`<https://evil.example/v2/?last=x>; rel="next"`, `</v2/a?last=%zz>; rel="next"`, `<a>; rel="prev", <?last=c>; rel="next"`, `<?last=c>; rel="nextish"`, `<`,
+	} {
+		f.Add(link)
+	}
+	f.Fuzz(func(t *testing.T, link string) {
+		next, more := nextPage(link)
+		if !more && next != (pageRequest{}) {
+			t.Fatalf("no more, and yet %+v", next)
+		}
+		if next.n != "" && !pageSize.MatchString(next.n) {
+			t.Fatalf("n=%q", next.n)
+		}
+	})
+}
+
+// FuzzTags: a list of tags is one, or an error; the pager ends on whatever comes.
+func FuzzTags(f *testing.F) {
+	for _, body := range []string{`{"name":"a","tags":["latest-1","b"]}`, `{"name":"a","tags":null}`, `{"name":"a"}`, `{}`, `null`, `[]`, `<html>`, `{"tags":["a\nb"]}`, `{"tags":[1]}`} {
+		f.Add([]byte(body), `<?last=b>; rel="next"`)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, link string) {
+		tags, err := parseTags(body)
+		if err != nil {
+			return
+		}
+		asked := 0
+		all, err := collect(func(string, string) ([]string, string, error) {
+			if asked++; asked > 3 {
+				return nil, "", nil
+			}
+			return tags, link, nil
+		})
+		if err == nil && len(all) > len(tags) {
+			t.Fatalf("%d tags became %d", len(tags), len(all))
+		}
+		if _, _, err := Order(all, standard); err != nil {
+			return
+		}
+	})
+}
+
+// FuzzManifest: what is taken for a manifest is either an index or an image.
+func FuzzManifest(f *testing.F) {
+	for _, body := range []string{
+		`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`,
+		`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},"layers":[]}`,
+		`{"schemaVersion":1}`, `{}`, `[]`, `{"schemaVersion":2,"manifests":[],"layers":[]}`, `{"schemaVersion":2,"config":{"digest":"md5:00"}}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c, err := parseManifest(body)
+		if err == nil && c.isIndex() == (c.Config != nil) {
+			t.Fatalf("index and image, or neither: %+v", c)
+		}
+	})
+}
+
+// FuzzTar: no tar makes the reader fail otherwise than by an error, or leaves its folder.
+func FuzzTar(f *testing.F) {
+	seeds, err := filepath.Glob("testdata/tars/*.tar")
+	require.NoError(f, err)
+	require.NotEmpty(f, seeds)
+	for _, seed := range seeds {
+		body, err := os.ReadFile(seed)
+		require.NoError(f, err)
+		f.Add(body)
+	}
+	file := filepath.Join(f.TempDir(), "image.tar")
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if os.WriteFile(file, body, 0o600) != nil {
+			t.Skip()
+		}
+		image, err := openImage(t.Context(), file)
+		if err != nil {
+			return
+		}
+		defer image.close()
+		for _, layer := range image.layers {
+			if layer.descriptor.Digest.Hex == "" || layer.descriptor.Size == 0 {
+				t.Fatalf("a layer without a digest: %+v", layer.descriptor)
+			}
+		}
+	})
+}

@@ -1,0 +1,92 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// pages serves tags as a registry with the fault that answer describes.
+func pages(t *testing.T, answer func(w http.ResponseWriter, last string, request int)) (*Client, name.Repository) {
+	t.Helper()
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/tags/list") {
+			answer(w, r.URL.Query().Get("last"), int(requests.Add(1)))
+		}
+	}))
+	t.Cleanup(server.Close)
+	client := plain(t)
+	repository, err := client.Repository(strings.TrimPrefix(server.URL, "http://") + "/app")
+	require.NoError(t, err)
+	return client, repository
+}
+
+func list(w io.Writer, tags ...string) {
+	_ = json.NewEncoder(w).Encode(map[string]any{"name": "app", "tags": tags})
+}
+
+func TestAListIsWholeOrAnError(t *testing.T) {
+	two := func(w http.ResponseWriter, last string) {
+		switch last {
+		case "":
+			list(w, "a", "b")
+		case "b":
+			list(w, "c")
+		default:
+			list(w)
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		answer func(w http.ResponseWriter, last string, request int)
+		want   []string
+		fails  string
+	}{
+		{name: "no Link at all", answer: func(w http.ResponseWriter, last string, _ int) { two(w, last) }, want: []string{"a", "b", "c"}},
+		{name: "a Link with Nexus' path", answer: func(w http.ResponseWriter, last string, _ int) {
+			if last == "" {
+				w.Header().Set("Link", `</repository/docker/v2/app/tags/list?n=2&last=b>; rel="next"`)
+			}
+			two(w, last)
+		}, want: []string{"a", "b", "c"}},
+		{name: "null", answer: func(w http.ResponseWriter, _ string, _ int) { fmt.Fprint(w, `{"name":"app","tags":null}`) }},
+		{name: "the same page again", answer: func(w http.ResponseWriter, _ string, _ int) { list(w, "a", "b") }, want: []string{"a", "b"}},
+		{name: "busy, then not", answer: func(w http.ResponseWriter, last string, request int) {
+			if request == 2 {
+				w.Header().Set("Retry-After", "0")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			two(w, last)
+		}, want: []string{"a", "b", "c"}},
+		{name: "an error on a later page", answer: func(w http.ResponseWriter, last string, _ int) {
+			if last != "" {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			two(w, last)
+		}, fails: "fails (404)"},
+		{name: "HTML from a proxy", answer: func(w http.ResponseWriter, _ string, _ int) { fmt.Fprint(w, "<html>") }, fails: "no list of tags"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			client, repository := pages(t, test.answer)
+			tags, err := client.Tags(t.Context(), repository)
+			if test.fails != "" {
+				assert.ErrorContains(t, err, test.fails)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, test.want, tags)
+		})
+	}
+}

@@ -79,7 +79,7 @@ image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar
 
 conformance: build ## play pipelines whose answers a real Jenkins gave (CASES=DIR LIBRARY=DIR)
-	@tests/runner/conformance/run $(CASES) $(LIBRARY)
+	@tests/runner/conformance/run $(if $(UNTRUSTED),--untrusted) $(CASES) $(LIBRARY)
 
 conformance-known: build
 	@tests/runner/conformance/run --known

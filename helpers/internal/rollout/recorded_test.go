@@ -47,6 +47,9 @@ type recorded struct {
 }
 
 func (r recorded) grace() time.Duration {
+	if r.code == "IMAGE_NOT_FOUND" || r.code == "IMAGE_PULL_DENIED" {
+		return DefaultGraces.PullRefused // a record of one instant holds one attempt
+	}
 	return map[string]time.Duration{
 		"pull": DefaultGraces.PullTransient, "config": DefaultGraces.Config, "create": DefaultGraces.Create, "unschedulable": DefaultGraces.Unschedulable,
 		"claim": DefaultGraces.Claim, "quota": DefaultGraces.Quota, "webhook": DefaultGraces.Webhook, "stuck": DefaultGraces.Stuck,

@@ -103,7 +103,7 @@ var Failing = []Scene{
 	{Name: "crash-loop-zero", Manifest: deployment(1, containers(container(tool, `["true"]`, ""))), Code: "CRASH_LOOP", Says: "exit code 0"},
 	{Name: "crash-loop-init", Manifest: deployment(1, `initContainers: [{name: prepare, image: "tool:1", command: [sh, -c, "echo no database; exit 4"]}]`, idle("")), Code: "CRASH_LOOP", Says: "prepare ends with exit code 4"},
 	{Name: "crash-loop-sidecar", Manifest: deployment(1, `initContainers: [{name: proxy, image: "tool:1", restartPolicy: Always, command: ["false"]}]`, idle("")), Code: "CRASH_LOOP", Says: "proxy ends"},
-	{Name: "oom-killed", Manifest: deployment(1, containers(container(tool, `[sh, -c, "tail /dev/zero"]`, "resources: {limits: {memory: 24Mi}}"))), Code: "OOM_KILLED", Says: "24Mi"},
+	{Name: "oom-killed", Manifest: deployment(1, containers(container(tool, `[tail, /dev/zero]`, "resources: {limits: {memory: 24Mi}}"))), Code: "OOM_KILLED", Says: "24Mi"},
 	{Name: "secret-missing", Manifest: deployment(1, idle("envFrom: [{secretRef: {name: credentials}}]")), Code: "CONFIG_MISSING", Says: "credentials", Grace: "config"},
 	{Name: "config-key-missing", Manifest: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n---\n" + deployment(1, idle("env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: a}}}]")), Code: "CONFIG_MISSING", Says: "settings", Grace: "config"},
 	{Name: "container-config", Manifest: deployment(1, idle("securityContext: {runAsNonRoot: true}")), Code: "CONTAINER_CONFIG", Says: "runAsNonRoot", Grace: "config"},

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"

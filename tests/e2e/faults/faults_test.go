@@ -119,7 +119,7 @@ func TestAllMistakesOfACallAreToldBeforeAnAgentStarts(t *testing.T) {
 func TestACredentialThatIsNotThereIsNamed(t *testing.T) {
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Settings: map[string]string{"SLIPWAY_REGISTRY_CREDENTIALS_ID": "nobody"}})
 	assert.Equal(t, "FAILURE", run.Result())
-	assert.Contains(t, run.Console, "ERROR: Could not find credentials entry with ID 'nobody'")
+	assert.Contains(t, run.Console, "why    Could not find credentials entry with ID 'nobody'")
 }
 
 func TestAWrongPasswordIsSaidSo(t *testing.T) {

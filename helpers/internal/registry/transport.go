@@ -50,6 +50,15 @@ func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, g.note("", slipway.Usagef("the registry wants the login sent to %s, which nobody named; it was not sent", request.URL.Host).
 			Next("if that host is right: --token-host %s", request.URL.Host))
 	}
+	if body, ok := request.Body.(*layerBody); ok {
+		fresh, err := body.fresh()
+		if err != nil {
+			return nil, err
+		}
+		sent := *request
+		sent.Body = fresh
+		request = &sent
+	}
 	response, err := g.inner.RoundTrip(request)
 	if err != nil {
 		return nil, g.note("", err)

@@ -175,16 +175,12 @@ func (u *upload) send(ctx context.Context) error {
 	if u.offset == size {
 		return nil
 	}
-	body, err := u.layer.open(ctx, u.offset)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
+	body := &layerBody{open: func() (io.ReadCloser, error) { return u.layer.open(ctx, u.offset) }, size: size - u.offset, progress: u.progress}
 	header := http.Header{"Content-Type": {"application/octet-stream"}}
 	if u.offset > 0 {
 		header.Set("Content-Range", fmt.Sprintf("%d-%d", u.offset, size-1))
 	}
-	response, err := u.session.send(ctx, http.MethodPatch, u.location, header, &sized{in: body, size: size - u.offset, progress: u.progress}, http.StatusAccepted, http.StatusNoContent, http.StatusCreated)
+	response, err := u.session.send(ctx, http.MethodPatch, u.location, header, body, http.StatusAccepted, http.StatusNoContent, http.StatusCreated)
 	if err != nil {
 		return err
 	}
@@ -234,20 +230,37 @@ func end(header http.Header) (int64, bool) {
 	return last + 1, err == nil
 }
 
-// sized is a body of known length that tells how it goes.
-type sized struct {
-	in       io.Reader
+// layerBody is the rest of a layer as a request's body. It is opened for each
+// sending, since a login that expired in between has the same request sent again.
+type layerBody struct {
+	open     func() (io.ReadCloser, error)
 	size     int64
 	progress func(int64)
+	in       io.ReadCloser // nil before it is fresh
 }
 
-func (s *sized) Size() int64 { return s.size }
+func (b *layerBody) Size() int64 { return b.size }
 
-func (s *sized) Read(p []byte) (int, error) {
-	n, err := s.in.Read(p)
-	s.progress(int64(n))
+func (b *layerBody) fresh() (io.ReadCloser, error) {
+	in, err := b.open()
+	if err != nil {
+		return nil, fmt.Errorf("reading the tar: %w", err)
+	}
+	return &layerBody{size: b.size, progress: b.progress, in: in}, nil
+}
+
+func (b *layerBody) Read(p []byte) (int, error) {
+	n, err := b.in.Read(p)
+	b.progress(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("reading the tar: %w", err)
 	}
 	return n, err
+}
+
+func (b *layerBody) Close() error {
+	if b.in == nil {
+		return nil
+	}
+	return b.in.Close()
 }

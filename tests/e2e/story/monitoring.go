@@ -29,6 +29,9 @@ func (t *teller) monitored() error {
 	}
 	missing := map[string]bool{}
 	for _, expression := range append(asked, shown...) {
+		if err := prometheus("query", expression, new(any)); err != nil {
+			return err
+		}
 		metrics, err := selected(expression)
 		if err != nil {
 			return err

@@ -13,6 +13,8 @@ DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 PACKAGE := slipway.dev/slipway/helpers/internal/cli
 LDFLAGS := -s -w -X $(PACKAGE).version=$(VERSION) -X $(PACKAGE).commit=$(COMMIT) -X $(PACKAGE).date=$(DATE)
 SITE    := --with registry,git,prometheus
+CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slipway-lab
+MODULES := . tests/lab tests/e2e tests/pipelines tests/registry tests/canary tests/rollout tests/bench/rollout tests/bench/registry tests/bench/migrate
 ANSWER  ?= yes
 
 help: ## list the commands
@@ -23,11 +25,15 @@ demo: setup build ## ship the reference service through both pipelines, on a rea
 
 test: setup build lint ## everything
 	@go test -count=1 ./helpers/...
+	go test -C tests/registry -count=1 -timeout 15m ./...
+	go test -C tests/registry/cosign -count=1 ./...
 	$(MAKE) -C tests/app test
 	$(MAKE) -C tests/lab test
 	go test -C tests/pipelines -count=1 ./...
 	$(MAKE) conformance-known
 	$(LAB) run $(SITE) -- bin/demo
+	(cd tests/canary && go mod download istio.io/api@v1.31.4 github.com/traefik/traefik/v3@v3.6.12)
+	$(LAB) run --with prometheus -- go test -C tests/canary -count=1 -tags lab -timeout 10m -parallel 8 .
 	$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
 	$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab -timeout 15m -parallel 12 -v .
 	echo "test: all suites passed"
@@ -46,23 +52,35 @@ build: ## the helpers into bin/, statically linked; the runner and the demo besi
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
-	for module in . tests/lab tests/e2e tests/pipelines tests/bench/rollout tests/rollout; do
+	for module in $(MODULES); do
 	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
 	done
 	$(MAKE) -C tests/app lint
 	tests/pipelines/codenarc/run
 	shellcheck tests/pipelines/codenarc/run .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh
 
-bench: setup build ## measured beside what a user would pick instead, in the same run
+bench: bench-rollout bench-registry bench-migrate ## each helper beside what a user would pick instead, in the same run
+
+bench-rollout: setup build
 	@go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/bench-rollout .
 	go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/kubedog github.com/werf/kubedog/cmd/kubedog
 	$(LAB) run --with registry -- bin/bench-rollout
+
+bench-registry: setup build
+	@go build -C tests/bench/registry/peers -o $(CURDIR)/bin/ github.com/google/go-containerregistry/cmd/crane github.com/regclient/regclient/cmd/regctl
+	go build -C tests/bench/registry -o $(CURDIR)/bin/bench-registry .
+	command -v skopeo > /dev/null || apt-get install -y --no-install-recommends skopeo
+	bin/bench-registry -bin bin -registry $(CACHE)/parts/registry-*/registry
+
+bench-migrate: build # DBMATE=its program, where it is to be measured too
+	@go build -C tests/bench/migrate -trimpath -o $(CURDIR)/bin/bench-migrate .
+	bin/bench-migrate -dbmate "$(DBMATE)"
 
 image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY/slipway-agent:v1 in image.tar
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar
 
 conformance: build ## play pipelines whose answers a real Jenkins gave (CASES=DIR LIBRARY=DIR)
-	@tests/runner/conformance/run $(CASES) $(LIBRARY)
+	@tests/runner/conformance/run $(if $(UNTRUSTED),--untrusted) $(CASES) $(LIBRARY)
 
 conformance-known: build
 	@tests/runner/conformance/run --known
@@ -75,4 +93,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test build lint bench image conformance conformance-known setup clean
+.PHONY: help demo test build lint bench bench-rollout bench-registry bench-migrate image conformance conformance-known setup clean

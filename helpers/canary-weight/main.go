@@ -20,20 +20,22 @@ func main() {
 	slipway.Run(&cli.App{
 		Name:  "canary-weight",
 		Usage: "give a canary its share of the traffic, prove that it has it, judge it, undo it",
+		// A comma is a part of PromQL.
+		DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{
 			{Name: "set", Usage: "give the canary this share, in percent", ArgsUsage: "WEIGHT", Action: set, Flags: with(runFlag, tolerance, timeout,
 				&cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this the canary may be taken back by anyone"},
 				&cli.IntFlag{Name: "max-extra", Value: 5, Usage: "how many pods more than now, in all"},
 				&cli.IntFlag{Name: "min-stable", Value: -1, Usage: "never fewer stable pods; without it never fewer than now"},
 				&cli.BoolFlag{Name: "abort-on-signal", Usage: "on SIGTERM undo before ending"})},
-			{Name: "get", Usage: "who runs, since when, asked and true share, until when, how to undo", Flags: with(), Action: get},
-			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Action: verify, Flags: with(append(source, tolerance,
+			{Name: "get", Usage: "who runs, since when, asked and true share, until when, how to undo", Flags: with(runFlag), Action: get},
+			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Action: verify, Flags: with(append(source, runFlag, tolerance,
 				&cli.DurationFlag{Name: "window", Value: time.Minute, Usage: "of requests that Prometheus saw"})...)},
 			{Name: "abort", Usage: "take all traffic back to stable, and the replicas to what they were", Action: abort, Flags: with(timeout,
 				&cli.BoolFlag{Name: "expired", Usage: "only a canary that is past its time, whoever's it is"},
-				&cli.StringFlag{Name: "run", Usage: "only what this run (`BUILD_URL`) began"},
+				&cli.StringFlag{Name: "run", Usage: "only what this run (`BUILD_URL`) began; with --expired it takes --own to say so"},
 				&cli.BoolFlag{Name: "own", Usage: "only what this run began: that of BUILD_URL, or you at this host"})},
-			{Name: "analyze", Usage: "judge the canary beside stable: exit 0 healthy, 1 unhealthy, 3 inconclusive", Action: analyze, Flags: with(append(source,
+			{Name: "analyze", Usage: "judge the canary beside stable: exit 0 healthy, 1 unhealthy, 3 inconclusive", Action: analyze, Flags: with(append(source, runFlag,
 				&cli.DurationFlag{Name: "interval", Value: 30 * time.Second, Usage: "between two looks"},
 				&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "of all looks"},
 				&cli.StringFlag{Name: "max-error-rate", Value: "1%", Usage: "`PERCENT` of requests that may fail at all"},
@@ -175,9 +177,12 @@ func abort(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	options := canary.AbortOptions{Expired: c.Bool("expired"), Run: c.String("run"), Timeout: c.Duration("timeout")}
-	if c.Bool("own") && options.Run == "" {
+	options := canary.AbortOptions{Expired: c.Bool("expired"), Timeout: c.Duration("timeout")}
+	switch given := c.String("run"); {
+	case c.Bool("own") && given == "":
 		options.Run = run(os.Getenv("BUILD_URL"))
+	case c.Bool("own"), !options.Expired:
+		options.Run = given
 	}
 	outcome, err := traffic.Abort(c.Context, options)
 	return finish(c, outcome, err)

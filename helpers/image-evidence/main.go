@@ -19,8 +19,8 @@ func main() {
 			{
 				Name: "add", Usage: "attach a file", ArgsUsage: reference, Action: add,
 				Flags: append([]cli.Flag{
-					&cli.StringFlag{Name: "type", Required: true, Usage: "what it states: `scan`, staging-verified or a name of your own"},
-					&cli.StringFlag{Name: "file", Required: true, Usage: "the statement; for a scan, Trivy's report in JSON"},
+					&cli.StringFlag{Name: "type", Usage: "what it states: `scan`, staging-verified or a name of your own"},
+					&cli.StringFlag{Name: "file", Usage: "the statement; for a scan, Trivy's report in JSON"},
 					&cli.StringFlag{Name: "scanner", Usage: "for a scan, the `FILE` that trivy version --format json printed"},
 					&cli.StringFlag{Name: "build-url", EnvVars: []string{"BUILD_URL"}, Usage: "the build's `URL`"},
 					registry.SigningKey,
@@ -33,7 +33,7 @@ func main() {
 			{
 				Name: "verify", Usage: "exit 1 where a type of evidence is missing", ArgsUsage: reference, Action: verify,
 				Flags: append([]cli.Flag{
-					&cli.StringSliceFlag{Name: "require", Aliases: []string{"type"}, Required: true, Usage: "a `TYPE` that must be there"},
+					&cli.StringSliceFlag{Name: "require", Aliases: []string{"type"}, Usage: "a `TYPE` that must be there"},
 					registry.VerifyingKey,
 				}, registry.Flags...),
 			},
@@ -42,6 +42,9 @@ func main() {
 }
 
 func add(c *cli.Context) error {
+	if c.String("type") == "" || c.String("file") == "" {
+		return slipway.Usagef("image-evidence add needs --type TYPE and --file FILE")
+	}
 	client, digest, err := connect(c)
 	if err != nil {
 		return err
@@ -81,6 +84,9 @@ func verify(c *cli.Context) error {
 	key, err := registry.PublicKeyOf(c)
 	if err != nil {
 		return err
+	}
+	if len(c.StringSlice("require")) == 0 {
+		return slipway.Usagef("image-evidence verify needs --require TYPE")
 	}
 	found, err := client.Verify(c.Context, digest, c.StringSlice("require"), key)
 	if found.Reference == "" {

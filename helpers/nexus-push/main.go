@@ -18,7 +18,7 @@ func main() {
 		Usage:     "push the image in a tar file, and print its reference with its digest",
 		ArgsUsage: "REGISTRY/REPOSITORY:TAG",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "tar", Required: true, Usage: "the image, as `FILE` that Kaniko, Buildah or docker save wrote"},
+			&cli.StringFlag{Name: "tar", Usage: "the image, as `FILE` that Kaniko, Buildah or docker save wrote"},
 			&cli.StringSliceFlag{Name: "evidence", Usage: "attach a file to the pushed digest: `TYPE=FILE`"},
 			&cli.StringFlag{Name: "scanner", Usage: "the `FILE` that trivy version --format json printed, for the evidence of the type scan"},
 			&cli.StringFlag{Name: "build-url", EnvVars: []string{"BUILD_URL"}, Usage: "the build's `URL`, noted in the evidence"},
@@ -33,6 +33,9 @@ func main() {
 func run(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return slipway.Usagef("nexus-push needs one REGISTRY/REPOSITORY:TAG, and got %d arguments", c.NArg())
+	}
+	if c.String("tar") == "" {
+		return slipway.Usagef("nexus-push needs the image: --tar FILE")
 	}
 	key, err := registry.PrivateKeyOf(c)
 	if err != nil {

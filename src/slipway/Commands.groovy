@@ -77,13 +77,13 @@ class Commands implements Serializable {
 
     static final String ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --mark-good'
 
-    /** An API server that is away for a moment is no reason to leave something half undone. */
+    /** An API server that is away for a moment, or a helper that was killed, is no reason to leave something half undone. */
     private static final String AGAIN = '''
         again() {
           for pause in 10 20 30; do
             code=0
             "$@" || code=$?
-            if [ "$code" != 3 ]; then return "$code"; fi
+            if [ "$code" != 3 ] && [ "$code" -le 128 ]; then return "$code"; fi
             sleep "$pause"
           done
           return "$code"

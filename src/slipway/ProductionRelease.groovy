@@ -107,7 +107,7 @@ class ProductionRelease extends Release {
         boolean breaks = breaking(plan)
         if (breaks && settings.value('allowBreaking') != 'true') {
             helpers.hint = 'split it into steps that both versions can live with, or accept it for this release: allowBreaking: true'
-            steps.error("migration: the plan ${plan.PLAN_ID} breaks the version that production runs now, ${shown(before)}")
+            steps.error("migration: the plan ${plan.PLAN_ID} breaks the version that production runs now, ${shown(before)}: ${plan.BREAKING}")
         }
         approve('migration', 'Migrate', "Apply ${plan.PENDING} migrations to the production database of ${settings.value('app')}?",
             (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') + text)

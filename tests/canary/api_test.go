@@ -3,7 +3,6 @@
 package canary
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/tls"
 	"encoding/base64"
@@ -131,7 +130,7 @@ func (a *api) after(response *http.Response) error {
 			// process' clock is right, so that the world is moved instead.
 			response.Header.Set("Date", date.Add(-a.ahead).UTC().Format(http.TimeFormat))
 		}
-		response.Body = shifted(response.Body, -a.ahead)
+		response.Body = shifted(response.Body, request.URL.Query().Has("watch"), -a.ahead)
 	}
 	if request.Method == http.MethodGet {
 		return nil
@@ -161,17 +160,23 @@ func shift(body []byte, by time.Duration) []byte {
 	})
 }
 
-// shifted moves every instant in what comes, line by line, so that a watch goes
-// on. The length stays.
-func shifted(body io.ReadCloser, by time.Duration) io.ReadCloser {
+// shifted moves every instant in what comes: an answer as a whole, a watch event by event.
+func shifted(body io.ReadCloser, watch bool, by time.Duration) io.ReadCloser {
 	reader, writer := io.Pipe()
 	go func() {
 		defer body.Close()
-		lines := bufio.NewReader(body)
+		if !watch {
+			all, err := io.ReadAll(body)
+			_, _ = writer.Write(shift(all, by))
+			writer.CloseWithError(err)
+			return
+		}
+		events := json.NewDecoder(body)
 		for {
-			line, err := lines.ReadBytes('\n')
-			if _, writeErr := writer.Write(shift(line, by)); err == nil {
-				err = writeErr
+			var event json.RawMessage
+			err := events.Decode(&event)
+			if err == nil {
+				_, err = writer.Write(append(shift(event, by), '\n'))
 			}
 			if err != nil {
 				writer.CloseWithError(err)

@@ -81,10 +81,15 @@ func TestADeadRunsCanaryIsTakenOverWhenItsTimeIsOver(t *testing.T) {
 	require.Equal(t, -1, dead.run(t, s.setArguments("run-dead", "--expires", "1s")...).code)
 	var next answer
 	require.Eventually(t, func() bool { next = newAPI(t).run(t, s.setArguments("run-next")...); return next.code == 0 }, 30*time.Second, 500*time.Millisecond)
+	assert.Equal(t, 0, newAPI(t).run(t, s.arguments("get", "--run", "run-next")...).code, "as the pipelines call it")
 	assert.Contains(t, next.errors, "the run run-dead left a canary behind: undoing it first")
 	assert.Contains(t, next.out, "run-next")
 	left := newAPI(t).run(t, s.arguments("abort", "--run", "run-dead")...)
 	assert.Contains(t, left.out, "left alone: run-next")
+	require.Equal(t, 0, newAPI(t).run(t, s.setArguments("run-next", "--expires", "1s")...).code)
+	require.Eventually(t, func() bool {
+		return strings.Contains(newAPI(t).run(t, s.arguments("abort", "--expired", "--run", "run-third")...).out, "undone what run-next began")
+	}, waitFor, tick, "whoever's it is")
 }
 
 // waiting has a set that waits for pods which never come.
@@ -107,7 +112,7 @@ func waiting(t *testing.T, s site, more ...string) (*api, func(syscall.Signal), 
 
 func TestASetThatIsUndoneWhileItWaitsStopsAndChangesNothingMore(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "gateway", "fenced")
+	s := newSite(t, "traefik", "fenced")
 	_, _, wait := waiting(t, s)
 	undone := newAPI(t).run(t, s.arguments("abort", "--run", "run-a")...)
 	require.Equal(t, 0, undone.code, undone)
@@ -151,7 +156,7 @@ func TestSomebodyScalesStableMeanwhile(t *testing.T) {
 
 func TestWhatIsBadIsSaidInOneSentence(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "gateway", "mistakes")
+	s := newSite(t, "traefik", "mistakes")
 	kubectl(t, "", "delete", "-n", s.namespace, "service/app-canary")
 	page := "http://" + servePage(t, "<!doctype html><title>log in</title>")
 	for name, test := range map[string]struct {
@@ -174,11 +179,11 @@ func TestWhatIsBadIsSaidInOneSentence(t *testing.T) {
 		assert.Equal(t, 2, said.code, "%s: %s", name, said)
 		assert.Contains(t, said.errors, test.say, name)
 	}
-	s2 := newSite(t, "gateway", "mistakes-route")
-	kubectl(t, "", "patch", "-n", s2.namespace, "httproute/app", "--type=json", "-p", `[{"op":"remove","path":"/spec/rules/1/backendRefs/2"}]`)
+	s2 := newSite(t, "traefik", "mistakes-route")
+	kubectl(t, "", "patch", "-n", s2.namespace, "traefikservice/app", "--type=json", "-p", `[{"op":"remove","path":"/spec/weighted/services/1"}]`)
 	said := newAPI(t).run(t, s2.arguments("set", "10")...)
 	assert.Equal(t, 2, said.code, said)
-	assert.Contains(t, said.errors, "no object of httproutes refers to both service/app-stable and service/app-canary")
+	assert.Contains(t, said.errors, "no object of traefikservices refers to both service/app-stable and service/app-canary")
 	assert.Nil(t, s2.lease(t))
 }
 

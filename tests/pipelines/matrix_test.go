@@ -63,7 +63,7 @@ var stops = []stop{
 			return nil, nil
 		}
 		return nil, []string{"REPLAY_DIES=" + s.helper}
-	}, func(p played, s state) bool { return p.result == "FAILURE" }},
+	}, func(p played, s state) bool { return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s) }},
 }
 
 // TestWhateverStopsAPipelineItEndsWell plays the cells of the matrix; SLIPWAY_MATRIX=all

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -72,13 +71,4 @@ func seedTags(t testing.TB, repository, digest string, count int) {
 		require.NoError(t, os.MkdirAll(folder, 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(folder, "link"), []byte(digest), 0o644))
 	}
-}
-
-// has says whether the registry holds something below the repository's path.
-func has(t *testing.T, path string) bool {
-	t.Helper()
-	response, err := http.Get(upstream.JoinPath("v2", path).String())
-	require.NoError(t, err)
-	response.Body.Close()
-	return response.StatusCode == http.StatusOK
 }

@@ -48,7 +48,6 @@ func rights(t *testing.T) []rule {
 // errand is what one of the two helpers does, and every verb that it needs.
 type errand struct {
 	name    string
-	scene   string
 	helper  string
 	prepare func(stage)
 	run     []string

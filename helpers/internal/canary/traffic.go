@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
@@ -41,6 +42,8 @@ func Open(ctx context.Context, cluster *kube.Cluster, names Names, log func(stri
 	if names.Stable == names.Canary {
 		return nil, slipway.Usagef("--stable and --canary both name deployment/%s", names.Stable)
 	}
+	// Few and small objects: JSON can be read on its way, by a proxy or in an audit log.
+	cluster.Config.ContentType = runtime.ContentTypeJSON
 	t := &Traffic{cluster: cluster, names: names, log: log}
 	return t, t.read(ctx)
 }

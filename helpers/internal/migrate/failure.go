@@ -29,7 +29,7 @@ var next = map[string]string{
 // failed says what the error of a file means, and where in the file it was.
 func (r runner) failed(err error, b batch) error {
 	var answer *pq.Error
-	if !errors.As(err, &answer) || answer.Severity == pq.Efatal || answer.Severity == pq.Epanic {
+	if !errors.As(err, &answer) || answer.Severity == "FATAL" || answer.Severity == "PANIC" {
 		return r.lost(err)
 	}
 	where, statement := b.locate(answer.Position, r.file)

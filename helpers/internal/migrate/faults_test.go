@@ -26,7 +26,7 @@ func instants() int {
 	if n, err := strconv.Atoi(os.Getenv("SLIPWAY_INSTANTS")); err == nil {
 		return n
 	}
-	return 6
+	return 4
 }
 
 // asRunner is what this test's binary does when it is started as a runner.

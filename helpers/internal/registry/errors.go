@@ -66,10 +66,12 @@ func (s *session) refused(err error, answer *transport.Error, doing, host string
 // words, since a proxy's 404 page says nothing about the image.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
 func isMissing(err error) bool {
+	return status(err) == http.StatusNotFound && hasCode(err, transport.ManifestUnknownErrorCode, transport.NameUnknownErrorCode, transport.BlobUnknownErrorCode, "NOT_FOUND")
+}
+
+func hasCode(err error, codes ...transport.ErrorCode) bool {
 	var answer *transport.Error
-	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound && slices.ContainsFunc(answer.Errors, func(d transport.Diagnostic) bool {
-		return slices.Contains([]transport.ErrorCode{transport.ManifestUnknownErrorCode, transport.NameUnknownErrorCode, transport.BlobUnknownErrorCode, "NOT_FOUND"}, d.Code)
-	})
+	return errors.As(err, &answer) && slices.ContainsFunc(answer.Errors, func(d transport.Diagnostic) bool { return slices.Contains(codes, d.Code) })
 }
 
 // status gives the HTTP status in err, or 0.

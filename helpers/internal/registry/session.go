@@ -168,11 +168,23 @@ func (s *session) blob(ctx context.Context, descriptor v1.Descriptor) ([]byte, e
 // putManifest writes a manifest; subject is what the registry says of the
 // manifest's subject, which is empty where it lacks the referrers API:
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-subject
+//
+// A registry may not see a blob for a moment while somebody else sends the same
+// one (distribution rewrites its link); so what is unknown is tried again.
 func (s *session) putManifest(ctx context.Context, reference string, mediaType types.MediaType, body []byte) (subject string, err error) {
-	response, err := s.do(ctx, http.MethodPut, "manifests/"+reference, nil, http.Header{"Content-Type": {string(mediaType)}}, bytes.NewReader(body), http.StatusCreated, http.StatusOK, http.StatusAccepted)
-	if err != nil {
-		return "", err
+	for attempt := range attempts {
+		var response *http.Response
+		response, err = s.do(ctx, http.MethodPut, "manifests/"+reference, nil, http.Header{"Content-Type": {string(mediaType)}}, bytes.NewReader(body), http.StatusCreated, http.StatusOK, http.StatusAccepted)
+		if err == nil {
+			response.Body.Close()
+			return response.Header.Get("OCI-Subject"), nil
+		}
+		if !hasCode(err, transport.ManifestBlobUnknownErrorCode) {
+			break
+		}
+		if sleepErr := sleep(ctx, s.first<<attempt); sleepErr != nil {
+			return "", sleepErr
+		}
 	}
-	defer response.Body.Close()
-	return response.Header.Get("OCI-Subject"), nil
+	return "", err
 }

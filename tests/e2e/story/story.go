@@ -67,7 +67,7 @@ func (t *teller) check(holds bool, format string, arguments ...any) {
 
 // run runs a pipeline and notes its row.
 func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers ...string) (site.Run, site.Counts, error) {
-	t.canary = &window{out: t.out, traffic: t.traffic, from: "sh (canary health)", until: "(Promote to Production)"}
+	t.canary = &window{out: t.out, traffic: t.traffic, from: "-canary: done", until: "(Promote to Production)"}
 	pipeline := site.Pipeline{Jenkinsfile: jenkinsfile, Answers: answers, Out: t.canary, Settings: map[string]string{
 		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": "16s", "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
 	}}

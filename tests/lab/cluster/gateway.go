@@ -43,7 +43,7 @@ func (c *Cluster) startGateway(ctx context.Context) error {
 		return err
 	}
 	if err := c.kubectl(ctx, "", "create", "-f", filepath.Join(traefik, "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml")); err != nil {
-		return fmt.Errorf("Traefik's own definitions: %w", err)
+		return fmt.Errorf("the definitions of Traefik's own: %w", err)
 	}
 	if err := c.kubectl(ctx, gatewayClass, "create", "-f", "-"); err != nil {
 		return err

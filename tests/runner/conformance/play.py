@@ -48,7 +48,7 @@ class Play:
         self.seen: dict[int, int] = {}
         self.actions = actions(case)
         limits = header(case, "limit")
-        self.until = time.monotonic() + (float(limits[0]) if limits else 60)
+        self.until = time.monotonic() + (float(limits[0]) if limits else 120)
         self.options = ["--jenkinsfile", str(case), "--library", f"conformance={library}", "--sandbox", "--config", str(controller.site), "--answer", "wait",
                         "--user", USER, "--virtual-time", *(["--untrusted"] if untrusted else [])]
 

@@ -1,7 +1,7 @@
 // Command helper answers in a helper's place, by the name that it is called with:
 // what the real one answered in the runs that REPLAY_FILES hold, for REPLAY_COMMIT. REPLAY_CALLS gets a
 // line for each call when it begins, and one when it ends; the call whose key is
-// REPLAY_DIES kills itself between the two.
+// REPLAY_DIES kills itself between the two, the first time.
 package main
 
 import (
@@ -30,7 +30,10 @@ func run() (int, error) {
 		return 0, err
 	}
 	if asked.Key() == os.Getenv("REPLAY_DIES") {
-		return 0, syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		// Once: what asks again finds it well.
+		if err := os.Mkdir(os.Getenv("REPLAY_CALLS")+".died", 0o755); err == nil {
+			return 0, syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
 	}
 	for _, file := range strings.Split(os.Getenv("REPLAY_FILES"), ":") {
 		calls, err := replay.Load(file)

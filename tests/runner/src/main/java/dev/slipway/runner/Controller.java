@@ -17,7 +17,11 @@ import java.util.List;
 final class Controller {
     private Controller() {}
 
+    /** Its own words alone go to its output. */
+    private static final PrintStream ANSWERS = System.out;
+
     static void serve() throws Exception {
+        System.setOut(System.err);
         PrintStream nowhere = new PrintStream(OutputStream.nullOutputStream());
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
@@ -41,7 +45,7 @@ final class Controller {
     }
 
     private static synchronized void say(String text) {
-        System.out.println(text);
-        System.out.flush();
+        ANSWERS.println(text);
+        ANSWERS.flush();
     }
 }

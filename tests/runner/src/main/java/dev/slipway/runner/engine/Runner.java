@@ -34,9 +34,13 @@ public final class Runner {
             throw new IllegalArgumentException("no build of " + options.jobName() + " runs");
         }
         String[] words = options.request.split(" ");
-        String line = words[0].equals("stop") ? "stop " + options.user : words[0].equals("input") && words.length == 3 ? words[0] + " " + words[1] + " " + options.user + " " + words[2] : words[0];
-        if (!words[0].equals("stop") && !words[0].equals("input") && !words[0].equals("release-clock")) {
-            throw new IllegalArgumentException("--request \"" + options.request + "\" is none of \"stop\", \"input ID proceed\", \"input ID abort\", \"release-clock\"");
+        String line = switch (words[0]) {
+            case "stop" -> words.length == 1 ? "stop " + options.user : null;
+            case "input" -> words.length == 3 && (words[2].equals("proceed") || words[2].equals("abort")) ? "input " + words[1] + ":" + words[2] + " " + options.user : null;
+            default -> null;
+        };
+        if (line == null) {
+            throw new IllegalArgumentException("--request \"" + options.request + "\" is none of \"stop\", \"input ID proceed\", \"input ID abort\"");
         }
         Requests.send(job.resolve(String.valueOf(number)), line, options.parameters);
     }

@@ -1,5 +1,6 @@
 package dev.slipway.runner.nodes;
 
+import hudson.AbortException;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.ExecListener;
@@ -97,7 +98,8 @@ public final class PodNode implements Node {
 
                         @Override
                         public void onFailure(Throwable problem, Response response) {
-                            exit.completeExceptionally(problem);
+                            // Refused, which is another thing than unreachable.
+                            exit.completeExceptionally(response != null && response.code() >= 400 && response.code() < 500 ? new AbortException(problem.getMessage()) : problem);
                         }
                     }).exec(command);
             watch.exitCode().whenComplete((code, problem) -> {

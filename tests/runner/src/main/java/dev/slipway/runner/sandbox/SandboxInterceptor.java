@@ -35,7 +35,7 @@ final class SandboxInterceptor extends GroovyInterceptor {
 
     @Override
     public Object onMethodCall(Invoker invoker, Object receiver, String name, Object... arguments) throws Throwable {
-        if (receiver == Checker.class) {
+        if (receiver == Checker.class || receiver instanceof EnvActionImpl && (name.equals("getProperty") || name.equals("setProperty"))) {
             return super.onMethodCall(invoker, receiver, name, arguments);
         }
         Method method = Signatures.method(receiver, name, arguments);

@@ -2,6 +2,8 @@ package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.Build;
 import dev.slipway.runner.engine.Context;
+import hudson.AbortException;
+import hudson.model.Result;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -12,6 +14,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import jenkins.model.CauseOfInterruption;
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
@@ -23,6 +26,7 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
  */
 final class DurableTask {
     private static final int GONE = 97;
+    private static final int TRIES = 180;
 
     /** How it ended. */
     static final class Answer {
@@ -59,7 +63,7 @@ final class DurableTask {
         String call = script.startsWith("#!") ? "\"$d/script.sh\"" : "sh -xe \"$d/script.sh\"";
         String to = keepsOutput ? "> \"$d/output.txt\" 2> \"$d/jenkins-log.txt\"" : "> \"$d/jenkins-log.txt\" 2>&1";
         String run = "export d; JENKINS_SERVER_COOKIE=" + cookie + " " + call + " " + to + " < /dev/null; echo $? > \"$d/result\"; mv \"$d/result\" \"$d/jenkins-result.txt\"";
-        String program = "d=" + OnNode.quoted(folder) + "; [ -s \"$d/pid\" ] && exit 0; mkdir -p \"$d\" && head -c " + text.length + " > \"$d/script.sh\" && "
+        String program = "d=" + OnNode.quoted(folder) + "; [ -s \"$d/pid\" ] && exit 0; mkdir -p \"$d\" && { chmod 777 \"${d%/*}\" 2> /dev/null || true; } && head -c " + text.length + " > \"$d/script.sh\" && "
                 + "[ \"$(wc -c < \"$d/script.sh\")\" -eq " + text.length + " ] && chmod +x \"$d/script.sh\" && : > \"$d/jenkins-log.txt\" || exit 96; "
                 + "export d; s=$(command -v setsid || true); $s sh -c " + OnNode.quoted(run) + " > /dev/null 2>&1 < /dev/null & echo $! > \"$d/pid\"";
         Map<String, String> environment = new LinkedHashMap<>(build.environment(context));
@@ -106,30 +110,36 @@ final class DurableTask {
         retried(program, Map.of(), new byte[0], OutputStream.nullOutputStream(), true);
     }
 
-    /** A connection that breaks says nothing about the shell: again, until the agent is known to be gone. */
+    /**
+     * A connection that breaks says nothing about the shell: again, until the
+     * agent is known to be gone, or has not answered for minutes. Where what
+     * came counts (not anew), the caller asks for the rest itself.
+     */
     private int retried(String program, Map<String, String> environment, byte[] input, OutputStream out, boolean anew) throws Exception {
-        while (true) {
+        for (int tries = 0;; tries++) {
+            Exception problem = null;
             try {
                 int code = context.node.start(context.container, program, context.directory, environment, input, out).await();
                 if (code >= 0) {
                     return code;
                 }
-            } catch (IOException | RuntimeException | java.util.concurrent.ExecutionException broken) {
-                if (!anew) {
-                    // What came before it broke is counted; the caller asks for the rest.
-                    waitForAgent();
-                    return -1;
-                }
+            } catch (IOException | RuntimeException | ExecutionException broken) {
+                problem = broken;
             }
-            waitForAgent();
+            if (context.node.isGone()) {
+                throw new FlowInterruptedException(Result.ABORTED, new CauseOfInterruption.RemovedNodeCause());
+            }
+            if (problem != null && problem.getCause() instanceof AbortException refused) {
+                throw refused;
+            }
+            if (tries >= TRIES) {
+                throw new AgentLost("the agent does not answer: " + (problem == null ? "the connection ends at once" : problem.getMessage()));
+            }
+            TimeUnit.SECONDS.sleep(1);
+            if (!anew) {
+                return -1;
+            }
         }
-    }
-
-    private void waitForAgent() throws Exception {
-        if (context.node.isGone()) {
-            throw new FlowInterruptedException(hudson.model.Result.ABORTED, new CauseOfInterruption.RemovedNodeCause());
-        }
-        TimeUnit.SECONDS.sleep(1);
     }
 
     /** Whole lines go to the console; how far they reach is noted in the build's folder first. */

@@ -16,4 +16,16 @@ public final class CpsClosure2 extends CpsClosure {
     public Object sleep(long time) {
         return InvokerHelper.invokeMethod(getOwner(), "sleep", time);
     }
+
+    public void println(Object value) {
+        InvokerHelper.invokeMethod(getOwner(), "println", value);
+    }
+
+    public void print(Object value) {
+        InvokerHelper.invokeMethod(getOwner(), "print", value);
+    }
+
+    public void printf(String format, Object value) {
+        InvokerHelper.invokeMethod(getOwner(), "printf", new Object[] {format, value});
+    }
 }

@@ -1,0 +1,3 @@
+module slipway.dev/slipway/tests/bench/registry
+
+go 1.26.0

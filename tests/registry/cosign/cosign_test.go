@@ -1,0 +1,161 @@
+// Package cosign tests image-evidence against cosign's own library, on the real registry.
+package cosign
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/sigstore/cosign/v2/pkg/cosign"
+	cosignmutate "github.com/sigstore/cosign/v2/pkg/oci/mutate"
+	cosignremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
+	cosignstatic "github.com/sigstore/cosign/v2/pkg/oci/static"
+	"github.com/sigstore/cosign/v2/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/payload"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const typeKey = "dev.slipway.evidence.type"
+
+// keys are a pair as cosign generate-key-pair writes it.
+type keys struct{ private, public string }
+
+func newKeys(t *testing.T) keys {
+	t.Helper()
+	pair, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return []byte("secret"), nil })
+	require.NoError(t, err)
+	folder := t.TempDir()
+	made := keys{filepath.Join(folder, "cosign.key"), filepath.Join(folder, "cosign.pub")}
+	require.NoError(t, os.WriteFile(made.private, pair.PrivateBytes, 0o600))
+	require.NoError(t, os.WriteFile(made.public, pair.PublicBytes, 0o600))
+	return made
+}
+
+// startRegistry starts the registry that make setup has built for the lab.
+func startRegistry(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	require.NoError(t, err)
+	built, err := filepath.Glob(filepath.Join(cache, "slipway-lab", "parts", "registry-*", "registry"))
+	require.NoError(t, err)
+	require.NotEmpty(t, built, "make setup builds the registry")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	folder := t.TempDir()
+	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", filepath.Join(folder, "storage"), address)
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "registry.yaml"), []byte(config), 0o600))
+	command := exec.Command(built[0], "serve", filepath.Join(folder, "registry.yaml"))
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	command.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+	require.NoError(t, command.Start())
+	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	require.Eventually(t, func() bool {
+		response, err := http.Get("http://" + address + "/v2/")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err == nil
+	}, 30*time.Second, 20*time.Millisecond)
+	return address
+}
+
+func cosignVerify(t *testing.T, direct name.Digest, pair keys, kind string) []string {
+	t.Helper()
+	verifier, err := signature.LoadPublicKey(t.Context(), pair.public)
+	require.NoError(t, err)
+	options := &cosign.CheckOpts{SigVerifier: verifier, ClaimVerifier: cosign.SimpleClaimVerifier, IgnoreTlog: true}
+	if kind != "" {
+		options.Annotations = map[string]any{typeKey: kind}
+	}
+	checked, _, err := cosign.VerifyImageSignatures(t.Context(), direct, options)
+	var found []string
+	if err == nil {
+		for _, one := range checked {
+			text, err := one.Base64Signature()
+			require.NoError(t, err)
+			found = append(found, text)
+		}
+	}
+	return found
+}
+
+// cosignSign does what cosign sign --key -a does.
+func cosignSign(t *testing.T, direct name.Digest, pair keys, annotations map[string]any) {
+	t.Helper()
+	body, err := payload.Cosign{Image: direct, Annotations: annotations}.MarshalJSON()
+	require.NoError(t, err)
+	signer, err := signature.SignerFromKeyRef(t.Context(), pair.private, func(bool) ([]byte, error) { return []byte("secret"), nil })
+	require.NoError(t, err)
+	signed, err := signer.SignMessage(bytes.NewReader(body))
+	require.NoError(t, err)
+	one, err := cosignstatic.NewSignature(body, base64.StdEncoding.EncodeToString(signed))
+	require.NoError(t, err)
+	entity, err := cosignremote.SignedEntity(direct)
+	require.NoError(t, err)
+	entity, err = cosignmutate.AttachSignatureToEntity(entity, one)
+	require.NoError(t, err)
+	require.NoError(t, cosignremote.WriteSignatures(direct.Context(), entity))
+}
+
+func TestCosignAcceptsOursAndWeAcceptCosigns(t *testing.T) {
+	folder := t.TempDir()
+	out, err := exec.Command("go", "build", "-C", "../../..", "-o", folder+"/", "./helpers/image-evidence").CombinedOutput()
+	require.NoError(t, err, string(out))
+	direct := newSubject(t, startRegistry(t))
+	pair, stranger := newKeys(t), newKeys(t)
+	evidence := func(arguments ...string) (int, string) {
+		command := exec.Command(filepath.Join(folder, "image-evidence"), append(arguments, "--plain-http", direct.String())...)
+		command.Env = append(os.Environ(), "COSIGN_PASSWORD=secret")
+		out, _ := command.CombinedOutput()
+		return command.ProcessState.ExitCode(), string(out)
+	}
+	verify := func(kind string, key keys) (int, string) {
+		return evidence("verify", "--require", kind, "--key", key.public)
+	}
+
+	cosignSign(t, direct, pair, map[string]any{typeKey: "approved"})
+	file := filepath.Join(folder, "statement.json")
+	require.NoError(t, os.WriteFile(file, []byte("{}"), 0o600))
+	code, said := evidence("add", "--type", "staging-verified", "--file", file, "--key", pair.private)
+	require.Zero(t, code, said)
+
+	assert.Len(t, cosignVerify(t, direct, pair, "staging-verified"), 1)
+	assert.Len(t, cosignVerify(t, direct, pair, "approved"), 1, "what cosign wrote is still there")
+	assert.Empty(t, cosignVerify(t, direct, stranger, ""))
+	for _, kind := range []string{"staging-verified", "approved"} {
+		code, said = verify(kind, pair)
+		assert.Zero(t, code, said)
+		code, said = verify(kind, stranger)
+		assert.Equal(t, 1, code)
+		assert.Contains(t, strings.ToLower(said), "not signed by this key")
+	}
+	code, _ = verify("scan", pair)
+	assert.Equal(t, 1, code)
+}
+
+func newSubject(t *testing.T, host string) name.Digest {
+	t.Helper()
+	image, err := random.Image(1000, 1)
+	require.NoError(t, err)
+	tag, err := name.NewTag(host+"/team/app:latest-1", name.Insecure)
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(tag, image))
+	digest, err := image.Digest()
+	require.NoError(t, err)
+	return tag.Digest(digest.String())
+}

@@ -109,7 +109,8 @@ class StagingRelease extends Release {
                       --exit-code 7 --format json --output "$WORKSPACE_TMP/trivy.json" --input "$WORKSPACE_TMP/image.tar"
                     code=$?
                     if [ -s "$WORKSPACE_TMP/trivy.json" ]; then
-                      chmod a+r "$WORKSPACE_TMP/trivy.json"
+                      trivy --quiet --cache-dir /tmp/trivy version --format json > "$WORKSPACE_TMP/trivy-version.json"
+                      chmod a+r "$WORKSPACE_TMP/trivy.json" "$WORKSPACE_TMP/trivy-version.json"
                       trivy --quiet convert --format table --severity "$SEVERITY" "$WORKSPACE_TMP/trivy.json" 2>/dev/null | grep -E 'CVE|GHSA|Total' | head -20
                     fi
                     exit $code
@@ -129,7 +130,7 @@ class StagingRelease extends Release {
 
     private void push(String target) {
         helpers.withRegistry {
-            Map<String, String> pushed = helpers.run('push', [TARGET: target], 'nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json" "$TARGET"')
+            Map<String, String> pushed = helpers.run('push', [TARGET: target], 'nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json" --scanner "$WORKSPACE_TMP/trivy-version.json" "$TARGET"')
             reference = pushed.REFERENCE
             note('image', reference)
         }

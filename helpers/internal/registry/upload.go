@@ -135,7 +135,10 @@ func (s *session) putLayer(ctx context.Context, l *layer, from *name.Repository,
 		if err := sleep(ctx, s.first<<(failures-1)); err != nil {
 			return sent, err
 		}
-		u.resume(ctx)
+		// One that is busy took nothing, and the upload stays open.
+		if status(err) != http.StatusTooManyRequests {
+			u.resume(ctx)
+		}
 		if u.offset > best {
 			failures, best = 0, u.offset // it comes further each time
 		}

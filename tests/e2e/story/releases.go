@@ -39,6 +39,9 @@ func (t *teller) healthy(ctx context.Context) error {
 		return err
 	}
 	t.check(strings.Contains(good, site.Image+":day-0@"), "stable notes day-0 as the revision to go back to: %s", good)
+	if err := t.monitored(); err != nil {
+		return err
+	}
 	answered, all := t.canary.share("latest-1")
 	share := 100 * float64(answered) / float64(max(1, all))
 	// One pod of ten, and each request takes any: with some hundred requests, chance stays far inside these.

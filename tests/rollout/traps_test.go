@@ -149,7 +149,7 @@ func TestAStatefulSetThatStaysStuckAfterAnUndo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	set := func(command, more string) string {
-		return fmt.Sprintf(`{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: app}, spec: {serviceName: app, replicas: 2, %s selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app}}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: "tool:1", command: %s, readinessProbe: {exec: {command: ["true"]}, initialDelaySeconds: 2, periodSeconds: 1}}]}}}}`, more, command)
+		return fmt.Sprintf(`{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: app}, spec: {serviceName: app, replicas: 2, %s selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app}}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: "tool:1", command: %s, readinessProbe: {exec: {command: ["true"]}, initialDelaySeconds: 2, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 30}}]}}}}`, more, command)
 	}
 	s.apply(set(forever, ""))
 	good, answer := s.wait("statefulset/app")

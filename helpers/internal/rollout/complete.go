@@ -78,7 +78,7 @@ func complete(o Objects, v Verdict, now time.Time) (blocked *Failure, waiting st
 // ready as soon as it is started, also when it is about to end.
 const (
 	proofAfterEnd  = 10 * time.Second
-	proofUnprobed  = 3 * time.Second
+	proofUnprobed  = 5 * time.Second
 	proofNotNeeded = 0
 )
 

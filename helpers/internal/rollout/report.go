@@ -145,7 +145,9 @@ func lastWords(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, cont
 		return []string{}, false
 	}
 	tail := int64(logLines)
-	body, err := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).Do(ctx).Raw()
+	answer := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).Do(ctx)
+	err := answer.Error() // unlike Raw's, it is what the API server said
+	body, _ := answer.Raw()
 	switch {
 	case kube.IsDenied(err):
 		return []string{"the log cannot be read: " + kube.Explain(err, "reading it").Error()}, previous

@@ -126,6 +126,9 @@ func crashing(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *t
 	if ended := status.State.Terminated; ended != nil && (ended.ExitCode != 0 || !initOnly(pod, status.Name)) {
 		last, waits = ended, true
 	}
+	if last != nil && last.Reason == "OOMKilled" {
+		memory.Starved[key] = true // the runtime does not always see it again
+	}
 	switch {
 	case status.Ready || status.RestartCount < loop:
 		delete(memory.Crashed, key)
@@ -144,7 +147,7 @@ func crashing(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *t
 	switch {
 	case last == nil:
 		return say("CRASH_LOOP", "the container %s ends again and again", status.Name)
-	case last.Reason == "OOMKilled":
+	case last.Reason == "OOMKilled" || last.ExitCode == 137 && memory.Starved[key]:
 		return say("OOM_KILLED", "the container %s was killed because it needs more memory than its limit (%s), again and again", status.Name, memoryLimit(pod, status.Name))
 	case last.ExitCode == 0:
 		return say("CRASH_LOOP", "the container %s ends by itself, with exit code 0, again and again: a service must go on", status.Name)

@@ -62,6 +62,7 @@ type Memory struct {
 	Seen     map[string]time.Time // since when a trouble has been there
 	Pulls    map[string]pull      // by pod and container
 	Crashed  map[string]bool      // containers that were in a crash loop and have not been ready since
+	Starved  map[string]bool      // containers that were once killed for want of memory
 	Done     time.Time            // since when it is done, for Hold; zero while it is not
 	Held     map[string]int32     // the pods that were there when it was done, and their restarts
 }
@@ -176,10 +177,11 @@ func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	before := o.Memory
 	holding := before != nil && !before.Done.IsZero() && o.Criteria.Hold > 0
 	if before == nil || before.Revision != hash && !holding {
-		return &Memory{Revision: hash, Begin: now, Most: ready, Updated: verdict.Updated, Seen: map[string]time.Time{}, Pulls: map[string]pull{}, Crashed: map[string]bool{}}
+		return &Memory{Revision: hash, Begin: now, Most: ready, Updated: verdict.Updated, Seen: map[string]time.Time{}, Pulls: map[string]pull{}, Crashed: map[string]bool{}, Starved: map[string]bool{}}
 	}
 	memory := *before
-	memory.Seen, memory.Pulls, memory.Crashed = copied(before.Seen), copied(before.Pulls), copied(before.Crashed)
+	memory.Seen, memory.Pulls = copied(before.Seen), copied(before.Pulls)
+	memory.Crashed, memory.Starved = copied(before.Crashed), copied(before.Starved)
 	if ready > memory.Most || verdict.Updated > memory.Updated {
 		memory.Most, memory.Updated, memory.Progress = max(ready, memory.Most), max(verdict.Updated, memory.Updated), now
 	}

@@ -134,7 +134,7 @@ func TestDone(t *testing.T) {
 		}, Progressing, "1 of 3 pods say"},
 		"enough":                 {func(w *world) { w.status(2, 2, 3).Criteria.MinAvailable = &least }, Done, ""},
 		"restarted a moment ago": {func(w *world) { w.Pods[0].Status.ContainerStatuses[0].RestartCount = 1 }, Progressing, "has to run for 10s"},
-		"started a moment ago, and nothing probes it": {func(w *world) { w.Pods[0].Spec.Containers[0].ReadinessProbe = nil }, Progressing, "has to run for 3s"},
+		"started a moment ago, and nothing probes it": {func(w *world) { w.Pods[0].Spec.Containers[0].ReadinessProbe = nil }, Progressing, "has to run for 5s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := rollingOut().pod("new", "a").pod("new", "b")

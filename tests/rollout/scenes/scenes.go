@@ -88,6 +88,10 @@ spec:
 `, more, strings.Join(pod, "\n      "))
 }
 
+// Nothing is ready before it says so, and these never do: without it a container
+// that ends at once may be taken for one that runs, for as long as the node is slow to tell.
+const notYet = "readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1, failureThreshold: 60}"
+
 func idle(more string) string { return containers(container(tool, forever, more)) }
 
 const app = "deployment/app"
@@ -99,11 +103,11 @@ var Failing = []Scene{
 	{Name: "image-not-found", Manifest: deployment(2, containers(container("tool@"+noDigest, forever, ""))), Code: "IMAGE_NOT_FOUND", Says: noDigest},
 	{Name: "image-pull-denied", Manifest: deployment(1, containers(container("10.10.70.84:30051/tool:1", forever, ""))), Code: "IMAGE_PULL_DENIED", NeedsLab: "registry"},
 	{Name: "image-pull-failed", Manifest: deployment(1, containers(container(Away+"/tool:1", forever, ""))), Code: "IMAGE_PULL_FAILED", Says: "connection refused", Grace: "pull"},
-	{Name: "crash-loop", Manifest: deployment(2, containers(container(tool, `[sh, -c, "echo no config; exit 3"]`, ""))), Code: "CRASH_LOOP", Says: "exit code 3"},
-	{Name: "crash-loop-zero", Manifest: deployment(1, containers(container(tool, `["true"]`, ""))), Code: "CRASH_LOOP", Says: "exit code 0"},
+	{Name: "crash-loop", Manifest: deployment(2, containers(container(tool, `[sh, -c, "echo no config; exit 3"]`, notYet))), Code: "CRASH_LOOP", Says: "exit code 3"},
+	{Name: "crash-loop-zero", Manifest: deployment(1, containers(container(tool, `["true"]`, notYet))), Code: "CRASH_LOOP", Says: "exit code 0"},
 	{Name: "crash-loop-init", Manifest: deployment(1, `initContainers: [{name: prepare, image: "tool:1", command: [sh, -c, "echo no database; exit 4"]}]`, idle("")), Code: "CRASH_LOOP", Says: "prepare ends with exit code 4"},
-	{Name: "crash-loop-sidecar", Manifest: deployment(1, `initContainers: [{name: proxy, image: "tool:1", restartPolicy: Always, command: ["false"]}]`, idle("")), Code: "CRASH_LOOP", Says: "proxy ends"},
-	{Name: "oom-killed", Manifest: deployment(1, containers(container(tool, `[tail, /dev/zero]`, "resources: {limits: {memory: 24Mi}}"))), Code: "OOM_KILLED", Says: "24Mi"},
+	{Name: "crash-loop-sidecar", Manifest: deployment(1, `initContainers: [{name: proxy, image: "tool:1", restartPolicy: Always, command: ["false"], startupProbe: {exec: {command: ["true"]}, initialDelaySeconds: 3}}]`, idle("")), Code: "CRASH_LOOP", Says: "proxy ends"},
+	{Name: "oom-killed", Manifest: deployment(1, containers(container(tool, `[tail, /dev/zero]`, "resources: {limits: {memory: 24Mi}}, "+notYet))), Code: "OOM_KILLED", Says: "24Mi"},
 	{Name: "secret-missing", Manifest: deployment(1, idle("envFrom: [{secretRef: {name: credentials}}]")), Code: "CONFIG_MISSING", Says: "credentials", Grace: "config"},
 	{Name: "config-key-missing", Manifest: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n---\n" + deployment(1, idle("env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: a}}}]")), Code: "CONFIG_MISSING", Says: "settings", Grace: "config"},
 	{Name: "container-config", Manifest: deployment(1, idle("securityContext: {runAsNonRoot: true}")), Code: "CONTAINER_CONFIG", Says: "runAsNonRoot", Grace: "config"},
@@ -129,10 +133,10 @@ var Failing = []Scene{
 	{Name: "no-scheduler", Manifest: deployment(1, "schedulerName: nobody", idle("")), Code: "STUCK", Says: "nobody", Grace: "stuck"},
 	{Name: "paused", Manifest: strings.Replace(deployment(1, idle("")), "  replicas:", "  paused: true\n  replicas:", 1), Code: "PAUSED"},
 
-	{Name: "stateful-crash", Workload: "statefulset/app", Manifest: statefulSet("", containers(container(tool, `["false"]`, ""))), Code: "CRASH_LOOP"},
+	{Name: "stateful-crash", Workload: "statefulset/app", Manifest: statefulSet("", containers(container(tool, `["false"]`, notYet))), Code: "CRASH_LOOP"},
 	{Name: "stateful-quota", Workload: "statefulset/app", Manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: few}\nspec: {hard: {pods: \"1\"}}\n---\n" + statefulSet("podManagementPolicy: Parallel", idle("")), Code: "QUOTA_EXCEEDED", Says: "few", Grace: "quota"},
 	{Name: "stateful-on-delete", Workload: "statefulset/app", Manifest: statefulSet("updateStrategy: {type: OnDelete}", idle("")), Code: "ON_DELETE"},
-	{Name: "daemon-crash", Workload: "daemonset/app", Manifest: daemonSet("", containers(container(tool, `["false"]`, ""))), Code: "CRASH_LOOP"},
+	{Name: "daemon-crash", Workload: "daemonset/app", Manifest: daemonSet("", containers(container(tool, `["false"]`, notYet))), Code: "CRASH_LOOP"},
 	{Name: "daemon-quota", Workload: "daemonset/app", Manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: \"0\"}}\n---\n" + daemonSet("", idle("")), Code: "QUOTA_EXCEEDED", Says: "exceeded quota", Grace: "quota"},
 	{Name: "daemon-on-delete", Workload: "daemonset/app", Manifest: daemonSet("updateStrategy: {type: OnDelete}", idle("")), Code: "ON_DELETE"},
 }

@@ -3,11 +3,13 @@ package scenes
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Kubectl runs kubectl with what stdin gives.
@@ -41,6 +43,24 @@ func (s Scene) Set(ctx context.Context, namespace string) error {
 	if _, err := Kubectl(ctx, fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s%s}}", namespace, labels), "create", "-f", "-"); err != nil {
 		return err
 	}
+	if s.Code == "ADMISSION_POLICY" {
+		if err := refused(ctx, namespace); err != nil {
+			return err
+		}
+	}
 	_, err := Kubectl(ctx, s.Manifest, "apply", "-n", namespace, "-f", "-")
 	return err
+}
+
+// refused puts the policy in force, which takes the API server some moments.
+func refused(ctx context.Context, namespace string) error {
+	if _, err := Kubectl(ctx, Policy, "apply", "-f", "-"); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		if _, err := Kubectl(ctx, "", "run", "-n", namespace, "probe", "--image=tool:1", "--dry-run=server"); err != nil && strings.Contains(err.Error(), "no pods today") {
+			return nil
+		}
+	}
+	return errors.New("the admission policy did not come into force within a minute")
 }

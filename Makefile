@@ -23,7 +23,7 @@ help: ## list the commands
 demo: setup build ## ship the reference service through both pipelines, on a real cluster (ANSWER=ask lets you approve)
 	@$(LAB) run $(SITE) -- bin/demo -answer $(ANSWER)
 
-test: setup build lint ## everything
+test: setup build lint ## everything but test-canary and test-rollout
 	@go test -count=1 ./helpers/...
 	go test -C tests/registry -count=1 -timeout 15m ./...
 	go test -C tests/registry/cosign -count=1 ./...
@@ -32,11 +32,15 @@ test: setup build lint ## everything
 	go test -C tests/pipelines -count=1 ./...
 	$(MAKE) conformance-known
 	$(LAB) run $(SITE) -- bin/demo
-	(cd tests/canary && go mod download istio.io/api@v1.31.4 github.com/traefik/traefik/v3@v3.6.12)
-	$(LAB) run --with prometheus -- go test -C tests/canary -count=1 -tags lab -timeout 10m -parallel 8 .
 	$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
-	$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab -timeout 15m -parallel 12 -v .
 	echo "test: all suites passed"
+
+test-canary: setup build ## canary-weight killed at every write, two runs, clocks, rights, traffic, on the lab
+	@(cd tests/canary && go mod download istio.io/api@v1.31.4 github.com/traefik/traefik/v3@v3.6.12)
+	$(LAB) run --with prometheus -- go test -C tests/canary -count=1 -tags lab -timeout 20m -parallel 8 .
+
+test-rollout: setup build ## rollout-wait and deploy-image on every way to fail, on the lab
+	@$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab -timeout 20m -parallel 12 -v .
 
 build: ## the helpers into bin/, statically linked; the runner and the demo beside them
 	@mkdir -p bin
@@ -93,4 +97,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test build lint bench bench-rollout bench-registry bench-migrate image conformance conformance-known setup clean
+.PHONY: help demo test test-canary test-rollout build lint bench bench-rollout bench-registry bench-migrate image conformance conformance-known setup clean

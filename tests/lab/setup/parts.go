@@ -98,6 +98,22 @@ func (p Part) Build(ctx context.Context, cacheDir, source string, log io.Writer)
 	})
 }
 
+// fetch brings the modules that the part needs and the cache does not have, so
+// that its build does not wait for the network. Where it fails, the build says why.
+func (p Part) fetch(ctx context.Context, cacheDir, source string) {
+	path, err := p.Path(cacheDir, source)
+	if err != nil {
+		return
+	}
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	command := exec.CommandContext(ctx, "go", "list", "-deps", "-f", "{{.Name}}", p.pkg)
+	command.Dir = filepath.Join(source, "parts", p.Name)
+	command.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off"), p.environment...)
+	_ = command.Run()
+}
+
 func lastLines(text string, count int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-count):], "\n")

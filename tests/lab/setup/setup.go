@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -120,8 +121,7 @@ func Everything(ctx context.Context, source string, names []string, log io.Write
 			}
 		}
 	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(max(1, runtime.NumCPU()/2))
+	parts := make([]Part, 0, len(chosen))
 	paths := map[string]string{}
 	for _, name := range chosen {
 		part, err := PartNamed(name)
@@ -131,13 +131,26 @@ func Everything(ctx context.Context, source string, names []string, log io.Write
 		if paths[name], err = part.Path(cacheDir, source); err != nil {
 			return err
 		}
+		parts = append(parts, part)
+	}
+	// What waits for the network goes on beside what needs the processors.
+	base := make(chan error, 1)
+	go func() { base <- images.Ground(ctx, cacheDir, log) }()
+	group, groupCtx := errgroup.WithContext(ctx)
+	var fetching sync.WaitGroup
+	fetching.Go(func() {
+		for _, part := range parts {
+			part.fetch(groupCtx, cacheDir, source)
+		}
+	})
+	defer fetching.Wait()
+	group.SetLimit(max(1, runtime.NumCPU()/2))
+	for _, part := range parts {
 		group.Go(func() error {
 			_, err := part.Build(groupCtx, cacheDir, source, log)
 			return err
 		})
 	}
-	base := make(chan error, 1)
-	go func() { base <- images.Ground(ctx, cacheDir, log) }()
 	err = group.Wait()
 	if baseErr := <-base; err == nil {
 		err = baseErr

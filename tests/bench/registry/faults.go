@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"slipway.dev/slipway/tests/lab/nexus"
@@ -128,59 +130,70 @@ func seedFaults(registry *site.Registry, most int) error {
 	return registry.Untag("faults/empty")
 }
 
-// play asks one tool, the first of which is ours, and says how right its answer is.
-func (s scene) play(tools *tools, registry *site.Registry, tool int) (string, error) {
-	folder, err := os.MkdirTemp(tools.home, "scene")
+// stage is a front for one tool in one scene, and the environment that reaches it.
+type stage struct {
+	*site.Front
+	host  string
+	env   []string
+	clear atomic.Int64 // requests that brought the password although nobody asked for plain HTTP
+	close func()
+}
+
+func newStage(tools *tools, registry *site.Registry, server encryption, password string) (*stage, error) {
+	folder, err := os.MkdirTemp(tools.home, "stage")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	front, err := site.NewFront(registry.URL, folder)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	defer front.Close()
-	s.prepare(front)
-	host, clear := front.Host, 0
-	if s.server == plain || s.server == secret {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if s.server == secret && r.Header.Get("Authorization") != "" {
-				clear++
+	s := &stage{Front: front, host: front.Host, close: front.Close}
+	if server == plain || server == secret {
+		inClear := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if server == secret && r.Header.Get("Authorization") != "" {
+				s.clear.Add(1)
 			}
 			front.ServeHTTP(w, r)
 		}))
-		defer server.Close()
-		host = strings.TrimPrefix(server.URL, "http://")
-	}
-	password := site.Password
-	if s.password != "" {
-		password = s.password
+		s.host = strings.TrimPrefix(inClear.URL, "http://")
+		s.close = func() { inClear.CloseClientConnections(); inClear.Close(); front.Close() }
 	}
 	login := filepath.Join(folder, "config.json")
-	if err := os.WriteFile(login, site.DockerConfig(host, password), 0o600); err != nil {
+	if err := os.WriteFile(login, site.DockerConfig(s.host, password), 0o600); err != nil {
+		s.close()
+		return nil, err
+	}
+	s.env = append(tools.environment(), "DOCKER_CONFIG="+folder, "REGISTRY_AUTH_FILE="+login)
+	if server == trusted {
+		s.env = append(s.env, "SSL_CERT_FILE="+front.CA)
+	}
+	return s, nil
+}
+
+// play asks one tool, the first of which is ours, and says how right its answer is.
+func (s scene) play(tools *tools, registry *site.Registry, tool int) (string, error) {
+	stage, err := newStage(tools, registry, s.server, cmp.Or(s.password, site.Password))
+	if err != nil {
 		return "", err
 	}
-	env := append(tools.environment(), "DOCKER_CONFIG="+folder, "REGISTRY_AUTH_FILE="+login)
-	if s.server == trusted {
-		env = append(env, "SSL_CERT_FILE="+front.CA)
-	}
-	repository := s.repository
-	if repository == "" {
-		repository = "faults/app"
-	}
+	defer stage.close()
+	s.prepare(stage.Front)
+	repository := cmp.Or(s.repository, "faults/app")
 	var tag string
 	var code int
 	if tool == 0 {
-		tag, code, err = s.ours(tools, env, host+"/"+repository)
+		tag, code, err = s.ours(tools, stage.env, stage.host+"/"+repository)
 	} else {
-		tag, code, err = s.theirs(tools, env, peers[tool-1], host, repository)
+		tag, code, err = s.theirs(tools, stage.env, peers[tool-1], stage.host, repository)
 	}
 	if err != nil {
 		return "", err
 	}
-	return s.verdict(tag, code, clear), nil
+	return s.verdict(tag, code, stage.clear.Load()), nil
 }
 
-func (s scene) verdict(tag string, code, clear int) string {
+func (s scene) verdict(tag string, code int, clear int64) string {
 	var said string
 	switch {
 	case code < 0:

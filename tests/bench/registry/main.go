@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"slipway.dev/slipway/tests/registry/site"
@@ -53,6 +54,9 @@ func bench(bin string, runs, megabytes, most int, faults bool) error {
 		if err := showFaults(tools, registry, most); err != nil {
 			return err
 		}
+		if err := showPushes(tools, registry); err != nil {
+			return err
+		}
 	}
 	if err := benchLists(tools, registry, counter, runs, most); err != nil {
 		return err
@@ -75,7 +79,7 @@ func benchLists(tools *tools, registry *site.Registry, counter *counter, runs, m
 		if err := registry.Seed(repository, count); err != nil {
 			return err
 		}
-		if err := compare(fmt.Sprint(count), runs, counter, tools.listing(repository)); err != nil {
+		if err := compare(fmt.Sprint(count), runs, counter, tools.listing(repository, fmt.Sprintf("latest-%d", count))); err != nil {
 			return err
 		}
 	}
@@ -125,10 +129,11 @@ func compare(what string, runs int, counter *counter, all []tool) error {
 			memory[i] = max(memory[i], m.Memory)
 		}
 	}
-	var fastest time.Duration
-	for i := range all[1:] {
-		if t := median(times[i+1]); fastest == 0 || t < fastest {
-			fastest = t
+	fastest := map[bool]time.Duration{} // of those that only list, or push, and of those that give the same answer as ours
+	for i, tool := range all[1:] {
+		same := strings.HasSuffix(tool.name, sameAnswer)
+		if t := median(times[i+1]); fastest[same] == 0 || t < fastest[same] {
+			fastest[same] = t
 		}
 	}
 	for i, tool := range all {
@@ -136,7 +141,12 @@ func compare(what string, runs int, counter *counter, all []tool) error {
 		if _, err := tool.run(runs, true); err != nil {
 			return err
 		}
-		fmt.Printf("| %s | %s | %.3f | %.2f | %d | %.1f |\n", what, tool.name, median(times[i]).Seconds(), median(times[i]).Seconds()/fastest.Seconds(), counter.requests.Load()-before, float64(memory[i])/1024)
+		took := median(times[i])
+		ratio := fmt.Sprintf("%.2f", took.Seconds()/fastest[strings.HasSuffix(tool.name, sameAnswer)].Seconds())
+		if i == 0 && fastest[true] > 0 {
+			ratio += fmt.Sprintf(" (same answer: %.2f)", took.Seconds()/fastest[true].Seconds())
+		}
+		fmt.Printf("| %s | %s | %.3f | %s | %d | %.1f |\n", what, tool.name, took.Seconds(), ratio, counter.requests.Load()-before, float64(memory[i])/1024)
 	}
 	return nil
 }

@@ -24,8 +24,10 @@ func (t *tools) address(count bool) string {
 	return t.host
 }
 
-func (t *tools) listing(repository string) []tool {
-	return []tool{
+// listing are ours, whose answer is pinned by its digest; the others' lists alone;
+// and the others' lists with the digest of the newest, which is the same answer.
+func (t *tools) listing(repository, newest string) []tool {
+	alone := []tool{
 		{"nexus-latest-tag", func(_ int, count bool) (site.Answer, error) {
 			return t.run("nexus-latest-tag", "--plain-http", "--allow-unverified", t.address(count)+"/"+repository)
 		}},
@@ -39,7 +41,33 @@ func (t *tools) listing(repository string) []tool {
 			return t.run("skopeo", "list-tags", "--tls-verify=false", "docker://"+t.address(count)+"/"+repository)
 		}},
 	}
+	digests := []func(count bool) (site.Answer, error){
+		func(count bool) (site.Answer, error) {
+			return t.run("crane", "digest", "--insecure", t.address(count)+"/"+repository+":"+newest)
+		},
+		func(count bool) (site.Answer, error) {
+			return t.run("regctl", "--host", "reg="+t.address(count)+",tls=disabled", "image", "digest", t.address(count)+"/"+repository+":"+newest)
+		},
+		func(count bool) (site.Answer, error) {
+			return t.run("skopeo", "inspect", "--no-tags", "--tls-verify=false", "--format", "{{.Digest}}", "docker://"+t.address(count)+"/"+repository+":"+newest)
+		},
+	}
+	all := alone
+	for i, digest := range digests {
+		list := alone[i+1]
+		all = append(all, tool{list.name + sameAnswer, func(run int, count bool) (site.Answer, error) {
+			listed, err := list.run(run, count)
+			if err != nil {
+				return listed, err
+			}
+			pinned, err := digest(count)
+			return site.Answer{Took: listed.Took + pinned.Took, Memory: max(listed.Memory, pinned.Memory)}, err
+		}})
+	}
+	return all
 }
+
+const sameAnswer = ", then its digest"
 
 func (t *tools) pushing(tar, state string) []tool {
 	// Cold is a repository of its own for each run; otherwise it is a tag of its own

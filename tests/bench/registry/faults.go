@@ -19,8 +19,11 @@ import (
 	"slipway.dev/slipway/tests/registry/site"
 )
 
-// patience is how long a tool may take to say something.
-const patience = 30 * time.Second
+// patience is how long a tool may take to say something; a hundred pages take their time.
+const (
+	patience = 30 * time.Second
+	forMany  = 5 * time.Minute
+)
 
 // peer is a tool that lists tags and then names the digest of one. What is asked
 // of it is the newest release: the highest number of the list, pinned.
@@ -53,6 +56,7 @@ type scene struct {
 	prepare    func(*site.Front)
 	server     encryption
 	password   string
+	patience   time.Duration // 0 is the usual one
 }
 
 // encryption is what the registry speaks, and what of it the tools are told.
@@ -83,8 +87,8 @@ func scenes(most int) []scene {
 	}
 	newest := fmt.Sprintf("latest-%d", most)
 	return append(all,
-		scene{name: fmt.Sprintf("%d tags", most), repository: manyTags, right: newest, prepare: func(f *site.Front) { f.Set(nexus.WrongLink, "") }},
-		scene{name: fmt.Sprintf("%d tags, wrong-link", most), repository: manyTags, right: newest, prepare: func(*site.Front) {}},
+		scene{name: fmt.Sprintf("%d tags", most), repository: manyTags, right: newest, patience: forMany, prepare: func(f *site.Front) { f.Set(nexus.WrongLink, "") }},
+		scene{name: fmt.Sprintf("%d tags, wrong-link", most), repository: manyTags, right: newest, patience: forMany, prepare: func(*site.Front) {}},
 		scene{name: "no fault, HTTPS", right: site.Newest, server: trusted, prepare: func(f *site.Front) { f.Switch() }},
 		scene{name: "self-signed certificate", server: untrusted, prepare: func(f *site.Front) { f.Switch() }},
 		scene{name: "plain HTTP, not asked for", server: secret, prepare: func(f *site.Front) { f.Switch() }},
@@ -197,7 +201,7 @@ func (s scene) verdict(tag string, code int, clear int64) string {
 	var said string
 	switch {
 	case code < 0:
-		said = fmt.Sprintf("**no end** (stopped after %s)", patience)
+		said = fmt.Sprintf("**no end** (stopped after %s)", cmp.Or(s.patience, patience))
 	case code != 0 && s.right == "":
 		said = "error"
 	case code != 0:
@@ -218,7 +222,7 @@ func (s scene) verdict(tag string, code int, clear int64) string {
 }
 
 func (s scene) ours(tools *tools, env []string, repository string) (string, int, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(s.patience, patience))
 	defer cancel()
 	arguments := []string{"--allow-unverified", "-o", "json", repository}
 	if s.server == plain {
@@ -235,7 +239,7 @@ func (s scene) ours(tools *tools, env []string, repository string) (string, int,
 var release = regexp.MustCompile(`^latest-([0-9]+)$`)
 
 func (s scene) theirs(tools *tools, env []string, peer peer, host, repository string) (string, int, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(s.patience, patience))
 	defer cancel()
 	run := func(arguments []string, asked string) (site.Answer, error) {
 		arguments = append(slices.Clone(arguments), peer.before+host+"/"+asked)

@@ -19,11 +19,8 @@ import (
 	"slipway.dev/slipway/tests/registry/site"
 )
 
-// patience is how long a tool may take to say something; a hundred pages take their time.
-const (
-	patience = 30 * time.Second
-	forMany  = 5 * time.Minute
-)
+// patience is how long a tool may take to say something.
+const patience = 30 * time.Second
 
 // peer is a tool that lists tags and then names the digest of one. What is asked
 // of it is the newest release: the highest number of the list, pinned.
@@ -56,7 +53,6 @@ type scene struct {
 	prepare    func(*site.Front)
 	server     encryption
 	password   string
-	patience   time.Duration // 0 is the usual one
 }
 
 // encryption is what the registry speaks, and what of it the tools are told.
@@ -69,9 +65,12 @@ const (
 	untrusted                   // HTTPS, and it is not
 )
 
-const manyTags = "faults/many"
+const (
+	manyTags = "faults/many"
+	many     = 10_000
+)
 
-func scenes(most int) []scene {
+func scenes() []scene {
 	all := []scene{{name: "no fault", right: site.Newest, prepare: func(f *site.Front) { f.Switch() }}}
 	for _, fault := range site.Faults {
 		s := scene{name: fault.Name, right: site.Newest, prepare: func(f *site.Front) { f.Switch(fault) }}
@@ -85,10 +84,10 @@ func scenes(most int) []scene {
 		}
 		all = append(all, s)
 	}
-	newest := fmt.Sprintf("latest-%d", most)
+	newest := fmt.Sprintf("latest-%d", many)
 	return append(all,
-		scene{name: fmt.Sprintf("%d tags", most), repository: manyTags, right: newest, patience: forMany, prepare: func(f *site.Front) { f.Set(nexus.WrongLink, "") }},
-		scene{name: fmt.Sprintf("%d tags, wrong-link", most), repository: manyTags, right: newest, patience: forMany, prepare: func(*site.Front) {}},
+		scene{name: fmt.Sprintf("%d tags", many), repository: manyTags, right: newest, prepare: func(f *site.Front) { f.Set(nexus.WrongLink, "") }},
+		scene{name: fmt.Sprintf("%d tags, wrong-link", many), repository: manyTags, right: newest, prepare: func(*site.Front) {}},
 		scene{name: "no fault, HTTPS", right: site.Newest, server: trusted, prepare: func(f *site.Front) { f.Switch() }},
 		scene{name: "self-signed certificate", server: untrusted, prepare: func(f *site.Front) { f.Switch() }},
 		scene{name: "plain HTTP, not asked for", server: secret, prepare: func(f *site.Front) { f.Switch() }},
@@ -97,12 +96,12 @@ func scenes(most int) []scene {
 }
 
 // showFaults asks every tool for the newest release in every scene.
-func showFaults(tools *tools, registry *site.Registry, most int) error {
-	if err := seedFaults(registry, most); err != nil {
+func showFaults(tools *tools, registry *site.Registry) error {
+	if err := seedFaults(registry); err != nil {
 		return err
 	}
 	fmt.Printf("## What each says to a registry's faults\n\nAsked for the newest release: the highest number of the list, with its digest. Plain HTTP, as the tools are told, where nothing else is said.\n\n| fault | nexus-latest-tag | crane | regctl | skopeo |\n|---|---|---|---|---|\n")
-	for _, s := range scenes(most) {
+	for _, s := range scenes() {
 		cells := []string{s.name}
 		for i := range 4 {
 			cell, err := s.play(tools, registry, i)
@@ -120,8 +119,8 @@ func showFaults(tools *tools, registry *site.Registry, most int) error {
 	return nil
 }
 
-func seedFaults(registry *site.Registry, most int) error {
-	for repository, count := range map[string]int{"faults/app": site.Builds, "faults/empty": 1, manyTags: most} {
+func seedFaults(registry *site.Registry) error {
+	for repository, count := range map[string]int{"faults/app": site.Builds, "faults/empty": 1, manyTags: many} {
 		if err := registry.Seed(repository, count); err != nil {
 			return err
 		}
@@ -201,7 +200,7 @@ func (s scene) verdict(tag string, code int, clear int64) string {
 	var said string
 	switch {
 	case code < 0:
-		said = fmt.Sprintf("**no end** (stopped after %s)", cmp.Or(s.patience, patience))
+		said = fmt.Sprintf("**no end** (stopped after %s)", patience)
 	case code != 0 && s.right == "":
 		said = "error"
 	case code != 0:
@@ -222,7 +221,7 @@ func (s scene) verdict(tag string, code int, clear int64) string {
 }
 
 func (s scene) ours(tools *tools, env []string, repository string) (string, int, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(s.patience, patience))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	arguments := []string{"--allow-unverified", "-o", "json", repository}
 	if s.server == plain {
@@ -239,7 +238,7 @@ func (s scene) ours(tools *tools, env []string, repository string) (string, int,
 var release = regexp.MustCompile(`^latest-([0-9]+)$`)
 
 func (s scene) theirs(tools *tools, env []string, peer peer, host, repository string) (string, int, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(s.patience, patience))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	run := func(arguments []string, asked string) (site.Answer, error) {
 		arguments = append(slices.Clone(arguments), peer.before+host+"/"+asked)

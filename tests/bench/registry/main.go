@@ -51,7 +51,7 @@ func bench(bin string, runs, megabytes, most int, faults bool) error {
 	defer counter.server.Close()
 	tools := &tools{bin: bin, home: dir, host: registry.URL.Host, counted: counter.host}
 	if faults {
-		if err := showFaults(tools, registry, most); err != nil {
+		if err := showFaults(tools, registry); err != nil {
 			return err
 		}
 		if err := showPushes(tools, registry); err != nil {

@@ -54,11 +54,18 @@ func (t *tools) listing(repository, newest string) []tool {
 	}
 	all := alone
 	for i, digest := range digests {
-		list := alone[i+1]
-		all = append(all, tool{list.name + sameAnswer, func(run int, count bool) (site.Answer, error) {
-			listed, err := list.run(run, count)
-			if err != nil {
-				return listed, err
+		list := alone[i+1].run
+		var listed site.Answer // of the same run: nothing is listed twice
+		all[i+1].run = func(run int, count bool) (site.Answer, error) {
+			var err error
+			listed, err = list(run, count)
+			return listed, err
+		}
+		all = append(all, tool{alone[i+1].name + sameAnswer, func(run int, count bool) (site.Answer, error) {
+			if count {
+				if _, err := list(run, count); err != nil {
+					return site.Answer{}, err
+				}
 			}
 			pinned, err := digest(count)
 			return site.Answer{Took: listed.Took + pinned.Took, Memory: max(listed.Memory, pinned.Memory)}, err

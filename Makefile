@@ -25,6 +25,7 @@ demo: setup build ## ship the reference service through both pipelines, on a rea
 
 test: setup build lint ## everything but test-canary and test-rollout
 	@go test -count=1 ./helpers/...
+	command -v buildah > /dev/null && command -v skopeo > /dev/null || apt-get install -y --no-install-recommends buildah skopeo
 	go test -C tests/registry -count=1 -timeout 15m ./...
 	go test -C tests/registry/cosign -count=1 ./...
 	$(MAKE) -C tests/app test
@@ -74,7 +75,7 @@ bench-registry: setup build
 	@go build -C tests/bench/registry/peers -o $(CURDIR)/bin/ github.com/google/go-containerregistry/cmd/crane github.com/regclient/regclient/cmd/regctl
 	go build -C tests/bench/registry -o $(CURDIR)/bin/bench-registry .
 	command -v skopeo > /dev/null || apt-get install -y --no-install-recommends skopeo
-	bin/bench-registry -bin bin -registry $(CACHE)/parts/registry-*/registry
+	bin/bench-registry
 
 bench-migrate: build # DBMATE=its program, where it is to be measured too
 	@go build -C tests/bench/migrate -trimpath -o $(CURDIR)/bin/bench-migrate .

@@ -61,11 +61,7 @@ func add(c *cli.Context) error {
 }
 
 func list(c *cli.Context) error {
-	client, digest, err := connect(c)
-	if err != nil {
-		return err
-	}
-	key, err := registry.PublicKeyOf(c)
+	client, digest, key, err := reader(c)
 	if err != nil {
 		return err
 	}
@@ -77,22 +73,28 @@ func list(c *cli.Context) error {
 }
 
 func verify(c *cli.Context) error {
-	client, digest, err := connect(c)
-	if err != nil {
-		return err
-	}
-	key, err := registry.PublicKeyOf(c)
-	if err != nil {
-		return err
-	}
 	if len(c.StringSlice("require")) == 0 {
 		return slipway.Usagef("image-evidence verify needs --require TYPE")
+	}
+	client, digest, key, err := reader(c)
+	if err != nil {
+		return err
 	}
 	found, err := client.Verify(c.Context, digest, c.StringSlice("require"), key)
 	if found.Reference == "" {
 		return slipway.Finish(c, nil, err)
 	}
 	return slipway.Finish(c, found, err)
+}
+
+// reader is connect for who reads, and may check signatures.
+func reader(c *cli.Context) (*registry.Client, name.Digest, *registry.PublicKey, error) {
+	client, digest, err := connect(c)
+	if err != nil {
+		return nil, name.Digest{}, nil, err
+	}
+	key, err := registry.PublicKeyOf(c)
+	return client, digest, key, err
 }
 
 func connect(c *cli.Context) (*registry.Client, name.Digest, error) {

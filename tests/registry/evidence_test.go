@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +21,7 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -44,13 +51,13 @@ func newKeys(t *testing.T) keys {
 }
 
 // newSubject is an image that evidence is attached to, and its digest behind the front and before it.
-func newSubject(t *testing.T, s *site, repository string) (front string, direct name.Digest) {
+func newSubject(t *testing.T, s *front, repository string) (front string, direct name.Digest) {
 	t.Helper()
 	image := newImage(t, "1234567", 1000, 1)
 	release(t, repository, "latest-1", image)
 	direct, err := name.NewDigest(upstream.Host+"/"+repository+"@"+digestOf(t, image), name.Insecure)
 	require.NoError(t, err)
-	return s.host + "/" + repository + "@" + digestOf(t, image), direct
+	return s.Host + "/" + repository + "@" + digestOf(t, image), direct
 }
 
 func TestSixteenAtOnceLoseNone(t *testing.T) {
@@ -66,7 +73,7 @@ func TestSixteenAtOnceLoseNone(t *testing.T) {
 				arguments = append(arguments, "--key", pair.private)
 			}
 			got := s.helper(t, "image-evidence", arguments...)
-			assert.Zero(t, got.code, got.stderr)
+			assert.Zero(t, got.Code, got.Stderr)
 		})
 	}
 	group.Wait()
@@ -88,6 +95,47 @@ func TestSixteenAtOnceLoseNone(t *testing.T) {
 	layers, err := signatures.Layers()
 	require.NoError(t, err)
 	assert.Len(t, layers, 4)
+}
+
+// TestTheReferrersAPIKeepsTheList: a registry that has the API needs no tag beside the image.
+func TestTheReferrersAPIKeepsTheList(t *testing.T) {
+	t.Parallel()
+	keeper := registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") {
+			body, err := io.ReadAll(r.Body)
+			assert.NoError(t, err)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			var manifest v1.Manifest
+			if json.Unmarshal(body, &manifest) == nil && manifest.Subject != nil {
+				w.Header().Set("OCI-Subject", manifest.Subject.Digest.String()) // which this registry does not say by itself
+			}
+		}
+		keeper.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	address, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	s := newSiteBefore(t, address)
+	got := s.helper(t, "nexus-push", "--tar", writeTar(t, newImage(t, "1234567", 1000, 1)), s.Host+"/kept/app:latest-1")
+	require.Zero(t, got.Code, got.Stderr)
+	subject, file := strings.TrimSpace(got.Stdout), statement(t, "{}")
+	var group sync.WaitGroup
+	for i := range 16 {
+		group.Go(func() {
+			got := s.helper(t, "image-evidence", "add", "--type", fmt.Sprintf("kind-%d", i), "--file", file, subject)
+			assert.Zero(t, got.Code, got.Stderr)
+		})
+	}
+	group.Wait()
+	var listed struct{ Evidence []struct{ Type string } }
+	s.helper(t, "image-evidence", "list", subject, "-o", "json").json(t, &listed)
+	assert.Len(t, listed.Evidence, 16)
+	got = s.helper(t, "nexus-latest-tag", s.Host+"/kept/app", "--require", "kind-7", "-o", "json")
+	require.Zero(t, got.Code, got.Stderr)
+	var found struct{ Tags int }
+	got.json(t, &found)
+	assert.Equal(t, 1, found.Tags, "no tag stands beside the release's")
 }
 
 // TestWhatIsTamperedWithIsRejected changes signed evidence as one could who may
@@ -153,11 +201,11 @@ func TestWhatIsTamperedWithIsRejected(t *testing.T) {
 			require.NoError(t, remote.Delete(original))
 
 			kind := manifest.Annotations[typeKey]
-			assert.Zero(t, s.helper(t, "image-evidence", "verify", "--require", kind, about).code, "a label proves nothing")
+			assert.Zero(t, s.helper(t, "image-evidence", "verify", "--require", kind, about).Code, "a label proves nothing")
 			got := s.helper(t, "image-evidence", "verify", "--require", kind, "--key", pair.public, about)
-			assert.Equal(t, 1, got.code, got.stdout)
-			assert.Contains(t, got.stderr, test.says)
-			assert.Equal(t, 1, s.helper(t, "image-evidence", "verify", "--require", "staging-verified", "--key", pair.public, about).code)
+			assert.Equal(t, 1, got.Code, got.Stdout)
+			assert.Contains(t, got.Stderr, test.says)
+			assert.Equal(t, 1, s.helper(t, "image-evidence", "verify", "--require", "staging-verified", "--key", pair.public, about).Code)
 		})
 	}
 }
@@ -183,11 +231,11 @@ func TestAScanKeepsItsCountsItsScannerAndItsDatabase(t *testing.T) {
 	report := `{"SchemaVersion":2,"Trivy":{"Version":"0.69.3"},"Metadata":{"ImageID":"` + config.String() + `"},"Results":[
 		{"Target":"app","Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"HIGH"},{"VulnerabilityID":"CVE-2","Severity":"LOW"}]},{"Vulnerabilities":[{"Severity":"LOW"}]}]}`
 	scanner := statement(t, `{"Version":"0.69.3","VulnerabilityDB":{"Version":2,"UpdatedAt":"2026-05-01T06:12:00.5Z","NextUpdate":"2026-05-02T06:12:00Z"}}`)
-	target := s.host + "/scan/app:latest-1"
+	target := s.Host + "/scan/app:latest-1"
 	got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), target, "--evidence", "scan="+statement(t, report), "--scanner", scanner)
-	require.Zero(t, got.code, got.stderr)
-	got = s.helper(t, "image-evidence", "list", strings.TrimSpace(got.stdout))
-	assert.Contains(t, got.stdout, "1 HIGH, 2 LOW, by trivy 0.69.3, database of 2026-05-01T06:12:00Z")
+	require.Zero(t, got.Code, got.Stderr)
+	got = s.helper(t, "image-evidence", "list", strings.TrimSpace(got.Stdout))
+	assert.Contains(t, got.Stdout, "1 HIGH, 2 LOW, by trivy 0.69.3, database of 2026-05-01T06:12:00Z")
 	var found struct {
 		Evidence []struct {
 			Scan struct {
@@ -196,53 +244,53 @@ func TestAScanKeepsItsCountsItsScannerAndItsDatabase(t *testing.T) {
 			}
 		}
 	}
-	s.helper(t, "nexus-latest-tag", s.host+"/scan/app", "--require", "scan", "-o", "json").json(t, &found)
+	s.helper(t, "nexus-latest-tag", s.Host+"/scan/app", "--require", "scan", "-o", "json").json(t, &found)
 	assert.Equal(t, map[string]int{"HIGH": 1, "LOW": 2}, found.Evidence[0].Scan.Findings)
 
 	other := writeTar(t, newImage(t, "7654321", 1000, 1))
 	before := s.Requests()
-	got = s.helper(t, "nexus-push", "--tar", other, s.host+"/scan/app:latest-2", "--evidence", "scan="+statement(t, report))
-	assert.Equal(t, 4, got.code)
-	assert.Contains(t, got.stderr, "the scan is of another image")
-	got = s.helper(t, "nexus-push", "--tar", other, s.host+"/scan/app:latest-2", "--evidence", "scan="+statement(t, "no JSON"))
-	assert.Equal(t, 2, got.code)
+	got = s.helper(t, "nexus-push", "--tar", other, s.Host+"/scan/app:latest-2", "--evidence", "scan="+statement(t, report))
+	assert.Equal(t, 4, got.Code)
+	assert.Contains(t, got.Stderr, "the scan is of another image")
+	got = s.helper(t, "nexus-push", "--tar", other, s.Host+"/scan/app:latest-2", "--evidence", "scan="+statement(t, "no JSON"))
+	assert.Equal(t, 2, got.Code)
 	assert.Equal(t, before, s.Requests(), "nothing was sent")
 }
 
 func TestBadInputIsOneSentenceAndTwo(t *testing.T) {
 	s := newSite(t)
-	file, digest := statement(t, "{}"), s.host+"/app@sha256:"+strings.Repeat("a", 64)
+	file, digest := statement(t, "{}"), s.Host+"/app@sha256:"+strings.Repeat("a", 64)
 	for _, arguments := range [][]string{
 		{"nexus-latest-tag"},
 		{"nexus-latest-tag", "app"},
-		{"nexus-latest-tag", s.host + "/App"},
-		{"nexus-latest-tag", s.host + "/app:latest-1"},
+		{"nexus-latest-tag", s.Host + "/App"},
+		{"nexus-latest-tag", s.Host + "/app:latest-1"},
 		{"nexus-latest-tag", digest},
-		{"nexus-latest-tag", s.host + "/app", "--pattern", "^latest-[0-9]+$"},
-		{"nexus-latest-tag", s.host + "/app", "--pattern", "("},
-		{"nexus-latest-tag", s.host + "/app", "--at", "no tag"},
-		{"nexus-latest-tag", s.host + "/app", "--require", "Staging Verified"},
-		{"nexus-latest-tag", s.host + "/app", "--require-revision", "main"},
-		{"nexus-latest-tag", s.host + "/app", "--depth", "0"},
-		{"nexus-latest-tag", s.host + "/app", "--key", "/does/not/exist"},
-		{"nexus-push", s.host + "/app:latest-1"},
-		{"nexus-push", "--tar", "/does/not/exist", s.host + "/app:latest-1"},
-		{"nexus-push", "--tar", "/", s.host + "/app:latest-1"},
-		{"nexus-push", "--tar", file, s.host + "/app"},
-		{"nexus-push", "--tar", file, s.host + "/app:latest-1", "--evidence", "scan"},
-		{"nexus-push", "--tar", file, s.host + "/app:latest-1", "--evidence", "scan=/does/not/exist"},
-		{"nexus-push", "--tar", file, s.host + "/app:latest-1", "--evidence", "SCAN!=" + file},
+		{"nexus-latest-tag", s.Host + "/app", "--pattern", "^latest-[0-9]+$"},
+		{"nexus-latest-tag", s.Host + "/app", "--pattern", "("},
+		{"nexus-latest-tag", s.Host + "/app", "--at", "no tag"},
+		{"nexus-latest-tag", s.Host + "/app", "--require", "Staging Verified"},
+		{"nexus-latest-tag", s.Host + "/app", "--require-revision", "main"},
+		{"nexus-latest-tag", s.Host + "/app", "--depth", "0"},
+		{"nexus-latest-tag", s.Host + "/app", "--key", "/does/not/exist"},
+		{"nexus-push", s.Host + "/app:latest-1"},
+		{"nexus-push", "--tar", "/does/not/exist", s.Host + "/app:latest-1"},
+		{"nexus-push", "--tar", "/", s.Host + "/app:latest-1"},
+		{"nexus-push", "--tar", file, s.Host + "/app"},
+		{"nexus-push", "--tar", file, s.Host + "/app:latest-1", "--evidence", "scan"},
+		{"nexus-push", "--tar", file, s.Host + "/app:latest-1", "--evidence", "scan=/does/not/exist"},
+		{"nexus-push", "--tar", file, s.Host + "/app:latest-1", "--evidence", "SCAN!=" + file},
 		{"image-evidence"},
-		{"image-evidence", "add", "--type", "scan", "--file", file, s.host + "/app:latest-1"},
+		{"image-evidence", "add", "--type", "scan", "--file", file, s.Host + "/app:latest-1"},
 		{"image-evidence", "add", "--type", "no type", "--file", file, digest},
 		{"image-evidence", "add", "--type", "scan", "--file", file, digest},
 		{"image-evidence", "verify", "--require", "No Type", digest},
 		{"image-evidence", "verify", digest},
 	} {
 		got := s.helper(t, arguments[0], arguments[1:]...)
-		assert.Equal(t, 2, got.code, "%v: %s", arguments, got.stderr)
-		assert.Regexp(t, `^error: [^\n]+\n(  why:  [^\n]+\n)?(  next: [^\n]+\n)?$`, got.stderr, "%v", arguments)
-		assert.Empty(t, got.stdout, "%v", arguments)
+		assert.Equal(t, 2, got.Code, "%v: %s", arguments, got.Stderr)
+		assert.Regexp(t, `^error: [^\n]+\n(  why:  [^\n]+\n)?(  next: [^\n]+\n)?$`, got.Stderr, "%v", arguments)
+		assert.Empty(t, got.Stdout, "%v", arguments)
 	}
 	assert.Zero(t, s.Requests())
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway.dev/slipway/tests/lab/nexus"
+	"slipway.dev/slipway/tests/registry/site"
 )
 
 // The releases of the fault matrix: 95 builds and some other tags, ten to a page.
 // Of the builds, 90 and 93 were verified in staging.
 const (
 	repository = "team/app"
-	newest     = "latest-95"
+	newest     = site.Newest
 	promotable = "latest-93"
 )
 
@@ -27,7 +28,7 @@ func prepareReleases(t *testing.T) {
 	t.Helper()
 	first := newImage(t, "0000000", 100, 1)
 	release(t, repository, "latest-1", first)
-	seedTags(t, repository, digestOf(t, first), 95)
+	require.NoError(t, distribution.SeedTags(repository, digestOf(t, first), site.Builds))
 	for _, tag := range []string{"latest", "v1.2.3", "feature-12", "latest-rc-99"} {
 		release(t, repository, tag, first)
 	}
@@ -36,37 +37,20 @@ func prepareReleases(t *testing.T) {
 	}
 	s := newSite(t)
 	for _, tag := range []string{"latest-90", promotable} {
-		found := s.helper(t, "nexus-latest-tag", s.host+"/"+repository, "--at", tag, "--allow-unverified")
-		require.Zero(t, found.code, found.stderr)
-		added := s.helper(t, "image-evidence", "add", "--type", "staging-verified", "--file", statement(t, "{}"), strings.TrimSpace(found.stdout))
-		require.Zero(t, added.code, added.stderr)
+		found := s.helper(t, "nexus-latest-tag", s.Host+"/"+repository, "--at", tag, "--allow-unverified")
+		require.Zero(t, found.Code, found.Stderr)
+		added := s.helper(t, "image-evidence", "add", "--type", "staging-verified", "--file", statement(t, "{}"), strings.TrimSpace(found.Stdout))
+		require.Zero(t, added.Code, added.Stderr)
 	}
 }
 
-// faults are the switches, each with a value under which it shows.
-var faults = []struct {
-	name, value string
-	certain     bool // the right answer can be told all the same
-}{
-	{nexus.WrongLink, "true", true},
-	{nexus.NoLink, "true", true},
-	{nexus.NullTags, "true", true},
-	{nexus.NoHead, "true", true},
-	{nexus.Gone, newest, true},
-	{nexus.Busy, "1", true},
-	{nexus.BrokenPage, "7", false},
-	{nexus.Expiring, "3", true},
-	{nexus.Truncated, "true", false},
-	{nexus.Repeating, "3", false},
-}
-
-func faultySite(t *testing.T, switched ...int) *site {
+func faultySite(t *testing.T, switched ...int) *front {
 	s := newSite(t)
-	s.PageSize = 10
-	s.Set(nexus.WrongLink, "")
+	var faults []site.Fault
 	for _, i := range switched {
-		s.Set(faults[i].name, faults[i].value)
+		faults = append(faults, site.Faults[i])
 	}
+	s.Switch(faults...)
 	return s
 }
 
@@ -76,20 +60,20 @@ func TestFaults(t *testing.T) {
 	check := func(switched ...int) {
 		names, certain := []string{}, true
 		for _, i := range switched {
-			names = append(names, faults[i].name)
-			certain = certain && faults[i].certain
+			names = append(names, site.Faults[i].Name)
+			certain = certain && site.Faults[i].Certain
 		}
 		t.Run(strings.Join(names, "+"), func(t *testing.T) {
 			t.Parallel()
 			s := faultySite(t, switched...)
-			got := s.helper(t, "nexus-latest-tag", s.host+"/"+repository, "-o", "json")
+			got := s.helper(t, "nexus-latest-tag", s.Host+"/"+repository, "-o", "json")
 			if !certain {
-				assert.Equal(t, 3, got.code, "%s%s", got.stdout, got.stderr)
-				assert.Regexp(t, `(?s)^error: listing the tags of .+\n  why: .+\n  next: .+\n$`, got.stderr)
-				assert.NotContains(t, got.stdout, "reference")
+				assert.Equal(t, 3, got.Code, "%s%s", got.Stdout, got.Stderr)
+				assert.Regexp(t, `(?s)^error: listing the tags of .+\n  why: .+\n  next: .+\n$`, got.Stderr)
+				assert.NotContains(t, got.Stdout, "reference")
 				return
 			}
-			require.Equal(t, 0, got.code, got.stderr)
+			require.Equal(t, 0, got.Code, got.Stderr)
 			var found struct {
 				Tag, Digest, Revision string
 				Tags, Unmatched       int
@@ -104,7 +88,7 @@ func TestFaults(t *testing.T) {
 			assert.Equal(t, newest, found.PassedOver[0].Tag)
 		})
 	}
-	for i := range faults {
+	for i := range site.Faults {
 		check(i)
 		for j := range i {
 			check(j, i)
@@ -115,14 +99,14 @@ func TestFaults(t *testing.T) {
 
 func TestACertificateThatNobodyTrusts(t *testing.T) {
 	s := newSite(t)
-	got := start(t, s.env, "nexus-latest-tag", s.host+"/"+repository)
-	assert.Equal(t, 2, got.code)
-	assert.Contains(t, got.stderr, "--ca-file FILE")
+	got := start(t, s.env, "nexus-latest-tag", s.Host+"/"+repository)
+	assert.Equal(t, 2, got.Code)
+	assert.Contains(t, got.Stderr, "--ca-file FILE")
 	assert.Zero(t, s.Requests())
 }
 
 func TestPlainHTTPIsSpokenOnlyWhenAskedFor(t *testing.T) {
-	front := nexus.New(upstream, username, password)
+	front := nexus.New(upstream, site.Username, site.Password)
 	var logins int
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
@@ -134,17 +118,17 @@ func TestPlainHTTPIsSpokenOnlyWhenAskedFor(t *testing.T) {
 	host := strings.TrimPrefix(server.URL, "http://")
 	env := newSite(t).env
 	got := start(t, env, "nexus-latest-tag", host+"/"+repository)
-	assert.Equal(t, 2, got.code)
-	assert.Contains(t, got.stderr, "speaks plain HTTP")
+	assert.Equal(t, 2, got.Code)
+	assert.Contains(t, got.Stderr, "speaks plain HTTP")
 	assert.Zero(t, logins)
 	release(t, "plain/app", "latest-1", newImage(t, "1234567", 100, 1))
 	got = start(t, env, "nexus-latest-tag", host+"/plain/app", "--plain-http", "--allow-unverified")
-	assert.Equal(t, 0, got.code, got.stderr)
+	assert.Equal(t, 0, got.Code, got.Stderr)
 	assert.NotZero(t, logins)
 	s := newSite(t)
-	got = start(t, env, "nexus-latest-tag", s.host+"/plain/app", "--plain-http")
-	assert.Equal(t, 2, got.code)
-	assert.Contains(t, got.stderr, "leave --plain-http away")
+	got = start(t, env, "nexus-latest-tag", s.Host+"/plain/app", "--plain-http")
+	assert.Equal(t, 2, got.Code)
+	assert.Contains(t, got.Stderr, "leave --plain-http away")
 }
 
 func TestAWrongPasswordNamesTheRealmAndTheAccount(t *testing.T) {
@@ -152,11 +136,11 @@ func TestAWrongPasswordNamesTheRealmAndTheAccount(t *testing.T) {
 		s := newSite(t)
 		s.Set(nexus.Expiring, tokens)
 		s.env = append(s.env, "REGISTRY_PASSWORD=wrong horse")
-		got := s.helper(t, "nexus-latest-tag", s.host+"/"+repository)
-		assert.Equal(t, 2, got.code)
-		assert.Contains(t, got.stderr, "Sonatype Nexus Repository Manager")
-		assert.Contains(t, got.stderr, "asked as jenkins")
-		assert.NotContains(t, got.stdout+got.stderr, "horse")
+		got := s.helper(t, "nexus-latest-tag", s.Host+"/"+repository)
+		assert.Equal(t, 2, got.Code)
+		assert.Contains(t, got.Stderr, "Sonatype Nexus Repository Manager")
+		assert.Contains(t, got.Stderr, "asked as jenkins")
+		assert.NotContains(t, got.Stdout+got.Stderr, "horse")
 	}
 }
 
@@ -164,11 +148,31 @@ func TestDockersLoginIsFound(t *testing.T) {
 	release(t, "docker/app", "latest-1", newImage(t, "1234567", 100, 1))
 	s := newSite(t)
 	folder := t.TempDir()
-	config := fmt.Sprintf(`{"auths":{%q:{"username":%q,"password":%q}}}`, s.host, username, password)
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "config.json"), []byte(config), 0o600))
-	got := start(t, []string{"DOCKER_CONFIG=" + folder}, "nexus-latest-tag", s.host+"/docker/app", "--ca-file", s.ca, "--allow-unverified")
-	assert.Equal(t, 0, got.code, got.stderr)
-	got = start(t, []string{"DOCKER_CONFIG=" + t.TempDir()}, "nexus-latest-tag", s.host+"/docker/app", "--ca-file", s.ca, "--allow-unverified")
-	assert.Equal(t, 2, got.code)
-	assert.Contains(t, got.stderr, "nobody: there is no login for this registry")
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "config.json"), site.DockerConfig(s.Host, site.Password), 0o600))
+	got := start(t, []string{"DOCKER_CONFIG=" + folder}, "nexus-latest-tag", s.Host+"/docker/app", "--ca-file", s.CA, "--allow-unverified")
+	assert.Equal(t, 0, got.Code, got.Stderr)
+	got = start(t, []string{"DOCKER_CONFIG=" + t.TempDir()}, "nexus-latest-tag", s.Host+"/docker/app", "--ca-file", s.CA, "--allow-unverified")
+	assert.Equal(t, 2, got.Code)
+	assert.Contains(t, got.Stderr, "nobody: there is no login for this registry")
+}
+
+// TestAHundredThousandTags: at once from the registry itself, and in a hundred
+// pages, whose Link leads astray, from Nexus.
+func TestAHundredThousandTags(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, distribution.Seed("many/app", 100_000))
+	s := newSite(t)
+	for host, flags := range map[string][]string{upstream.Host: {"--plain-http"}, s.Host: {"--ca-file", s.CA}} {
+		got := start(t, s.env, "nexus-latest-tag", append(flags, host+"/many/app", "--allow-unverified", "-o", "json")...)
+		require.Zero(t, got.Code, got.Stderr)
+		var found struct {
+			Tag  string
+			Tags int
+		}
+		got.json(t, &found)
+		assert.Equal(t, "latest-100000", found.Tag)
+		assert.Equal(t, 100_000, found.Tags)
+		assert.LessOrEqual(t, got.Memory, int64(40<<10), "kB")
+	}
+	assert.Greater(t, s.Requests(), 100, "all pages were read")
 }

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,14 +60,4 @@ func statement(t *testing.T, text string) string {
 	file := filepath.Join(t.TempDir(), "statement.json")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	return file
-}
-
-// seedTags writes so many tags into the registry's storage, all of one image that is there.
-func seedTags(t testing.TB, repository, digest string, count int) {
-	t.Helper()
-	for i := 1; i <= count; i++ {
-		folder := filepath.Join(storage, "docker", "registry", "v2", "repositories", repository, "_manifests", "tags", fmt.Sprintf("latest-%d", i), "current")
-		require.NoError(t, os.MkdirAll(folder, 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(folder, "link"), []byte(digest), 0o644))
-	}
 }

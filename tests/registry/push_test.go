@@ -43,29 +43,29 @@ func TestWhatIsPushedIsWhatIsInTheTar(t *testing.T) {
 	s := newSite(t)
 	image := newImage(t, "1234567", 300_000, 3)
 	file := writeTar(t, image)
-	got := s.helper(t, "nexus-push", "--tar", file, s.host+"/push/app:latest-1")
-	require.Zero(t, got.code, got.stderr)
-	reference := strings.TrimSpace(got.stdout)
-	assert.Equal(t, s.host+"/push/app:latest-1@"+digestOf(t, image), reference, "the digest is the one that Kaniko would have pushed")
+	got := s.helper(t, "nexus-push", "--tar", file, s.Host+"/push/app:latest-1")
+	require.Zero(t, got.Code, got.Stderr)
+	reference := strings.TrimSpace(got.Stdout)
+	assert.Equal(t, s.Host+"/push/app:latest-1@"+digestOf(t, image), reference, "the digest is the one that Kaniko would have pushed")
 	pull(t, reference)
 
 	before := s.Requests()
-	got = s.helper(t, "nexus-push", "--tar", file, s.host+"/push/app:latest-1", "-o", "json")
-	require.Zero(t, got.code, got.stderr)
-	assert.Contains(t, got.stdout, `"already": true`)
+	got = s.helper(t, "nexus-push", "--tar", file, s.Host+"/push/app:latest-1", "-o", "json")
+	require.Zero(t, got.Code, got.Stderr)
+	assert.Contains(t, got.Stdout, `"already": true`)
 	assert.LessOrEqual(t, s.Requests()-before, 3, "nothing is sent again")
 
-	got = s.helper(t, "nexus-push", "--tar", file, s.host+"/push/app:latest-2", "-o", "json")
-	require.Zero(t, got.code, got.stderr)
-	assert.Contains(t, got.stdout, `"layersPresent": 3`)
-	got = s.helper(t, "nexus-push", "--tar", file, s.host+"/push/other:latest-1", "--mount-from", "push/app", "-o", "json")
-	require.Zero(t, got.code, got.stderr)
-	assert.Contains(t, got.stdout, `"layersMounted": 3`)
-	pull(t, s.host+"/push/other:latest-1")
+	got = s.helper(t, "nexus-push", "--tar", file, s.Host+"/push/app:latest-2", "-o", "json")
+	require.Zero(t, got.Code, got.Stderr)
+	assert.Contains(t, got.Stdout, `"layersPresent": 3`)
+	got = s.helper(t, "nexus-push", "--tar", file, s.Host+"/push/other:latest-1", "--mount-from", "push/app", "-o", "json")
+	require.Zero(t, got.Code, got.Stderr)
+	assert.Contains(t, got.Stdout, `"layersMounted": 3`)
+	pull(t, s.Host+"/push/other:latest-1")
 
-	got = s.helper(t, "nexus-push", "--tar", writeTar(t, newImage(t, "7654321", 1000, 1)), s.host+"/push/app:latest-1")
-	assert.Equal(t, 4, got.code)
-	assert.Contains(t, got.stderr, "already names another image")
+	got = s.helper(t, "nexus-push", "--tar", writeTar(t, newImage(t, "7654321", 1000, 1)), s.Host+"/push/app:latest-1")
+	assert.Equal(t, 4, got.Code)
+	assert.Contains(t, got.Stderr, "already names another image")
 }
 
 // TestALostConnectionGoesOn loses the connection of a layer in its middle; the rest of it is sent.
@@ -75,11 +75,11 @@ func TestALostConnectionGoesOn(t *testing.T) {
 		s := newSite(t)
 		s.Set(nexus.Dropped, "3000000")
 		image := newImage(t, "1234567", 5_000_000, 2)
-		got := s.helper(t, "nexus-push", "--tar", write(t, image), s.host+"/lost/"+form+":latest-1")
-		require.Zero(t, got.code, got.stderr)
-		assert.Equal(t, 1, strings.Count(got.stderr, "broke off"), got.stderr)
-		assert.Regexp(t, `broke off; going on from byte [3-4][0-9]{6} of 5`, got.stderr)
-		pull(t, strings.TrimSpace(got.stdout))
+		got := s.helper(t, "nexus-push", "--tar", write(t, image), s.Host+"/lost/"+form+":latest-1")
+		require.Zero(t, got.Code, got.Stderr)
+		assert.Equal(t, 1, strings.Count(got.Stderr, "broke off"), got.Stderr)
+		assert.Regexp(t, `broke off; going on from byte [3-4][0-9]{6} of 5`, got.Stderr)
+		pull(t, strings.TrimSpace(got.Stdout))
 	}
 }
 
@@ -90,12 +90,12 @@ func TestFaultsDoNotHinderAPush(t *testing.T) {
 			s := newSite(t)
 			s.Set(fault.name, fault.value)
 			image := newImage(t, "1234567", 300_000, 3)
-			got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), s.host+"/faults/"+fault.name+":latest-1", "--evidence", "staging-verified="+statement(t, "{}"))
-			require.Zero(t, got.code, got.stderr)
-			assert.Equal(t, digestOf(t, image), digestOf(t, pull(t, s.host+"/faults/"+fault.name+":latest-1")))
-			got = s.helper(t, "nexus-latest-tag", s.host+"/faults/"+fault.name)
-			require.Zero(t, got.code, got.stderr)
-			assert.Contains(t, got.stdout, digestOf(t, image))
+			got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), s.Host+"/faults/"+fault.name+":latest-1", "--evidence", "staging-verified="+statement(t, "{}"))
+			require.Zero(t, got.Code, got.Stderr)
+			assert.Equal(t, digestOf(t, image), digestOf(t, pull(t, s.Host+"/faults/"+fault.name+":latest-1")))
+			got = s.helper(t, "nexus-latest-tag", s.Host+"/faults/"+fault.name)
+			require.Zero(t, got.Code, got.Stderr)
+			assert.Contains(t, got.Stdout, digestOf(t, image))
 		})
 	}
 }
@@ -107,7 +107,7 @@ func TestTwoPushesOfOneTag(t *testing.T) {
 		s := newSite(t)
 		var group sync.WaitGroup
 		digests, answers := make([]string, 2), make([]answer, 2)
-		reference := s.host + "/race/app:latest-" + string(rune('1'+round))
+		reference := s.Host + "/race/app:latest-" + string(rune('1'+round))
 		for i := range 2 {
 			image := newImage(t, "1234567", 200_000, 2)
 			digests[i] = digestOf(t, image)
@@ -118,17 +118,17 @@ func TestTwoPushesOfOneTag(t *testing.T) {
 		there := digestOf(t, pull(t, reference))
 		assert.Contains(t, digests, there)
 		for i, got := range answers {
-			switch got.code {
+			switch got.Code {
 			case 0:
-				assert.Contains(t, got.stdout, digests[i])
+				assert.Contains(t, got.Stdout, digests[i])
 			case 4:
 				assert.NotEqual(t, there, digests[i])
-				assert.Empty(t, got.stdout)
+				assert.Empty(t, got.Stdout)
 			default:
-				t.Errorf("exit %d: %s", got.code, got.stderr)
+				t.Errorf("exit %d: %s", got.Code, got.Stderr)
 			}
 			if there == digests[i] {
-				assert.Zero(t, got.code, got.stderr)
+				assert.Zero(t, got.Code, got.Stderr)
 			}
 		}
 	}
@@ -138,9 +138,9 @@ func TestTheMemoryIsSmallForAnyImage(t *testing.T) {
 	for form, write := range map[string]func(*testing.T, v1.Image) string{"compressed": writeTar, "not compressed": writeSaved} {
 		t.Run(form, func(t *testing.T) {
 			s := newSite(t)
-			got := s.helper(t, "nexus-push", "--tar", write(t, newImage(t, "1234567", 60<<20, 4)), s.host+"/big/app:"+strings.ReplaceAll(form, " ", "-"))
-			require.Zero(t, got.code, got.stderr)
-			assert.LessOrEqual(t, got.memory, int64(40<<10), "kB")
+			got := s.helper(t, "nexus-push", "--tar", write(t, newImage(t, "1234567", 60<<20, 4)), s.Host+"/big/app:"+strings.ReplaceAll(form, " ", "-"))
+			require.Zero(t, got.Code, got.Stderr)
+			assert.LessOrEqual(t, got.Memory, int64(40<<10), "kB")
 		})
 	}
 }
@@ -217,9 +217,9 @@ func TestEveryBuildersTar(t *testing.T) {
 	image := newImage(t, "1234567", 100_000, 2)
 	oci := mutate.ConfigMediaType(mutate.MediaType(image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for name, file := range map[string]string{"kaniko": writeTar(t, image), "saved": writeSaved(t, image), "layout": writeLayout(t, oci)} {
-		got := s.helper(t, "nexus-push", "--tar", file, s.host+"/builders/"+name+":latest-1")
-		require.Zero(t, got.code, got.stderr)
-		there := pull(t, strings.TrimSpace(got.stdout))
+		got := s.helper(t, "nexus-push", "--tar", file, s.Host+"/builders/"+name+":latest-1")
+		require.Zero(t, got.Code, got.Stderr)
+		there := pull(t, strings.TrimSpace(got.Stdout))
 		wanted, err := image.ConfigName()
 		require.NoError(t, err)
 		config, err := there.ConfigName()
@@ -291,10 +291,10 @@ func TestWhatIsNoWholeImageIsRefusedBeforeAnythingIsSent(t *testing.T) {
 			s := newSite(t)
 			file := filepath.Join(t.TempDir(), "image.tar")
 			require.NoError(t, os.WriteFile(file, test.body, 0o600))
-			got := s.helper(t, "nexus-push", "--tar", file, s.host+"/refused/app:latest-1")
-			assert.Equal(t, 2, got.code, got.stderr)
-			assert.Contains(t, got.stderr, test.says)
-			assert.Contains(t, got.stderr, "nothing was pushed")
+			got := s.helper(t, "nexus-push", "--tar", file, s.Host+"/refused/app:latest-1")
+			assert.Equal(t, 2, got.Code, got.Stderr)
+			assert.Contains(t, got.Stderr, test.says)
+			assert.Contains(t, got.Stderr, "nothing was pushed")
 			assert.Zero(t, s.Requests())
 		})
 	}

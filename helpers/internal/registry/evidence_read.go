@@ -136,7 +136,7 @@ func (e *evidenceReader) ownTags(ctx context.Context, subject v1.Hash) ([]string
 			return nil, nil // the registry keeps the list itself
 		}
 		var err error
-		if e.tags, err = e.session.tags(ctx); err != nil {
+		if e.tags, err = e.session.tags(ctx, ""); err != nil {
 			return nil, err
 		}
 	}

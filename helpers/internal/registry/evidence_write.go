@@ -62,7 +62,7 @@ func (s *session) publish(ctx context.Context, subject v1.Hash, kind string, bod
 			return err
 		}
 		own = func(ctx context.Context) ([]string, error) {
-			tags, err := s.tags(ctx)
+			tags, err := s.tags(ctx, "")
 			return ownTagsOf(tags, subject), err
 		}
 		list := &renewal{session: s, subject: subject, own: own, tag: listTag(subject), compose: composeList}

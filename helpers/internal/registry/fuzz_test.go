@@ -50,7 +50,7 @@ func FuzzTags(f *testing.F) {
 				return nil, "", nil
 			}
 			return tags, link, nil
-		})
+		}, func([]string) bool { return false })
 		if err == nil && len(all) > len(tags) {
 			t.Fatalf("%d tags became %d", len(tags), len(all))
 		}

@@ -1,12 +1,14 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -38,6 +40,9 @@ func openImage(ctx context.Context, file string) (*image, error) {
 		i.close()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if errors.Is(err, errSeveral) {
+			return nil, slipway.Usagef("%s holds several images, and nothing was pushed", file).Because(err).Next("write the tar of one of them, such as: skopeo copy --override-arch amd64 oci-archive:%s oci-archive:one.tar", file)
 		}
 		return nil, slipway.Usagef("%s holds no whole image, and nothing was pushed", file).Because(err).Next("build it again; docker save, Buildah and Kaniko write what is needed")
 	}
@@ -128,6 +133,8 @@ func (i *image) readLayout() error {
 	return nil
 }
 
+var errSeveral = errors.New("what is scanned and vouched for is one image, so one is pushed")
+
 // only gives the one image among the manifests: the same one under two names is
 // one, and what is no image (attestations) or not in the tar does not count.
 func (i *image) only(manifests []v1.Descriptor) (v1.Descriptor, error) {
@@ -138,8 +145,18 @@ func (i *image) only(manifests []v1.Descriptor) (v1.Descriptor, error) {
 			found[one.Digest] = one
 		}
 	}
-	if len(found) != 1 {
-		return v1.Descriptor{}, fmt.Errorf("it holds %d images, and one is needed", len(found))
+	if len(found) > 1 {
+		var platforms []string
+		for _, one := range found {
+			if one.Platform != nil {
+				platforms = append(platforms, one.Platform.String())
+			}
+		}
+		slices.Sort(platforms)
+		return v1.Descriptor{}, fmt.Errorf("it holds %d (%s): %w", len(found), cmp.Or(strings.Join(platforms, ", "), "of no platform that is named"), errSeveral)
+	}
+	if len(found) == 0 {
+		return v1.Descriptor{}, errors.New("it is a layout without an image")
 	}
 	for _, one := range found {
 		return one, nil
@@ -160,8 +177,11 @@ func (i *image) readSaved() error {
 	if err := json.Unmarshal(body, &saved); err != nil {
 		return fmt.Errorf("its manifest.json cannot be read: %w", err)
 	}
-	if len(saved) != 1 {
-		return fmt.Errorf("it holds %d images, and one is needed", len(saved))
+	if len(saved) > 1 {
+		return fmt.Errorf("its manifest.json names %d: %w", len(saved), errSeveral)
+	}
+	if len(saved) == 0 {
+		return errors.New("its manifest.json names no image")
 	}
 	if saved[0].Config == "" {
 		return errors.New("its manifest.json names no configuration")

@@ -46,7 +46,7 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 	}
 	e := &evidenceReader{session: s, key: search.Key}
 	if search.At == "" {
-		if e.tags, err = s.tags(ctx); err != nil {
+		if e.tags, err = s.tags(ctx, middle(search.Pattern)); err != nil {
 			return found, err
 		}
 		found.Tags = len(e.tags)
@@ -127,7 +127,10 @@ func (e *evidenceReader) inspect(ctx context.Context, candidate Candidate, searc
 		return image, "", err
 	}
 	image.Digest = got.Digest.String()
-	if err := e.session.describe(ctx, got, &image); isMissing(err) {
+	described := make(chan error, 1)
+	go func() { described <- e.session.describe(ctx, got, &image) }()
+	read, unread := e.read(ctx, got.Digest, search.Required)
+	if err := <-described; isMissing(err) {
 		return image, "its configuration is gone", nil
 	} else if err != nil {
 		return image, "", err
@@ -135,9 +138,8 @@ func (e *evidenceReader) inspect(ctx context.Context, candidate Candidate, searc
 	if !strings.HasPrefix(image.Revision, search.Revision) {
 		return image, "built from " + orNothing(image.Revision) + ", not from " + search.Revision, nil
 	}
-	read, err := e.read(ctx, got.Digest, search.Required)
-	if err != nil {
-		return image, "", err
+	if unread != nil {
+		return image, "", unread
 	}
 	image.Evidence = append(image.Evidence, read.Good...)
 	lacking := missing(read.Good, search.Required)

@@ -33,6 +33,7 @@ type Candidate struct {
 // Order sorts the tags that match by their number, the highest first. Two tags
 // of one number are an error: which of them is meant is not for a program to say.
 func Order(tags []string, pattern *regexp.Regexp) (ordered []Candidate, unmatched int, err error) {
+	ordered = make([]Candidate, 0, len(tags))
 	for _, tag := range tags {
 		at := pattern.FindStringSubmatchIndex(tag)
 		if at == nil || at[2] < 0 {
@@ -64,4 +65,14 @@ func digits(text string) (string, bool) {
 
 func compareNumbers(a, b string) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+}
+
+// middle guesses a tag that others of the pattern's form stand before and behind;
+// empty where the form does not begin with plain letters.
+func middle(pattern *regexp.Regexp) string {
+	start, _, _ := strings.Cut(strings.TrimPrefix(pattern.String(), "^"), "(")
+	if regexp.QuoteMeta(start) != start || !tagForm.MatchString(start) {
+		return ""
+	}
+	return start + "8"
 }

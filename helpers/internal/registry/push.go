@@ -150,7 +150,7 @@ func (s *session) putLayers(ctx context.Context, image *image, options PushOptio
 	progress := func(n int64) {
 		lock.Lock()
 		defer lock.Unlock()
-		if done += n; options.Progress != nil {
+		if done += n; options.Progress != nil && total>>20 > 0 {
 			options.Progress.Show(time.Now(), "pushing: %d of %d MB", done>>20, total>>20)
 		}
 	}

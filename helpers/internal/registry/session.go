@@ -112,8 +112,11 @@ func (s *session) document(ctx context.Context, path string, query url.Values, a
 		return nil, nil, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument))
-	return body, response.Header, err
+	whole, ok := response.Body.(*document)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s was answered by nothing that can be read", path)
+	}
+	return whole.Bytes(), response.Header, nil
 }
 
 // manifest is what a tag or a digest names, hashed here.

@@ -19,24 +19,28 @@ const (
 	listings = 3 // tries
 )
 
-// Tags lists every tag of a repository, in the registry's order and each once, or
-// fails: a list that may be incomplete is no answer.
+// Tags lists every tag of a repository, sorted and each once, or fails: a list
+// that may be incomplete is no answer.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
 func (c *Client) Tags(ctx context.Context, repository name.Repository) ([]string, error) {
 	s, err := c.open(ctx, repository, transport.PullScope)
 	if err != nil {
 		return nil, err
 	}
-	return s.tags(ctx)
+	return s.tags(ctx, "")
 }
 
-func (s *session) tags(ctx context.Context) (tags []string, err error) {
+// tags lists them. middle is a tag that others probably stand before and behind,
+// or empty: it saves time, and changes nothing else.
+func (s *session) tags(ctx context.Context, middle string) (tags []string, err error) {
 	read := 0
 	for range listings {
+		behind, stop := s.behind(ctx, middle)
 		tags, err = collect(func(n, last string) ([]string, string, error) {
 			read++
 			return s.page(ctx, n, last)
-		})
+		}, func(found []string) bool { return middle != "" && endsAlike(found, middle, behind()) })
+		stop()
 		if !errors.Is(err, errIncomplete) {
 			break // else somebody may have pushed between two pages
 		}
@@ -50,18 +54,44 @@ func (s *session) tags(ctx context.Context) (tags []string, err error) {
 
 var errIncomplete = errors.New("the list of tags may be incomplete")
 
+// behind begins to ask what follows middle, and gives a function that waits for
+// the answer, which is empty where there is none.
+func (s *session) behind(ctx context.Context, middle string) (answer func() []string, stop func()) {
+	ctx, stop = context.WithCancel(ctx)
+	answered := make(chan []string, 1)
+	go func() {
+		var tags []string
+		if middle != "" {
+			tags, _, _ = s.page(ctx, "", middle)
+		}
+		answered <- tags
+	}()
+	return func() []string { return <-answered }, stop
+}
+
+// endsAlike says whether what the registry sends behind middle is exactly how
+// the page ends that it sent from the beginning. A registry that sends so many
+// tags and no more would have come further, having begun later; so there are none.
+func endsAlike(found []string, middle string, behind []string) bool {
+	at, itself := slices.BinarySearch(found, middle)
+	if itself {
+		at++
+	}
+	return at > 0 && at < len(found) && rising(found) && slices.Equal(found[at:], behind)
+}
+
 // collect reads page after page until the list is whole.
 //
 // The first request asks for everything: a registry that has a limit says so by a
 // Link. Of that only n and last are taken, since Nexus puts a path into it that
 // its connector ports do not serve. But not every registry that has a limit sends
-// a Link. So the end of a page without one is tried by asking for one tag more:
+// a Link. So the end of a page without one is tried, unless proven tells already
+// that the first page is the list, by asking for one tag more:
 // nothing is the end; a tag that was not seen goes on; the whole page again is a
 // registry that has no pages; and anything else is a registry that cannot go on
 // from where a page ended, whose list is not to be trusted.
-func collect(page func(n, last string) (tags []string, link string, err error)) ([]string, error) {
-	var tags []string
-	seen := map[string]struct{}{}
+func collect(page func(n, last string) (tags []string, link string, err error), proven func(found []string) bool) ([]string, error) {
+	var tags []string // sorted
 	visited := map[string]bool{"": true}
 	var n, last string
 	silent := false // pages end without a Link
@@ -73,14 +103,9 @@ func collect(page func(n, last string) (tags []string, link string, err error)) 
 		if err != nil {
 			return nil, fmt.Errorf("page %d: %w", count, err)
 		}
-		fresh := 0
-		for _, tag := range found {
-			if _, known := seen[tag]; !known {
-				seen[tag] = struct{}{}
-				tags = append(tags, tag)
-				fresh++
-			}
-		}
+		before := len(tags)
+		tags = merge(tags, found)
+		fresh := len(tags) - before
 		next, more := nextPage(link)
 		switch {
 		case more && next.last == "" && len(found) == 0:
@@ -94,8 +119,10 @@ func collect(page func(n, last string) (tags []string, link string, err error)) 
 			return nil, fmt.Errorf("%w: page %d repeats what was there", errIncomplete, count)
 		case silent:
 			next = pageRequest{last: found[len(found)-1]}
+		case count == 1 && proven(found):
+			return tags, nil
 		default:
-			whole, err := isWhole(page, found, seen)
+			whole, err := isWhole(page, found, tags)
 			if err != nil {
 				return nil, fmt.Errorf("after page %d: %w", count, err)
 			}
@@ -112,19 +139,43 @@ func collect(page func(n, last string) (tags []string, link string, err error)) 
 	}
 }
 
+// merge puts a page into the sorted tags. Registries sort theirs, and then nothing is copied.
+func merge(tags, page []string) []string {
+	switch {
+	case len(page) == 0:
+		return tags
+	case len(tags) == 0 && rising(page):
+		return page
+	case len(tags) > 0 && page[0] > tags[len(tags)-1] && rising(page):
+		return append(tags, page...)
+	}
+	tags = append(tags, page...)
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+func rising(tags []string) bool {
+	for i := 1; i < len(tags); i++ {
+		if tags[i] <= tags[i-1] {
+			return false
+		}
+	}
+	return true
+}
+
 // isWhole asks for one tag more than the page that ended without a Link. Nothing
 // is the end, and a tag that was not seen goes on. The whole page again is a
 // registry that has no pages. Some begin anew at the end of the list: those are
 // asked for what follows the last tag but one, which must be the last. All else
 // is a registry that cannot go on from where a page ended, and its list is not to
 // be trusted.
-func isWhole(page func(n, last string) ([]string, string, error), found []string, seen map[string]struct{}) (bool, error) {
+func isWhole(page func(n, last string) ([]string, string, error), found, tags []string) (bool, error) {
 	end := found[len(found)-1]
 	further, _, err := page("1", end)
 	switch {
 	case err != nil:
 		return false, err
-	case ahead(further, seen):
+	case ahead(further, tags):
 		return false, nil
 	case len(further) == 0, slices.Equal(further, found):
 		return true, nil
@@ -140,9 +191,10 @@ func isWhole(page func(n, last string) ([]string, string, error), found []string
 	return false, fmt.Errorf("%w: asked what follows %s, the registry begins anew", errIncomplete, end)
 }
 
-func ahead(tags []string, seen map[string]struct{}) bool {
-	return slices.ContainsFunc(tags, func(tag string) bool {
-		_, known := seen[tag]
+// ahead says whether there is one that is not among the sorted tags.
+func ahead(further, tags []string) bool {
+	return slices.ContainsFunc(further, func(tag string) bool {
+		_, known := slices.BinarySearch(tags, tag)
 		return !known
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -88,5 +89,38 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, test.want, tags)
 		})
+	}
+}
+
+// A registry that ends every page after so many tags, without a word, is found
+// out by the page that begins later; a list that ends alike in both is whole.
+func TestAPageIsTheListOnlyWhereTwoEndAlike(t *testing.T) {
+	all := []string{"latest-1", "latest-10", "latest-8", "latest-80", "latest-9", "v1"}
+	capped := func(after int, limit int) []string { return all[after:min(after+limit, len(all))] }
+	for limit := 1; limit <= len(all)+1; limit++ {
+		for after := 0; after <= len(all); after++ {
+			last := "" // all follow it
+			if after > 0 {
+				last = all[after-1]
+			}
+			assert.Equal(t, limit >= len(all) && after > 0 && after < len(all), endsAlike(capped(0, limit), last, capped(after, limit)), "%d tags a page, asked behind %q", limit, last)
+		}
+	}
+	assert.True(t, endsAlike([]string{"a", "c"}, "b", []string{"c"}), "a tag that is not there")
+	assert.False(t, endsAlike([]string{"a", "c"}, "b", []string{"a", "c"}), "a registry that knows no last")
+	assert.False(t, endsAlike([]string{"c", "a", "d"}, "b", []string{"d"}), "a registry that does not sort")
+}
+
+func TestPagesInAnyOrderAreOneList(t *testing.T) {
+	var tags []string
+	for _, page := range [][]string{{"c", "a"}, nil, {"d", "e"}, {"e", "b"}, {"f", "f"}} {
+		tags = merge(tags, page)
+	}
+	assert.Equal(t, []string{"a", "b", "c", "d", "e", "f"}, tags)
+}
+
+func TestMiddle(t *testing.T) {
+	for pattern, want := range map[string]string{DefaultPattern: "latest-8", `^build([0-9]+)-rc$`: "build8", `^v1\.([0-9]+)$`: "", `([0-9]+)`: ""} {
+		assert.Equal(t, want, middle(regexp.MustCompile(pattern)), pattern)
 	}
 }

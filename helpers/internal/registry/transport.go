@@ -161,16 +161,21 @@ func (p *patient) once(request *http.Request) (*http.Response, error) {
 		return response, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocument+1))
-	if err != nil {
-		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err)
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(io.LimitReader(response.Body, maxDocument+1)); err != nil {
+		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", body.Len(), err)
 	}
-	if len(body) > maxDocument {
+	if body.Len() > maxDocument {
 		return nil, fmt.Errorf("the answer is longer than %d MB", maxDocument>>20)
 	}
-	response.Body = io.NopCloser(bytes.NewReader(body))
+	response.Body = &document{body}
 	return response, nil
 }
+
+// document is a body that was read to its end.
+type document struct{ bytes.Buffer }
+
+func (*document) Close() error { return nil }
 
 // final says that another try cannot help: a stop, a refusal of our own, a certificate.
 func final(err error) bool {

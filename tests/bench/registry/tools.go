@@ -1,24 +1,18 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"time"
-)
 
-// measured is one run of one tool.
-type measured struct {
-	time   time.Duration
-	memory int64 // kB
-}
+	"slipway.dev/slipway/tests/registry/site"
+)
 
 // tool runs for the n-th time, through the front that counts or past it.
 type tool struct {
 	name string
-	run  func(n int, count bool) (measured, error)
+	run  func(n int, count bool) (site.Answer, error)
 }
 
 type tools struct{ bin, home, host, counted string }
@@ -30,22 +24,57 @@ func (t *tools) address(count bool) string {
 	return t.host
 }
 
-func (t *tools) listing(repository string) []tool {
-	return []tool{
-		{"nexus-latest-tag", func(_ int, count bool) (measured, error) {
+// listing are ours, whose answer is pinned by its digest; the others' lists alone;
+// and the others' lists with the digest of the newest, which is the same answer.
+func (t *tools) listing(repository, newest string) []tool {
+	alone := []tool{
+		{"nexus-latest-tag", func(_ int, count bool) (site.Answer, error) {
 			return t.run("nexus-latest-tag", "--plain-http", "--allow-unverified", t.address(count)+"/"+repository)
 		}},
-		{"crane ls", func(_ int, count bool) (measured, error) {
+		{"crane ls", func(_ int, count bool) (site.Answer, error) {
 			return t.run("crane", "ls", "--insecure", t.address(count)+"/"+repository)
 		}},
-		{"regctl tag ls", func(_ int, count bool) (measured, error) {
+		{"regctl tag ls", func(_ int, count bool) (site.Answer, error) {
 			return t.run("regctl", "--host", "reg="+t.address(count)+",tls=disabled", "tag", "ls", t.address(count)+"/"+repository)
 		}},
-		{"skopeo list-tags", func(_ int, count bool) (measured, error) {
+		{"skopeo list-tags", func(_ int, count bool) (site.Answer, error) {
 			return t.run("skopeo", "list-tags", "--tls-verify=false", "docker://"+t.address(count)+"/"+repository)
 		}},
 	}
+	digests := []func(count bool) (site.Answer, error){
+		func(count bool) (site.Answer, error) {
+			return t.run("crane", "digest", "--insecure", t.address(count)+"/"+repository+":"+newest)
+		},
+		func(count bool) (site.Answer, error) {
+			return t.run("regctl", "--host", "reg="+t.address(count)+",tls=disabled", "image", "digest", t.address(count)+"/"+repository+":"+newest)
+		},
+		func(count bool) (site.Answer, error) {
+			return t.run("skopeo", "inspect", "--no-tags", "--tls-verify=false", "--format", "{{.Digest}}", "docker://"+t.address(count)+"/"+repository+":"+newest)
+		},
+	}
+	all := alone
+	for i, digest := range digests {
+		list := alone[i+1].run
+		var listed site.Answer // of the same run: nothing is listed twice
+		all[i+1].run = func(run int, count bool) (site.Answer, error) {
+			var err error
+			listed, err = list(run, count)
+			return listed, err
+		}
+		all = append(all, tool{alone[i+1].name + sameAnswer, func(run int, count bool) (site.Answer, error) {
+			if count {
+				if _, err := list(run, count); err != nil {
+					return site.Answer{}, err
+				}
+			}
+			pinned, err := digest(count)
+			return site.Answer{Took: listed.Took + pinned.Took, Memory: max(listed.Memory, pinned.Memory)}, err
+		}})
+	}
+	return all
 }
+
+const sameAnswer = ", then its digest"
 
 func (t *tools) pushing(tar, state string) []tool {
 	// Cold is a repository of its own for each run; otherwise it is a tag of its own
@@ -57,61 +86,34 @@ func (t *tools) pushing(tar, state string) []tool {
 		return fmt.Sprintf("%s/push/%s-0-false:latest-%d-%t", t.address(count), tool, n, count)
 	}
 	return []tool{
-		{"nexus-push", func(n int, count bool) (measured, error) {
+		{"nexus-push", func(n int, count bool) (site.Answer, error) {
 			return t.run("nexus-push", "--plain-http", "--tar", tar, reference("slipway", n, count))
 		}},
-		{"crane push", func(n int, count bool) (measured, error) {
+		{"crane push", func(n int, count bool) (site.Answer, error) {
 			return t.run("crane", "push", "--insecure", tar, reference("crane", n, count))
 		}},
-		{"skopeo copy", func(n int, count bool) (measured, error) {
+		{"skopeo copy", func(n int, count bool) (site.Answer, error) {
 			return t.run("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "docker-archive:"+tar, "docker://"+reference("skopeo", n, count))
 		}},
 	}
 }
 
-func (t *tools) run(program string, arguments ...string) (measured, error) {
-	path := filepath.Join(t.bin, program)
-	if program == "skopeo" {
-		path = program
+func (t *tools) run(program string, arguments ...string) (site.Answer, error) {
+	got, err := site.Run(context.Background(), t.environment(), t.path(program), arguments...)
+	if err == nil && got.Code != 0 {
+		err = fmt.Errorf("%s %v: exit %d\n%s", program, arguments, got.Code, got.Stderr)
 	}
-	command := exec.Command(path, arguments...)
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.home}
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	begin := time.Now()
-	if err := command.Start(); err != nil {
-		return measured{}, err
-	}
-	memory := watchMemory(command.Process.Pid)
-	err := command.Wait()
-	took := time.Since(begin)
-	most := memory()
-	if err != nil {
-		return measured{}, fmt.Errorf("%s %v: %w\n%s", program, arguments, err, stderr.String())
-	}
-	return measured{took, most}, nil
+	return got, err
 }
 
-// watchMemory reads the most memory that a process held, in kB, until it ends.
-// (What the system tells of a child holds what its parent had when it began.)
-func watchMemory(pid int) func() int64 {
-	var most int64
-	done, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(2 * time.Millisecond):
-			}
-			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-			_, after, _ := bytes.Cut(status, []byte("VmHWM:"))
-			var now int64
-			if _, err := fmt.Sscan(string(after), &now); err == nil {
-				most = max(most, now)
-			}
-		}
-	}()
-	return func() int64 { close(done); <-stopped; return most }
+func (t *tools) environment() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.home}
+}
+
+// path is where a program is: skopeo is Debian's.
+func (t *tools) path(program string) string {
+	if program == "skopeo" {
+		return "/usr/bin/skopeo"
+	}
+	return filepath.Join(t.bin, program)
 }

@@ -4,16 +4,11 @@ package cosign
 import (
 	"bytes"
 	"encoding/base64"
-	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/random"
@@ -26,6 +21,8 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/registry/site"
 )
 
 const typeKey = "dev.slipway.evidence.type"
@@ -47,31 +44,12 @@ func newKeys(t *testing.T) keys {
 // startRegistry starts the registry that make setup has built for the lab.
 func startRegistry(t *testing.T) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	program, err := site.Program()
 	require.NoError(t, err)
-	built, err := filepath.Glob(filepath.Join(cache, "slipway-lab", "parts", "registry-*", "registry"))
+	started, err := site.Start(program, t.TempDir())
 	require.NoError(t, err)
-	require.NotEmpty(t, built, "make setup builds the registry")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
-	folder := t.TempDir()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", filepath.Join(folder, "storage"), address)
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "registry.yaml"), []byte(config), 0o600))
-	command := exec.Command(built[0], "serve", filepath.Join(folder, "registry.yaml"))
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	command.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
-	require.NoError(t, command.Start())
-	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
-	require.Eventually(t, func() bool {
-		response, err := http.Get("http://" + address + "/v2/")
-		if err == nil {
-			response.Body.Close()
-		}
-		return err == nil
-	}, 30*time.Second, 20*time.Millisecond)
-	return address
+	t.Cleanup(started.Stop)
+	return started.URL.Host
 }
 
 func cosignVerify(t *testing.T, direct name.Digest, pair keys, kind string) []string {

@@ -2,7 +2,6 @@ module slipway.dev/slipway/tests/registry/cosign
 
 go 1.26.0
 
-
 require (
 	github.com/google/go-containerregistry v0.22.1
 	github.com/sigstore/cosign/v2 v2.6.2
@@ -136,4 +135,10 @@ require (
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.0 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
+	slipway.dev/slipway/tests/lab v0.0.0-00010101000000-000000000000
+	slipway.dev/slipway/tests/registry v0.0.0-00010101000000-000000000000
 )
+
+replace slipway.dev/slipway/tests/registry => ..
+
+replace slipway.dev/slipway/tests/lab => ../../lab

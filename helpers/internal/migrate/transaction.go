@@ -61,18 +61,14 @@ func (r runner) after() string {
 // inTransaction runs the file and its history row as one transaction: in one
 // round trip, or, where the file is large, in one for each chunk.
 func (r runner) inTransaction(ctx context.Context) error {
+	if len(r.file.chunks) == 1 {
+		return r.send(ctx, r.batch(r.file.text))
+	}
 	in, err := openSource(r.file.path)
 	if err != nil {
 		return slipway.Usagef("the migration %s cannot be read", r.file.Name).Because(err)
 	}
 	defer in.Close()
-	if len(r.file.chunks) == 1 {
-		text, _, err := in.part(r.file.chunks[0])
-		if err != nil || in.checksum() != r.file.Checksum {
-			return r.changed(err)
-		}
-		return r.send(ctx, r.batch(text))
-	}
 	if err := r.exec(ctx, "%s", r.before()); err != nil {
 		return r.failed(err, batch{})
 	}

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/lib/pq"
@@ -186,7 +187,7 @@ func classifyRest(node *pgquery.Node, body string, s *Statement) {
 			s.changesRows(n.CopyStmt.Relation)
 		}
 	case *pgquery.Node_VariableSetStmt:
-		s.made.session = true
+		s.made.session, s.made.misread = true, misreads(n.VariableSetStmt)
 	case *pgquery.Node_CallStmt, *pgquery.Node_DoStmt:
 		s.made.procedural = true
 	case *pgquery.Node_CreatedbStmt:
@@ -202,6 +203,20 @@ func classifyRest(node *pgquery.Node, body string, s *Statement) {
 		*pgquery.Node_AlterSystemStmt, *pgquery.Node_CreateTableSpaceStmt, *pgquery.Node_DropTableSpaceStmt:
 		s.Alone = true
 	}
+}
+
+// misreads names the setting by which the server would read the rest of the file
+// otherwise than the parser did.
+func misreads(set *pgquery.VariableSetStmt) string {
+	right, known := map[string]string{"standard_conforming_strings": "on true yes 1", "client_encoding": "utf8 utf-8 unicode"}[set.Name]
+	if !known || len(set.Args) != 1 {
+		return ""
+	}
+	value := set.Args[0].GetAConst()
+	if slices.Contains(strings.Fields(right), strings.ToLower(value.GetSval().GetSval())) || value.GetIval().GetIval() == 1 {
+		return ""
+	}
+	return set.Name
 }
 
 func (s *Statement) changesRows(table *pgquery.RangeVar) {

@@ -51,6 +51,12 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 			config.SSLMode = pq.SSLModeVerifyFull
 		}
 	}
+	// The files are read by a parser that takes strings as the standard does; a date
+	// in them is read as the database's other sessions read it.
+	if config.Runtime == nil {
+		config.Runtime = map[string]string{}
+	}
+	config.Runtime["standard_conforming_strings"], config.Datestyle = "on", ""
 	if config.ApplicationName == "" {
 		config.ApplicationName = "migrate-diff"
 	}

@@ -18,6 +18,8 @@ var next = map[string]string{
 	"40P01": "the service and this file lock the same tables in another order: run this again, or put each table into a file of its own",
 	"57014": "it was cancelled or took longer than it may: --statement-timeout, or the role's own",
 	"42501": "grant it, or use the role that owns the table",
+	"25001": "it cannot run in a transaction: put it into a file that says so, -- slipway:no-transaction",
+	"25006": "name the primary; with several hosts: PGTARGETSESSIONATTRS=read-write",
 	"53100": "give the server disk, and run this again",
 	"55P04": "add the enum's value in a file of its own, before this one",
 	"23":    "the rows that are there do not allow it: mend them in a migration before this one",

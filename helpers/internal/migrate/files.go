@@ -160,6 +160,11 @@ func (m *Migration) check(marked bool) error {
 		case s.made.control:
 			return slipway.Usagef("%s:%d: %s: a file is one transaction already, and one that is ended inside it escapes from it", m.Name, s.Line, s.Kind).
 				Next("remove it; a file that must not run in a transaction says so: -- slipway:no-transaction")
+		case s.made.unlocks:
+			return slipway.Usagef("%s:%d: %s lets go of the lock that keeps another run out", m.Name, s.Line, unlockAll).Next("unlock by its key what the file has locked")
+		case s.made.misread != "":
+			return slipway.Usagef("%s:%d: with another %s the server would read the file otherwise than it was checked", m.Name, s.Line, s.made.misread).
+				Next("remove it: files are UTF-8, and their strings are as in standard SQL; E'...' takes a backslash")
 		case s.made.copies:
 			return slipway.Usagef("%s:%d: COPY needs a client that sends or takes the rows", m.Name, s.Line).Next("write INSERT statements")
 		}

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -55,6 +56,8 @@ type made struct {
 	control    bool     // begins or ends a transaction
 	copies     bool     // reads rows from the client
 	session    bool     // only changes the session: SET
+	misread    string   // the setting that makes the server read text otherwise than the parser does
+	unlocks    bool     // lets go of every advisory lock
 	procedural bool     // may commit by itself outside a transaction: CALL, DO
 }
 
@@ -125,7 +128,10 @@ func copiesLast(sql string) bool {
 	return last != nil && last.IsFrom && last.Filename == ""
 }
 
-const shown = 2000
+const (
+	shown     = 2000
+	unlockAll = "pg_advisory_unlock_all"
+)
 
 // statementOf describes one piece; line is that of the chunk's first byte.
 func statementOf(text string, line int, p piece) (Statement, error) {
@@ -143,6 +149,7 @@ func statementOf(text string, line int, p piece) (Statement, error) {
 		s.comment = part
 	}
 	classify(p.node, body, &s)
+	s.made.unlocks = strings.Contains(part, unlockAll) && slices.Contains(functions(p.node), unlockAll)
 	return s, s.suppress(s.comment)
 }
 

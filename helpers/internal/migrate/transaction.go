@@ -47,8 +47,9 @@ func (r runner) before() string {
 	return begin + "\n"
 }
 
-// restore gives the session back its own settings, whatever the file has set.
-const restore = "\n;RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;"
+// restore gives the session back as it was, whatever the file has set or made in
+// it: in a later run the next file would not find that either.
+const restore = "\n;RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;DISCARD TEMP;DEALLOCATE ALL;CLOSE ALL;"
 
 func (r runner) recorded(milliseconds string) string {
 	return r.record(Applied{Version: r.file.Version, Name: r.file.Name, Checksum: r.file.Checksum, AppliedBy: r.options.AppliedBy, PlanID: r.planID, Commit: r.options.Commit}, milliseconds, r.file.Repeatable)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -25,6 +26,7 @@ const database = `The database is named by PGHOST, PGPORT, PGDATABASE, PGUSER an
 TLS is demanded unless PGSSLMODE says otherwise; with PGSSLROOTCERT the server's name is verified too.`
 
 func main() {
+	runtime.GOMAXPROCS(1) // one statement waits for the other: more threads would only wake each other
 	slipway.Run(&cli.App{
 		Name:        "migrate-diff",
 		Usage:       "what a database still has to go through, how risky that is, and going through it exactly once",

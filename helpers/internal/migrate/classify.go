@@ -68,7 +68,42 @@ func classify(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_CreateStmt:
 		classifyCreate(n.CreateStmt, s)
 	case *pgquery.Node_CreateTableAsStmt:
-		s.Kind, s.made.table = "CREATE TABLE AS", relation(n.CreateTableAsStmt.Into.Rel)
+		s.Kind, s.made.table, s.made.ifMissing = "CREATE TABLE AS", relation(n.CreateTableAsStmt.Into.Rel), n.CreateTableAsStmt.IfNotExists
+		if n.CreateTableAsStmt.Objtype == pgquery.ObjectType_OBJECT_MATVIEW {
+			s.Kind = "CREATE MATERIALIZED VIEW"
+		}
+	case *pgquery.Node_SelectStmt:
+		s.Kind, s.made.table = "SELECT", relation(n.SelectStmt.GetIntoClause().GetRel())
+	case *pgquery.Node_ViewStmt:
+		s.Kind = "CREATE VIEW"
+		if n.ViewStmt.Replace {
+			s.lock(relation(n.ViewStmt.View), accessExclusive)
+		} else {
+			s.made.table = relation(n.ViewStmt.View)
+		}
+	case *pgquery.Node_CreateStatsStmt:
+		s.Kind = "CREATE STATISTICS"
+		for _, each := range n.CreateStatsStmt.Relations {
+			s.lock(relation(each.GetRangeVar()), shareUpdateExclusive)
+		}
+	case *pgquery.Node_CreateDomainStmt:
+		s.Kind = "CREATE DOMAIN"
+		if len(n.CreateDomainStmt.Constraints) > 0 {
+			s.made.bounded = nameOf(n.CreateDomainStmt.Domainname)
+		}
+	case *pgquery.Node_AlterDomainStmt:
+		s.Kind = "ALTER DOMAIN"
+		switch n.AlterDomainStmt.Subtype { // https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/nodes/parsenodes.h, AlterDomainStmt
+		case "C", "O", "V":
+			if !n.AlterDomainStmt.Def.GetConstraint().GetSkipValidation() {
+				s.Scans, s.made.domain = true, nameOf(n.AlterDomainStmt.TypeName)
+				s.made.newTypes = append(s.made.newTypes, s.made.domain)
+				s.find("domain", "")
+			}
+		}
+	case *pgquery.Node_DropOwnedStmt:
+		s.Kind = "DROP OWNED"
+		s.find("drop-object", "")
 	case *pgquery.Node_IndexStmt:
 		classifyIndex(n.IndexStmt, s)
 	case *pgquery.Node_AlterTableStmt:
@@ -86,9 +121,11 @@ func classify(node *pgquery.Node, body string, s *Statement) {
 		for _, each := range n.TruncateStmt.Relations {
 			s.lock(relation(each.GetRangeVar()), accessExclusive)
 			s.find("truncate", relation(each.GetRangeVar()))
+			s.made.lost = append(s.made.lost, lost{table: relation(each.GetRangeVar())})
 		}
 		if n.TruncateStmt.Behavior == pgquery.DropBehavior_DROP_CASCADE {
 			s.find("truncate-cascade", s.table())
+			s.made.cascade = true
 		}
 	case *pgquery.Node_ReindexStmt:
 		classifyReindex(n.ReindexStmt, s)
@@ -102,12 +139,14 @@ func classify(node *pgquery.Node, body string, s *Statement) {
 		s.Kind = "UPDATE"
 		s.changesRows(n.UpdateStmt.Relation)
 		if n.UpdateStmt.WhereClause == nil {
+			s.Scans = true
 			s.find("update-all", s.table())
 		}
 	case *pgquery.Node_DeleteStmt:
 		s.Kind = "DELETE"
 		s.changesRows(n.DeleteStmt.Relation)
 		if n.DeleteStmt.WhereClause == nil {
+			s.Scans = true
 			s.find("delete-all", s.table())
 		}
 	case *pgquery.Node_InsertStmt:
@@ -128,6 +167,7 @@ func classify(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_RefreshMatViewStmt:
 		s.Kind = "REFRESH MATERIALIZED VIEW"
 		if n.RefreshMatViewStmt.Concurrent {
+			s.Scans = true
 			s.lock(relation(n.RefreshMatViewStmt.Relation), exclusive)
 			break
 		}

@@ -40,11 +40,21 @@ type Lock struct {
 
 // made is what one statement tells about objects.
 type made struct {
-	table      string // the table that it creates
-	index      string // the index that it creates, drops or builds again
-	dropped    bool   // the index is dropped
-	detached   string // the partition that it detaches
-	database   string // the database that it creates or drops
+	table      string   // the table that it creates
+	ifMissing  bool     // only where it is not there
+	index      string   // the index that it creates, drops or builds again
+	dropped    bool     // the index is dropped
+	columns    []string // of the index that it creates
+	only       bool     // not the indexes of the partitions
+	usingIndex string   // the index that becomes the primary key
+	parent     string   // the partitioned table that gets a partition
+	lost       []lost   // tables, and parts of tables, that it drops
+	cascade    bool     // and what hangs on them
+	newTypes   []string // of columns that it adds, and of the domain that it changes
+	bounded    string   // the domain with a constraint that it creates
+	domain     string   // the domain whose rows it checks
+	detached   string   // the partition that it detaches
+	database   string   // the database that it creates or drops
 	enumValue  string
 	notNull    []string // the columns that it sets NOT NULL
 	check      string   // the constraint that it adds: CHECK (column IS NOT NULL)
@@ -60,6 +70,9 @@ type made struct {
 	unlocks    bool     // lets go of every advisory lock
 	procedural bool     // may commit by itself outside a transaction: CALL, DO
 }
+
+// lost is a table, or a constraint or column of it, that goes.
+type lost struct{ table, constraint, column string }
 
 // piece is a statement's part of the text: all pieces together are the text.
 type piece struct {

@@ -69,10 +69,10 @@ func TestTheServerReadsTheTextAsTheParserDoes(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, `C:\ 2026-01-02`, one(t, admin, "SELECT path || ' ' || since FROM paths WHERE since IS NOT NULL"), "and a date as the role's other sessions do")
 	for sql, says := range map[string]string{
-		"SET standard_conforming_strings = off; SELECT 1":    "standard_conforming_strings",
-		"SET client_encoding = 'LATIN1'; SELECT 1":           "client_encoding",
-		"SET NAMES 'LATIN1'; SELECT 1":                       "client_encoding",
-		"SELECT pg_advisory_unlock_all()":                    "lets go of the lock",
+		"SET standard_conforming_strings = off; SELECT 1":     "standard_conforming_strings",
+		"SET client_encoding = 'LATIN1'; SELECT 1":            "client_encoding",
+		"SET NAMES 'LATIN1'; SELECT 1":                        "client_encoding",
+		"SELECT pg_advisory_unlock_all()":                     "lets go of the lock",
 		"-- slipway:no-transaction\nSET client_encoding=sjis": "client_encoding",
 	} {
 		_, err := LintFiles(folder(t, map[string]string{"1_x.sql": sql}))
@@ -128,6 +128,29 @@ func TestATableThatIsThereAlreadyIsNotNew(t *testing.T) {
 	plan, err = database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "CREATE TABLE IF NOT EXISTS others (id int);\nALTER TABLE public.others DROP COLUMN id;\nCREATE INDEX i ON others ((1)); DROP TABLE others"}), Allow{})
 	require.NoError(t, err)
 	assert.Empty(t, plan.Worst())
+}
+
+// TestThePlanKnowsWhatItMakes: an index, a domain that an earlier file of it brings.
+func TestThePlanKnowsWhatItMakes(t *testing.T) {
+	database := open(t, create(t))
+	execute(t, database, "CREATE TABLE users (id int, code int NOT NULL)")
+	plan, err := database.Plan(t.Context(), folder(t, map[string]string{
+		"1_a.sql": "CREATE UNIQUE INDEX CONCURRENTLY users_id ON users (id);",
+		"2_b.sql": "ALTER TABLE users ADD CONSTRAINT users_key PRIMARY KEY USING INDEX users_id;",
+		"3_c.sql": "CREATE UNIQUE INDEX CONCURRENTLY users_code ON users (code);",
+		"4_d.sql": "ALTER TABLE users ADD CONSTRAINT users_other PRIMARY KEY USING INDEX users_code;",
+		"5_e.sql": "CREATE DOMAIN positive AS int CHECK (VALUE > 0); ALTER TABLE users ADD COLUMN n positive;",
+	}), Allow{})
+	require.NoError(t, err)
+	var found []string
+	for _, file := range plan.Pending {
+		for _, s := range file.Statements {
+			if names := findingsOf(s); names != "" {
+				found = append(found, file.Name+" "+names)
+			}
+		}
+	}
+	assert.Equal(t, []string{"2_b.sql set-not-null", "5_e.sql volatile-default"}, found)
 }
 
 // TestAPartitionedTableIsAsLargeAsItsPartitions: and who holds one of them is waited for.

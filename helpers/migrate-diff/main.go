@@ -69,7 +69,7 @@ func main() {
 					&cli.BoolFlag{Name: "accept-file", Usage: "the file was changed after it was applied, and is right as it is now"},
 					&cli.BoolFlag{Name: "mark-applied", Usage: "what the file does was done by hand"},
 					&cli.BoolFlag{Name: "forget", Usage: "what the file did was undone by hand: it is pending again"},
-					&cli.StringFlag{Name: "statement", Usage: "of a file that stopped half way outside a transaction: the statement is `done` or is run again"}},
+					&cli.StringFlag{Name: "statement", Usage: "of a file that stopped half way outside a transaction: `done` goes on behind that statement, again runs it once more"}},
 			},
 		},
 	})

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,6 +79,7 @@ func (r runner) run(ctx context.Context, i int, query string) error {
 			at = 0
 		}
 		b := batch{query: query, text: s.text, line: s.Line, parts: []part{{at, 0, len(s.text), i}}, seen: i}
+		b.kept = slices.ContainsFunc(r.file.Statements[:i], func(before Statement) bool { return !before.made.session })
 		if head := len(s.text) - len(skipComments(s.text)); head > 0 {
 			b.line -= lineOf(s.text, head) - 1
 		}

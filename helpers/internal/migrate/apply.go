@@ -112,14 +112,16 @@ func (d *Database) Plan(ctx context.Context, files []Migration, allow Allow) (Pl
 }
 
 // goesOn makes sure that what stopped half way outside a transaction is what goes on.
-func (p Plan) goesOn(interrupted []progress) error {
+func (p *Plan) goesOn(interrupted []progress) error {
 	for _, begun := range interrupted {
-		if !slices.ContainsFunc(p.Pending, func(file Migration) bool {
+		at := slices.IndexFunc(p.Pending, func(file Migration) bool {
 			return file.Version == begun.version && file.Checksum == begun.checksum && file.Alone
-		}) {
+		})
+		if at < 0 {
 			return slipway.Errorf(slipway.Conflict, "version %s stopped half way in an earlier run, before statement %d, and its file is not here as it was then", begun.version, begun.statement+1).
 				Next("restore the file; or undo by hand what it did and: migrate-diff repair %s --forget --reason ...", begun.version)
 		}
+		p.GoesOn = append(p.GoesOn, fmt.Sprintf("%s stopped half way in an earlier run, and goes on at statement %d of %d", p.Pending[at].Name, begun.statement+1, len(p.Pending[at].Statements)))
 	}
 	return nil
 }

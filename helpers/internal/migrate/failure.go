@@ -28,6 +28,8 @@ var next = map[string]string{
 	"42710": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
 }
 
+const mend = "mend the file"
+
 // failed says what the error of a file means, and where in the file it was.
 func (r runner) failed(err error, b batch) error {
 	var answer *pq.Error
@@ -45,15 +47,18 @@ func (r runner) failed(err error, b batch) error {
 	if statement != "" {
 		cause += "; in: " + statement
 	}
-	hint := "mend the file"
+	hint := mend
 	for _, code := range []string{string(answer.Code), string(answer.Code.Class())} {
 		if known, ok := next[code]; ok {
 			hint = strings.ReplaceAll(known, "%s", r.file.Version)
 			break
 		}
 	}
-	if r.file.Alone {
-		hint += "; the statements before it are done, and a run goes on here"
+	if b.kept {
+		if hint == mend {
+			hint = "mend what stops it"
+		}
+		hint += fmt.Sprintf("; the statements before it are done, a run goes on here, and the file cannot change any more; to go on behind it: migrate-diff repair %s --statement done --reason ...", r.file.Version)
 	} else {
 		hint += "; nothing of this file was applied"
 	}

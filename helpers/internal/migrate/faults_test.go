@@ -174,6 +174,8 @@ func TestKilledBackend(t *testing.T) {
 		var pid int
 		if database.conn.QueryRowContext(t.Context(), "SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'victim'").Scan(&pid) == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
+			// Until the server has seen it, it still takes connections, and then ends them.
+			require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, time.Minute, time.Millisecond)
 		}
 	}, s.answers)
 }

@@ -179,3 +179,21 @@ func TestOnlyRepeatableFilesHaveNoVersion(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "1_t.sql"), []byte("CREATE TABLE t (n int)"), 0o600))
 	}
 }
+
+// TestWhatStoppedHalfWayIsSaid: where it goes on, and that nothing else can be repaired.
+func TestWhatStoppedHalfWayIsSaid(t *testing.T) {
+	database := open(t, create(t))
+	files := folder(t, map[string]string{"1_x.sql": "-- slipway:no-transaction\nSET work_mem = '1MB';\nCREATE TABLE a (n int);\nSELECT 1/0;"})
+	for _, repair := range []Repair{{Version: "1", Statement: "done"}, {Version: "9", Forget: true}} {
+		repair.Reason = "none"
+		_, err := database.Repair(t.Context(), files, repair, options)
+		assert.Equal(t, slipway.Usage, slipway.AsError(err).Code, "%v", err)
+	}
+	_, err := database.Apply(t.Context(), files, options)
+	require.ErrorContains(t, err, "to go on behind it: migrate-diff repair 1 --statement done")
+	assert.NotContains(t, err.Error(), "mend the file")
+	plan, err := database.Plan(t.Context(), files, Allow{})
+	require.NoError(t, err)
+	assert.Contains(t, plan.Lines(), "goes on  1_x.sql stopped half way in an earlier run, and goes on at statement 3 of 3")
+	assert.Equal(t, "0", one(t, database, "SELECT count(*) FROM schema_migrations_repairs"))
+}

@@ -116,6 +116,7 @@ type batch struct {
 	parts []part
 	seen  int  // how many statements are done
 	done  bool // only the history row and COMMIT were left
+	kept  bool // outside a transaction: an earlier statement of the file stays
 }
 
 // part says that text[from:to] stands at offset at of the query, and is that statement.

@@ -69,7 +69,7 @@ func plan(c *cli.Context) error {
 	}
 	if name := c.String("markdown"); name != "" {
 		if err := writeWhole(name, computed.Markdown()); err != nil {
-			return slipway.Usagef("the plan cannot be written to %s", name).Because(err)
+			return slipway.Usagef("the plan cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: --markdown plan.md")
 		}
 	}
 	return slipway.Finish(c, computed, nil)

@@ -64,6 +64,23 @@ func (s *Statement) table() string {
 // classify says what a statement is, what it locks, and what is risky about it
 // as far as its text tells; review looks at the rest of the plan and the catalog.
 func classify(node *pgquery.Node, body string, s *Statement) {
+	classifyOne(node, body, s)
+	for _, with := range []*pgquery.WithClause{
+		node.GetSelectStmt().GetWithClause(), node.GetInsertStmt().GetWithClause(), node.GetUpdateStmt().GetWithClause(),
+		node.GetDeleteStmt().GetWithClause(), node.GetMergeStmt().GetWithClause(),
+	} {
+		for _, part := range with.GetCtes() { // WITH gone AS (DELETE ...)
+			kind, writes := s.Kind, s.made.writes
+			classify(part.GetCommonTableExpr().GetCtequery(), body, s)
+			s.Kind = kind
+			if writes != "" {
+				s.made.writes = writes
+			}
+		}
+	}
+}
+
+func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	switch n := node.Node.(type) {
 	case *pgquery.Node_CreateStmt:
 		classifyCreate(n.CreateStmt, s)
@@ -73,7 +90,10 @@ func classify(node *pgquery.Node, body string, s *Statement) {
 			s.Kind = "CREATE MATERIALIZED VIEW"
 		}
 	case *pgquery.Node_SelectStmt:
-		s.Kind, s.made.table = "SELECT", relation(n.SelectStmt.GetIntoClause().GetRel())
+		s.Kind = "SELECT"
+		if into := n.SelectStmt.GetIntoClause(); into != nil {
+			s.made.table = relation(into.Rel)
+		}
 	case *pgquery.Node_ViewStmt:
 		s.Kind = "CREATE VIEW"
 		if n.ViewStmt.Replace {
@@ -230,6 +250,7 @@ func classifyRest(node *pgquery.Node, body string, s *Statement) {
 		s.made.session, s.made.misread = true, misreads(n.VariableSetStmt)
 	case *pgquery.Node_CallStmt, *pgquery.Node_DoStmt:
 		s.made.procedural = true
+		s.find("unseen", "")
 	case *pgquery.Node_CreatedbStmt:
 		s.Alone, s.made.database = true, n.CreatedbStmt.Dbname
 	case *pgquery.Node_DropdbStmt:

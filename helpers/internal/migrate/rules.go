@@ -83,6 +83,7 @@ var Rules = []Rule{
 	{"delete-all", Danger, "every row goes", "say which rows, in a WHERE", false, true},
 	{"ddl-with-data", Warning, "the table stays locked while rows are written", "put the rows' change into a file of its own", false, false},
 	{"many-locks", Warning, "nobody can use several tables until all of the file is done, and it can deadlock with the service", "one table a file", false, false},
+	{"unseen", Warning, "what it runs is not looked into: its locks, and what it may break, are not in the plan", "plain statements; or say what it does: -- slipway:ok unseen ...", false, false},
 	{"enum-used", Danger, "a value that this transaction adds cannot be used in it (SQLSTATE 55P04)", "add the value in a file of its own, before", false, false},
 	{"int-primary-key", Note, "it ends at 2,147,483,647", "bigint", false, false},
 	{"json", Note, "json can neither be compared nor indexed", "jsonb", false, false},

@@ -144,6 +144,9 @@ var claims = []struct {
 	{"CREATE STATISTICS st ON a, b FROM here", "", "here ShareUpdateExclusiveLock", "", ""},
 	{"CREATE TABLE child (LIKE here INCLUDING ALL)", "", "", "", ""},
 	{"GRANT SELECT ON here TO somebody", "", "", "", ""},
+	{"WITH gone AS (DELETE FROM here RETURNING a) INSERT INTO other SELECT a FROM gone", "delete-all", "other RowExclusiveLock, here RowExclusiveLock", "", "here"},
+	{"WITH gone AS (UPDATE here SET a = 1 WHERE a = 2 RETURNING a) SELECT a FROM gone", "", "here RowExclusiveLock", "", ""},
+	{"DO 'BEGIN PERFORM 1; END'", "unseen", "", "", ""},
 	{"ALTER INDEX here_b SET (fillfactor = 50)", "", "", "", ""},
 }
 

@@ -73,7 +73,7 @@ var Rules = []Rule{
 	{"vacuum-full", Danger, rewritten, "VACUUM, or pg_repack", false, true},
 	{"detach", Warning, "nobody can use the partitioned table meanwhile", "DETACH PARTITION ... CONCURRENTLY" + apart, false, true},
 	{"partition-of", Warning, "nobody can use the partitioned table while it waits for its lock", "CREATE TABLE (LIKE ...), then ATTACH PARTITION", false, true},
-	{"attach", Warning, "it is read while nobody can use it, unless a CHECK proves which rows it holds", "ADD CONSTRAINT ... CHECK of the bounds NOT VALID, VALIDATE CONSTRAINT, then attach it", false, true},
+	{"attach", Warning, "the partition, and a default one, is read while nobody can use it, unless a CHECK proves which rows it holds", "ADD CONSTRAINT ... CHECK of the bounds NOT VALID, VALIDATE CONSTRAINT, then attach it", false, true},
 	{"refresh", Warning, "nobody can read the view until it is filled", "REFRESH MATERIALIZED VIEW CONCURRENTLY", false, true},
 	{"trigger", Warning, "nobody can write while it waits for its lock", quietTime, false, true},
 	{"access", Warning, "nobody can use the table while it waits for its lock, and who may see or write what changes", quietTime, false, true},

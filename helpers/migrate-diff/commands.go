@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func diff(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("exit-code") && len(changes.Changes) > 0 {
-		err = slipway.Errorf(slipway.No, "%d migrations changed since %s", len(changes.Changes), changes.Base)
+		err = slipway.Errorf(slipway.No, "since %s migrations have changed: %d", changes.Base, len(changes.Changes))
 	}
 	return slipway.Finish(c, changes, err)
 }
@@ -68,7 +69,7 @@ func plan(c *cli.Context) error {
 	}
 	if name := c.String("markdown"); name != "" {
 		if err := writeWhole(name, computed.Markdown()); err != nil {
-			return slipway.Usagef("the plan cannot be written to %s", name).Because(err)
+			return slipway.Usagef("the plan cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: --markdown plan.md")
 		}
 	}
 	return slipway.Finish(c, computed, nil)
@@ -123,6 +124,9 @@ func who() string {
 		if value := os.Getenv(name); value != "" {
 			return value
 		}
+	}
+	if account, err := user.Current(); err == nil {
+		return account.Username
 	}
 	return "unknown"
 }

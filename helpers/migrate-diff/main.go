@@ -3,6 +3,7 @@
 package main
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -25,6 +26,7 @@ const database = `The database is named by PGHOST, PGPORT, PGDATABASE, PGUSER an
 TLS is demanded unless PGSSLMODE says otherwise; with PGSSLROOTCERT the server's name is verified too.`
 
 func main() {
+	runtime.GOMAXPROCS(1) // one statement waits for the other: more threads would only wake each other
 	slipway.Run(&cli.App{
 		Name:        "migrate-diff",
 		Usage:       "what a database still has to go through, how risky that is, and going through it exactly once",
@@ -67,7 +69,7 @@ func main() {
 					&cli.BoolFlag{Name: "accept-file", Usage: "the file was changed after it was applied, and is right as it is now"},
 					&cli.BoolFlag{Name: "mark-applied", Usage: "what the file does was done by hand"},
 					&cli.BoolFlag{Name: "forget", Usage: "what the file did was undone by hand: it is pending again"},
-					&cli.StringFlag{Name: "statement", Usage: "of a file that stopped half way outside a transaction: the statement is `done` or is run again"}},
+					&cli.StringFlag{Name: "statement", Usage: "of a file that stopped half way outside a transaction: `done` goes on behind that statement, again runs it once more"}},
 			},
 		},
 	})

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/lib/pq"
@@ -40,6 +42,10 @@ func (r runner) alone(ctx context.Context) error {
 			err = r.retried(ctx, func(ctx context.Context) error {
 				return r.run(ctx, i, r.before()+s.text+"\n;"+r.note(i+1, false)+";COMMIT")
 			})
+			var answer *pq.Error
+			if errors.As(err, &answer) && answer.Code == "25001" { // the server knows of more: REINDEX of a partitioned table
+				err = r.outside(ctx, i, begun && i == first)
+			}
 		}
 		if err != nil {
 			return err
@@ -73,6 +79,7 @@ func (r runner) run(ctx context.Context, i int, query string) error {
 			at = 0
 		}
 		b := batch{query: query, text: s.text, line: s.Line, parts: []part{{at, 0, len(s.text), i}}, seen: i}
+		b.kept = slices.ContainsFunc(r.file.Statements[:i], func(before Statement) bool { return !before.made.session })
 		if head := len(s.text) - len(skipComments(s.text)); head > 0 {
 			b.line -= lineOf(s.text, head) - 1
 		}
@@ -103,6 +110,9 @@ func (r runner) outside(ctx context.Context, i int, begun bool) error {
 			var answer *pq.Error
 			if errors.As(err, &answer) {
 				_ = r.exec(ctx, "%s", r.note(i, false)) // it is known that it was not finished
+				if left := r.clear(ctx, s, mine); left != nil {
+					logrus.Warn(left)
+				}
 			}
 			return err
 		}
@@ -113,6 +123,26 @@ func (r runner) outside(ctx context.Context, i int, begun bool) error {
 	return nil
 }
 
+// clear takes away what a statement that failed has left: an invalid index slows
+// every write, and a unique one goes on refusing rows.
+func (r runner) clear(ctx context.Context, s Statement, mine bool) error {
+	if s.Kind == "REINDEX CONCURRENTLY" {
+		return r.dropHalfBuilt(ctx, s)
+	}
+	if s.Kind != "CREATE INDEX CONCURRENTLY" || !mine || s.made.index == "" {
+		return nil
+	}
+	var name string
+	err := r.conn.QueryRowContext(ctx, "SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid", s.made.index).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return r.explain(err)
+	}
+	return r.dropInvalid(ctx, name)
+}
+
 func (r runner) progressOf(ctx context.Context) (statement int, begun bool, err error) {
 	var checksum string
 	err = r.conn.QueryRowContext(ctx, "SELECT checksum, statement, begun FROM "+r.place.progress+" WHERE version = $1", r.file.Version).Scan(&checksum, &statement, &begun)
@@ -121,10 +151,7 @@ func (r runner) progressOf(ctx context.Context) (statement int, begun bool, err 
 		return 0, false, nil
 	case err != nil:
 		return 0, false, r.explain(err)
-	case checksum != r.file.Checksum && (statement > 0 || begun):
-		return 0, false, slipway.Errorf(slipway.Conflict, "%s was begun by an earlier run, which stopped before statement %d, and was changed since", r.file.Name, statement+1).
-			Next("restore the file as it was; or undo by hand what it did and: migrate-diff repair %s --forget --reason ...", r.file.Version)
-	case checksum != r.file.Checksum:
+	case checksum != r.file.Checksum: // nothing of the older one was done, or the plan would have been refused
 		return 0, false, nil
 	}
 	return statement, begun, nil
@@ -146,7 +173,7 @@ func (r runner) finished(ctx context.Context, s Statement, begun bool) (done, mi
 		return r.finishDetach(ctx, s, begun)
 	case s.Kind == "REINDEX CONCURRENTLY" && begun:
 		return false, true, r.dropHalfBuilt(ctx, s)
-	case s.made.index == "" || s.Kind == "REINDEX CONCURRENTLY":
+	case s.made.index == "" || strings.HasPrefix(s.Kind, "REINDEX"):
 		return false, true, nil
 	}
 	var valid bool
@@ -178,13 +205,13 @@ func (r runner) dropInvalid(ctx context.Context, name string) error {
 	if pid.Valid {
 		return slipway.Errorf(slipway.Conflict, "%s: the index %s is being built by pid %d", r.file.Name, name, pid.Int64).Next("let it end, then run this again")
 	}
-	logrus.Warnf("%s: dropping the invalid index %s, left by an interrupted run", r.file.Name, name)
+	logrus.Warnf("%s: dropping the invalid index %s, which was not finished", r.file.Name, name)
 	if err := r.exec(ctx, "DROP INDEX CONCURRENTLY %s", name); err != nil {
 		var answer *pq.Error
 		if !errors.As(err, &answer) {
 			return r.lost(err)
 		}
-		return slipway.Errorf(slipway.No, "the invalid index %s, left by an interrupted run, cannot be dropped", name).Because(err).Next("drop it by hand: DROP INDEX CONCURRENTLY %s", name)
+		return slipway.Errorf(slipway.No, "the invalid index %s, which was not finished, cannot be dropped", name).Because(err).Next("drop it by hand: DROP INDEX CONCURRENTLY %s", name)
 	}
 	return nil
 }

@@ -61,7 +61,11 @@ func classifyAlterTable(n *pgquery.AlterTableStmt, s *Statement) {
 			mode = accessExclusive
 		}
 		s.lock(table, mode)
+		s.made.cascade = s.made.cascade || command.GetBehavior() == pgquery.DropBehavior_DROP_CASCADE
 		classifyCommand(command, table, s)
+		if key := command.Def.GetConstraint(); key.GetContype() == pgquery.ConstrType_CONSTR_PRIMARY && key.GetIndexname() != "" {
+			s.made.usingIndex = qualified(n.Relation.GetSchemaname(), key.Indexname)
+		}
 	}
 }
 
@@ -75,22 +79,27 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		s.Rewrites = true
 		s.noteColumn(column)
 		s.find("alter-type", table)
-		s.made.types = append(s.made.types, typeChange{table, command.Name, typeOf(column.GetTypeName()), column.GetRawDefault() != nil})
+		s.made.types = append(s.made.types, typeChange{table, command.Name, typeOf(column.GetTypeName()), column.GetRawDefault() != nil, column.GetCollClause() != nil})
 	case pgquery.AlterTableType_AT_SetNotNull:
 		s.Scans = true
 		s.made.notNull = append(s.made.notNull, command.Name)
 		s.find("set-not-null", table)
 	case pgquery.AlterTableType_AT_DropColumn:
 		s.find("drop-column", table)
+		s.made.lost = append(s.made.lost, lost{table: table, column: command.Name})
 	case pgquery.AlterTableType_AT_DropConstraint:
 		s.find("drop-constraint", table)
+		s.made.lost = append(s.made.lost, lost{table: table, constraint: command.Name})
 	case pgquery.AlterTableType_AT_AddConstraint:
 		classifyConstraint(command.Def.GetConstraint(), table, s)
 	case pgquery.AlterTableType_AT_ValidateConstraint:
 		s.Scans = true
 		s.made.validated = command.Name
 	case pgquery.AlterTableType_AT_AttachPartition:
-		s.lock(relation(command.Def.GetPartitionCmd().GetName()), accessExclusive)
+		partition := relation(command.Def.GetPartitionCmd().GetName())
+		s.lock(partition, accessExclusive)
+		s.Scans, s.made.parent = true, table
+		s.find("attach", partition)
 	case pgquery.AlterTableType_AT_DetachPartition:
 		s.made.detached = relation(command.Def.GetPartitionCmd().GetName())
 		s.lock(s.made.detached, accessExclusive)
@@ -114,6 +123,9 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 	var notNull, hasDefault bool
 	s.noteColumn(column)
+	if names := column.GetTypeName().GetNames(); len(names) > 0 && names[0].GetString_().GetSval() != "pg_catalog" && len(column.GetTypeName().GetArrayBounds()) == 0 {
+		s.made.newTypes = append(s.made.newTypes, nameOf(names))
+	}
 	for _, node := range column.GetConstraints() {
 		constraint := node.GetConstraint()
 		switch constraint.GetContype() {
@@ -132,6 +144,7 @@ func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 			hasDefault, s.Rewrites = true, true
 			s.find("generated-column", table)
 		case pgquery.ConstrType_CONSTR_UNIQUE, pgquery.ConstrType_CONSTR_PRIMARY:
+			s.Scans = true
 			s.find("unique", table)
 		case pgquery.ConstrType_CONSTR_CHECK:
 			s.Scans = true
@@ -146,6 +159,7 @@ func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 		s.find("serial", table)
 	}
 	if notNull && !hasDefault {
+		s.Scans = true
 		s.find("not-null-without-default", table)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,10 +89,17 @@ func (d *Database) Plan(ctx context.Context, files []Migration, allow Allow) (Pl
 	if err != nil {
 		return plan, err
 	}
+	interrupted, err := d.interrupted(ctx)
+	if err != nil {
+		return plan, err
+	}
 	for i := range plan.Pending {
 		if err := plan.Pending[i].Parse(); err != nil {
 			return plan, err
 		}
+	}
+	if err := plan.goesOn(interrupted); err != nil {
+		return plan, err
 	}
 	known, err := d.catalog(ctx, plan.Pending)
 	if err != nil {
@@ -101,6 +109,21 @@ func (d *Database) Plan(ctx context.Context, files []Migration, allow Allow) (Pl
 	names, strongest := plan.locked()
 	plan.Tables, err = d.tables(ctx, names, strongest)
 	return plan, err
+}
+
+// goesOn makes sure that what stopped half way outside a transaction is what goes on.
+func (p *Plan) goesOn(interrupted []progress) error {
+	for _, begun := range interrupted {
+		at := slices.IndexFunc(p.Pending, func(file Migration) bool {
+			return file.Version == begun.version && file.Checksum == begun.checksum && file.Alone
+		})
+		if at < 0 {
+			return slipway.Errorf(slipway.Conflict, "version %s stopped half way in an earlier run, before statement %d, and its file is not here as it was then", begun.version, begun.statement+1).
+				Next("restore the file; or undo by hand what it did and: migrate-diff repair %s --forget --reason ...", begun.version)
+		}
+		p.GoesOn = append(p.GoesOn, fmt.Sprintf("%s stopped half way in an earlier run, and goes on at statement %d of %d", p.Pending[at].Name, begun.statement+1, len(p.Pending[at].Statements)))
+	}
+	return nil
 }
 
 // Apply takes the database through what is pending, one runner at a time. What
@@ -129,7 +152,7 @@ func (d *Database) Apply(ctx context.Context, files []Migration, options Options
 				return err
 			}
 			outcome.Applied, outcome.Left = append(outcome.Applied, file.Name), outcome.Left[1:]
-			if !file.Repeatable && compare(file.Version, orNothing(outcome.Current)) > 0 || outcome.Current == "" {
+			if !file.Repeatable && (outcome.Current == "" || compare(file.Version, outcome.Current) > 0) {
 				outcome.Current = file.Version
 			}
 			options.report("applied %s in %s", file.Name, time.Since(start).Round(time.Millisecond))

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/lib/pq"
@@ -63,11 +64,66 @@ func (s *Statement) table() string {
 // classify says what a statement is, what it locks, and what is risky about it
 // as far as its text tells; review looks at the rest of the plan and the catalog.
 func classify(node *pgquery.Node, body string, s *Statement) {
+	classifyOne(node, body, s)
+	for _, with := range []*pgquery.WithClause{
+		node.GetSelectStmt().GetWithClause(), node.GetInsertStmt().GetWithClause(), node.GetUpdateStmt().GetWithClause(),
+		node.GetDeleteStmt().GetWithClause(), node.GetMergeStmt().GetWithClause(),
+	} {
+		for _, part := range with.GetCtes() { // WITH gone AS (DELETE ...)
+			kind, writes := s.Kind, s.made.writes
+			classify(part.GetCommonTableExpr().GetCtequery(), body, s)
+			s.Kind = kind
+			if writes != "" {
+				s.made.writes = writes
+			}
+		}
+	}
+}
+
+func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	switch n := node.Node.(type) {
 	case *pgquery.Node_CreateStmt:
 		classifyCreate(n.CreateStmt, s)
 	case *pgquery.Node_CreateTableAsStmt:
-		s.Kind, s.made.table = "CREATE TABLE AS", relation(n.CreateTableAsStmt.Into.Rel)
+		s.Kind, s.made.table, s.made.ifMissing = "CREATE TABLE AS", relation(n.CreateTableAsStmt.Into.Rel), n.CreateTableAsStmt.IfNotExists
+		if n.CreateTableAsStmt.Objtype == pgquery.ObjectType_OBJECT_MATVIEW {
+			s.Kind = "CREATE MATERIALIZED VIEW"
+		}
+	case *pgquery.Node_SelectStmt:
+		s.Kind = "SELECT"
+		if into := n.SelectStmt.GetIntoClause(); into != nil {
+			s.made.table = relation(into.Rel)
+		}
+	case *pgquery.Node_ViewStmt:
+		s.Kind = "CREATE VIEW"
+		if n.ViewStmt.Replace {
+			s.lock(relation(n.ViewStmt.View), accessExclusive)
+		} else {
+			s.made.table = relation(n.ViewStmt.View)
+		}
+	case *pgquery.Node_CreateStatsStmt:
+		s.Kind = "CREATE STATISTICS"
+		for _, each := range n.CreateStatsStmt.Relations {
+			s.lock(relation(each.GetRangeVar()), shareUpdateExclusive)
+		}
+	case *pgquery.Node_CreateDomainStmt:
+		s.Kind = "CREATE DOMAIN"
+		if len(n.CreateDomainStmt.Constraints) > 0 {
+			s.made.bounded = nameOf(n.CreateDomainStmt.Domainname)
+		}
+	case *pgquery.Node_AlterDomainStmt:
+		s.Kind = "ALTER DOMAIN"
+		switch n.AlterDomainStmt.Subtype { // https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/nodes/parsenodes.h, AlterDomainStmt
+		case "C", "O", "V":
+			if !n.AlterDomainStmt.Def.GetConstraint().GetSkipValidation() {
+				s.Scans, s.made.domain = true, nameOf(n.AlterDomainStmt.TypeName)
+				s.made.newTypes = append(s.made.newTypes, s.made.domain)
+				s.find("domain", "")
+			}
+		}
+	case *pgquery.Node_DropOwnedStmt:
+		s.Kind = "DROP OWNED"
+		s.find("drop-object", "")
 	case *pgquery.Node_IndexStmt:
 		classifyIndex(n.IndexStmt, s)
 	case *pgquery.Node_AlterTableStmt:
@@ -85,9 +141,11 @@ func classify(node *pgquery.Node, body string, s *Statement) {
 		for _, each := range n.TruncateStmt.Relations {
 			s.lock(relation(each.GetRangeVar()), accessExclusive)
 			s.find("truncate", relation(each.GetRangeVar()))
+			s.made.lost = append(s.made.lost, lost{table: relation(each.GetRangeVar())})
 		}
 		if n.TruncateStmt.Behavior == pgquery.DropBehavior_DROP_CASCADE {
 			s.find("truncate-cascade", s.table())
+			s.made.cascade = true
 		}
 	case *pgquery.Node_ReindexStmt:
 		classifyReindex(n.ReindexStmt, s)
@@ -101,12 +159,14 @@ func classify(node *pgquery.Node, body string, s *Statement) {
 		s.Kind = "UPDATE"
 		s.changesRows(n.UpdateStmt.Relation)
 		if n.UpdateStmt.WhereClause == nil {
+			s.Scans = true
 			s.find("update-all", s.table())
 		}
 	case *pgquery.Node_DeleteStmt:
 		s.Kind = "DELETE"
 		s.changesRows(n.DeleteStmt.Relation)
 		if n.DeleteStmt.WhereClause == nil {
+			s.Scans = true
 			s.find("delete-all", s.table())
 		}
 	case *pgquery.Node_InsertStmt:
@@ -127,6 +187,7 @@ func classify(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_RefreshMatViewStmt:
 		s.Kind = "REFRESH MATERIALIZED VIEW"
 		if n.RefreshMatViewStmt.Concurrent {
+			s.Scans = true
 			s.lock(relation(n.RefreshMatViewStmt.Relation), exclusive)
 			break
 		}
@@ -186,9 +247,10 @@ func classifyRest(node *pgquery.Node, body string, s *Statement) {
 			s.changesRows(n.CopyStmt.Relation)
 		}
 	case *pgquery.Node_VariableSetStmt:
-		s.made.session = true
+		s.made.session, s.made.misread = true, misreads(n.VariableSetStmt)
 	case *pgquery.Node_CallStmt, *pgquery.Node_DoStmt:
 		s.made.procedural = true
+		s.find("unseen", "")
 	case *pgquery.Node_CreatedbStmt:
 		s.Alone, s.made.database = true, n.CreatedbStmt.Dbname
 	case *pgquery.Node_DropdbStmt:
@@ -202,6 +264,20 @@ func classifyRest(node *pgquery.Node, body string, s *Statement) {
 		*pgquery.Node_AlterSystemStmt, *pgquery.Node_CreateTableSpaceStmt, *pgquery.Node_DropTableSpaceStmt:
 		s.Alone = true
 	}
+}
+
+// misreads names the setting by which the server would read the rest of the file
+// otherwise than the parser did.
+func misreads(set *pgquery.VariableSetStmt) string {
+	right, known := map[string]string{"standard_conforming_strings": "on true yes 1", "client_encoding": "utf8 utf-8 unicode"}[set.Name]
+	if !known || len(set.Args) != 1 {
+		return ""
+	}
+	value := set.Args[0].GetAConst()
+	if slices.Contains(strings.Fields(right), strings.ToLower(value.GetSval().GetSval())) || value.GetIval().GetIval() == 1 {
+		return ""
+	}
+	return set.Name
 }
 
 func (s *Statement) changesRows(table *pgquery.RangeVar) {

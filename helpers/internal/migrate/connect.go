@@ -51,6 +51,12 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 			config.SSLMode = pq.SSLModeVerifyFull
 		}
 	}
+	// The files are read by a parser that takes strings as the standard does; a date
+	// in them is read as the database's other sessions read it.
+	if config.Runtime == nil {
+		config.Runtime = map[string]string{}
+	}
+	config.Runtime["standard_conforming_strings"], config.Datestyle = "on", ""
 	if config.ApplicationName == "" {
 		config.ApplicationName = "migrate-diff"
 	}
@@ -153,6 +159,8 @@ func (d *Database) explain(err error) error {
 			return slipway.Usagef("%s is read only: a standby, or a role that may only read", d.host).Because(why).Next("name the primary; with several hosts: PGTARGETSESSIONATTRS=read-write")
 		case class == "53" && answer.Code != "53300":
 			return slipway.Errorf(slipway.Unknown, "%s lacks room", d.host).Because(why).Next("give it disk or memory, and run this again")
+		case answer.Severity == "ERROR":
+			return slipway.Errorf(slipway.Unknown, "%s refused a query of migrate-diff itself", d.host).Because(why).Next("nothing of a file was in it: look at the server's log")
 		}
 	}
 	if errors.Is(err, pq.ErrSSLNotSupported) {

@@ -126,8 +126,8 @@ func TestConnectionCutAroundCommit(t *testing.T) {
 		database.Close()
 	}
 	clean()
-	counted := newScissors(t, shared.port, -1, false)
-	through := func(s *scissors) string { return strings.Replace(url, fmt.Sprint(shared.port), fmt.Sprint(s.port), 1) }
+	counted := newScissors(t, shared.Port, -1, false)
+	through := func(s *scissors) string { return strings.Replace(url, fmt.Sprint(shared.Port), fmt.Sprint(s.port), 1) }
 	require.NoError(t, apply(through(counted)))
 	want, commits := state(t, shared, url), int(counted.commits.Load())
 	step := max(1, commits/instants()/2)
@@ -135,7 +135,7 @@ func TestConnectionCutAroundCommit(t *testing.T) {
 	for at := 1; at <= commits; at += step {
 		for _, after := range []bool{false, true} {
 			clean()
-			err := apply(through(newScissors(t, shared.port, at, after)))
+			err := apply(through(newScissors(t, shared.Port, at, after)))
 			require.Error(t, err)
 			assert.Equal(t, slipway.Unknown, slipway.AsError(err).Code, "%v", err)
 			assert.ErrorContains(t, err, "not applied twice")
@@ -161,7 +161,7 @@ func TestDiskFull(t *testing.T) {
 	s, err := newServer(dir, "fsync=off", "min_wal_size=32MB", "max_wal_size=32MB")
 	t.Cleanup(func() {
 		if s != nil {
-			s.stop()
+			s.Stop()
 		}
 		_ = syscall.Unmount(dir, syscall.MNT_DETACH)
 	})
@@ -185,7 +185,7 @@ func TestDiskFull(t *testing.T) {
 	require.Error(t, err)
 	t.Logf("full: %v", err)
 	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=600m"))
-	if s.start() != nil { // where the log was full, the server has ended itself
+	if s.Start() != nil { // where the log was full, the server has ended itself
 		s.answers(t)
 	}
 	require.Eventually(t, func() bool { err = apply(); return err == nil }, time.Minute, 100*time.Millisecond, "%v", err)

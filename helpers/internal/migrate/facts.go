@@ -79,6 +79,9 @@ func (p Plan) locked() (names []string, strongest map[string]string) {
 	return names, strongest
 }
 
+// family are a table and its partitions: whoever locks it locks them.
+const family = `SELECT to_regclass(name)::oid AS member UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(name))`
+
 // tables says how large the tables are and who would be waited for now. Those
 // that do not exist are left out.
 func (d *Database) tables(ctx context.Context, names []string, strongest map[string]string) ([]Table, error) {
@@ -86,8 +89,8 @@ func (d *Database) tables(ctx context.Context, names []string, strongest map[str
 	if len(names) == 0 {
 		return tables, nil
 	}
-	rows, err := d.conn.QueryContext(ctx, `SELECT name, coalesce(pg_table_size(c.oid), 0), c.reltuples::bigint
-		FROM unnest($1::text[]) WITH ORDINALITY AS n(name, place) JOIN pg_class c ON c.oid = to_regclass(name) ORDER BY place`, pq.Array(names))
+	rows, err := d.conn.QueryContext(ctx, `SELECT name, sum(pg_table_size(c.oid))::bigint, coalesce(sum(c.reltuples) FILTER (WHERE c.relkind <> 'p' AND c.reltuples >= 0), -1)::bigint
+		FROM unnest($1::text[]) WITH ORDINALITY AS n(name, place), LATERAL (`+family+`) AS f JOIN pg_class c ON c.oid = f.member GROUP BY name, place ORDER BY place`, pq.Array(names))
 	if err != nil {
 		return nil, d.explain(err)
 	}
@@ -117,7 +120,7 @@ func (d *Database) holders(ctx context.Context, table, mode string) ([]Holder, e
 			concat_ws(' of ', coalesce(nullif(a.application_name, ''), a.backend_type), a.usename),
 			coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8
 		FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE l.granted AND l.locktype = 'relation' AND l.pid <> pg_backend_pid() AND l.relation = to_regclass($1)
+		WHERE l.granted AND l.locktype = 'relation' AND l.pid <> pg_backend_pid() AND l.relation IN (SELECT f.member FROM (SELECT $1::text AS name) n, LATERAL (`+family+`) AS f)
 			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 		ORDER BY a.xact_start LIMIT 20`, table)
 	if err != nil {
@@ -152,80 +155,4 @@ func conflicts(a, b string) bool {
 		return x == 4
 	}
 	return false
-}
-
-// catalog reads what review needs of the tables, functions and indexes that the migrations name.
-func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog, error) {
-	known := catalog{columns: map[string]column{}, proven: map[string]bool{}, checks: map[string]string{}, volatile: map[string]bool{}, indexes: map[string]string{}}
-	var tables, functions, indexes []string
-	for _, migration := range migrations {
-		for _, s := range migration.Statements {
-			for _, lock := range s.Locks {
-				if lock.Index {
-					indexes = append(indexes, lock.Table)
-				} else if len(s.made.types)+len(s.made.notNull) > 0 || s.made.validated != "" {
-					tables = append(tables, lock.Table)
-				}
-			}
-			functions = append(functions, s.made.functions...)
-		}
-	}
-	for _, query := range []struct {
-		names []string
-		sql   string
-		take  func(a, b, c string, yes bool)
-	}{
-		{tables, `SELECT n.name, a.attname, t.typname || ' ' || format_type(a.atttypid, a.atttypmod), a.attnotnull
-			FROM unnest($1::text[]) n(name) JOIN pg_attribute a ON a.attrelid = to_regclass(n.name) AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid`,
-			func(table, name, kind string, notNull bool) {
-				at, formatted := cutWord(kind)
-				known.columns[table+" "+name] = column{declared(at, formatted), notNull}
-			}},
-		{tables, `SELECT n.name, c.conname, a.attname, c.convalidated FROM unnest($1::text[]) n(name)
-			JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype = 'c' AND array_length(c.conkey, 1) = 1
-			JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
-			WHERE pg_get_constraintdef(c.oid) IN (format('CHECK ((%I IS NOT NULL))', a.attname), format('CHECK ((%I IS NOT NULL)) NOT VALID', a.attname))`,
-			func(table, name, column string, validated bool) {
-				known.checks[table+" "+name] = column
-				known.proven[table+" "+column] = known.proven[table+" "+column] || validated
-			}},
-		{functions, `SELECT proname, '', '', bool_or(provolatile = 'v') FROM pg_proc WHERE proname = ANY($1) GROUP BY 1`,
-			func(name, _, _ string, yes bool) { known.volatile[name] = yes }},
-		{indexes, `SELECT n.name, i.indrelid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name)`,
-			func(index, table, _ string, _ bool) { known.indexes[index] = table }},
-	} {
-		if len(query.names) == 0 {
-			continue
-		}
-		if err := d.each(ctx, query.sql, pq.Array(query.names), query.take); err != nil {
-			return known, err
-		}
-	}
-	return known, nil
-}
-
-func cutWord(text string) (first, rest string) {
-	for i := range text {
-		if text[i] == ' ' {
-			return text[:i], text[i+1:]
-		}
-	}
-	return text, ""
-}
-
-func (d *Database) each(ctx context.Context, query string, names any, take func(a, b, c string, yes bool)) error {
-	rows, err := d.conn.QueryContext(ctx, query, names)
-	if err != nil {
-		return d.explain(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var a, b, c string
-		var yes bool
-		if err := rows.Scan(&a, &b, &c, &yes); err != nil {
-			return fmt.Errorf("reading the catalog: %w", err)
-		}
-		take(a, b, c, yes)
-	}
-	return rows.Err()
 }

@@ -18,6 +18,8 @@ var next = map[string]string{
 	"40P01": "the service and this file lock the same tables in another order: run this again, or put each table into a file of its own",
 	"57014": "it was cancelled or took longer than it may: --statement-timeout, or the role's own",
 	"42501": "grant it, or use the role that owns the table",
+	"25001": "it cannot run in a transaction: put it into a file that says so, -- slipway:no-transaction",
+	"25006": "name the primary; with several hosts: PGTARGETSESSIONATTRS=read-write",
 	"53100": "give the server disk, and run this again",
 	"55P04": "add the enum's value in a file of its own, before this one",
 	"23":    "the rows that are there do not allow it: mend them in a migration before this one",
@@ -25,6 +27,8 @@ var next = map[string]string{
 	"42701": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
 	"42710": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
 }
+
+const mend = "mend the file"
 
 // failed says what the error of a file means, and where in the file it was.
 func (r runner) failed(err error, b batch) error {
@@ -43,15 +47,18 @@ func (r runner) failed(err error, b batch) error {
 	if statement != "" {
 		cause += "; in: " + statement
 	}
-	hint := "mend the file"
+	hint := mend
 	for _, code := range []string{string(answer.Code), string(answer.Code.Class())} {
 		if known, ok := next[code]; ok {
 			hint = strings.ReplaceAll(known, "%s", r.file.Version)
 			break
 		}
 	}
-	if r.file.Alone {
-		hint += "; the statements before it are done, and a run goes on here"
+	if b.kept {
+		if hint == mend {
+			hint = "mend what stops it"
+		}
+		hint += fmt.Sprintf("; the statements before it are done, a run goes on here, and the file cannot change any more; to go on behind it: migrate-diff repair %s --statement done --reason ...", r.file.Version)
 	} else {
 		hint += "; nothing of this file was applied"
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/tests/postgres"
 )
 
 // instants is how many random instants each fault strikes at: SLIPWAY_INSTANTS,
@@ -76,7 +77,7 @@ func story(t *testing.T) string {
 // files were applied, and how often.
 func state(t *testing.T, s *server, url string) string {
 	t.Helper()
-	dump, err := exec.Command(programs+"pg_dump", "--schema-only", "--no-owner", "--exclude-table=schema_migrations_progress", "-d", url).Output()
+	dump, err := exec.Command(postgres.Programs+"pg_dump", "--schema-only", "--no-owner", "--exclude-table=schema_migrations_progress", "-d", url).Output()
 	require.NoError(t, err)
 	database, err := Connect(context.Background(), url)
 	require.NoError(t, err)
@@ -146,7 +147,7 @@ func own(t *testing.T, settings ...string) *server {
 	t.Helper()
 	s, err := newServer("", settings...)
 	require.NoError(t, err)
-	t.Cleanup(s.remove)
+	t.Cleanup(s.Remove)
 	return s
 }
 
@@ -154,7 +155,7 @@ func own(t *testing.T, settings ...string) *server {
 func (s *server) answers(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		database, err := Connect(context.Background(), s.address("postgres"))
+		database, err := Connect(context.Background(), s.URL("postgres"))
 		if err == nil {
 			database.Close()
 		}
@@ -173,15 +174,17 @@ func TestKilledBackend(t *testing.T) {
 		var pid int
 		if database.conn.QueryRowContext(t.Context(), "SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'victim'").Scan(&pid) == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
+			// Until the server has seen it, it still takes connections, and then ends them.
+			require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, time.Minute, time.Millisecond)
 		}
 	}, s.answers)
 }
 
 func TestKilledServer(t *testing.T) {
 	s := own(t, "fsync=off")
-	strikes(t, s, func(t *testing.T, _ *exec.Cmd, _ string) { s.kill(t) }, func(t *testing.T) {
+	strikes(t, s, func(t *testing.T, _ *exec.Cmd, _ string) { require.NoError(t, s.Kill()) }, func(t *testing.T) {
 		// The dead server's other processes notice by themselves; until then it cannot start again.
-		require.Eventually(t, func() bool { return s.start() == nil }, 2*time.Minute, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return s.Start() == nil }, 2*time.Minute, 20*time.Millisecond)
 	})
 }
 

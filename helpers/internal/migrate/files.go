@@ -27,7 +27,8 @@ type Migration struct {
 	Repeatable bool `json:"repeatable,omitempty"`
 
 	path   string
-	chunks []int // the lengths of the parts in which a large file is sent
+	text   string // all of it, where it is one chunk: what is sent is what was read and approved
+	chunks []int  // the lengths of the parts in which a large file is sent
 }
 
 var (
@@ -101,7 +102,7 @@ func (m *Migration) Parse() error {
 		return slipway.Usagef("the migration %s cannot be read", m.Name).Because(err)
 	}
 	defer in.Close()
-	m.Statements, m.chunks, m.Alone = nil, nil, false
+	m.Statements, m.text, m.chunks, m.Alone = nil, "", nil, false
 	marked := false
 	for {
 		part, err := in.next(chunkSize)
@@ -111,12 +112,14 @@ func (m *Migration) Parse() error {
 		if err != nil {
 			return m.refuse(err)
 		}
-		marked = marked || noTransaction.MatchString(part.text)
-		if at := undoing.FindStringIndex(part.text); at != nil {
-			return slipway.Usagef("%s:%d: from here on the file takes back what it did", m.Name, part.line-1+lineOf(part.text, at[0])).
-				Next("move that part to %s, which is run only by hand", strings.TrimSuffix(m.Name, ".sql")+".down.sql")
+		if strings.Contains(part.text, "--") { // searching for what is not there costs more than the rest
+			marked = marked || noTransaction.MatchString(part.text)
+			if at := undoing.FindStringIndex(part.text); at != nil {
+				return slipway.Usagef("%s:%d: from here on the file takes back what it did", m.Name, part.line-1+lineOf(part.text, at[0])).
+					Next("move that part to %s, which is run only by hand", strings.TrimSuffix(m.Name, ".sql")+".down.sql")
+			}
 		}
-		m.chunks = append(m.chunks, len(part.text))
+		m.text, m.chunks = part.text, append(m.chunks, len(part.text))
 		for _, p := range part.pieces {
 			s, err := statementOf(part.text, part.line, p)
 			if err != nil {
@@ -130,6 +133,9 @@ func (m *Migration) Parse() error {
 	}
 	if len(m.Statements) == 0 {
 		return slipway.Usagef("%s holds no statement", m.Name).Next("write the migration, or remove the file")
+	}
+	if len(m.chunks) > 1 {
+		m.text = ""
 	}
 	return m.check(marked)
 }
@@ -154,6 +160,11 @@ func (m *Migration) check(marked bool) error {
 		case s.made.control:
 			return slipway.Usagef("%s:%d: %s: a file is one transaction already, and one that is ended inside it escapes from it", m.Name, s.Line, s.Kind).
 				Next("remove it; a file that must not run in a transaction says so: -- slipway:no-transaction")
+		case s.made.unlocks:
+			return slipway.Usagef("%s:%d: %s lets go of the lock that keeps another run out", m.Name, s.Line, unlockAll).Next("unlock by its key what the file has locked")
+		case s.made.misread != "":
+			return slipway.Usagef("%s:%d: with another %s the server would read the file otherwise than it was checked", m.Name, s.Line, s.made.misread).
+				Next("remove it: files are UTF-8, and their strings are as in standard SQL; E'...' takes a backslash")
 		case s.made.copies:
 			return slipway.Usagef("%s:%d: COPY needs a client that sends or takes the rows", m.Name, s.Line).Next("write INSERT statements")
 		}

@@ -241,7 +241,7 @@ func TestAnEmptyFolderHasNothingPending(t *testing.T) {
 
 func TestNoPasswordInAnError(t *testing.T) {
 	t.Setenv("PGPASSWORD", "s3cret-w0rd")
-	_, err := Connect(t.Context(), fmt.Sprintf("postgres://nobody:s3cret-w0rd@127.0.0.1:%d/none?sslmode=disable", shared.port))
+	_, err := Connect(t.Context(), fmt.Sprintf("postgres://nobody:s3cret-w0rd@127.0.0.1:%d/none?sslmode=disable", shared.Port))
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "s3cret")
 	_, err = Connect(t.Context(), "postgres://u:s3cret-w0rd@127.0.0.1:1/x?sslmode=disable")

@@ -7,9 +7,10 @@ import (
 )
 
 func classifyCreate(n *pgquery.CreateStmt, s *Statement) {
-	s.Kind, s.made.table = "CREATE TABLE", relation(n.Relation)
+	s.Kind, s.made.table, s.made.ifMissing = "CREATE TABLE", relation(n.Relation), n.IfNotExists
 	for _, parent := range n.InhRelations {
 		if n.Partbound != nil {
+			s.made.parent = relation(parent.GetRangeVar())
 			s.lock(relation(parent.GetRangeVar()), accessExclusive)
 			s.find("partition-of", relation(parent.GetRangeVar()))
 		} else {
@@ -92,6 +93,10 @@ func classifyIndex(n *pgquery.IndexStmt, s *Statement) {
 	if n.Idxname != "" {
 		s.made.index = qualified(n.Relation.GetSchemaname(), n.Idxname)
 	}
+	s.Scans, s.made.only = true, !n.Relation.GetInh()
+	for _, parameter := range n.IndexParams {
+		s.made.columns = append(s.made.columns, parameter.GetIndexElem().GetName())
+	}
 	if n.Concurrent {
 		s.Kind, s.Alone = "CREATE INDEX CONCURRENTLY", true
 		s.lock(relation(n.Relation), shareUpdateExclusive)
@@ -100,13 +105,12 @@ func classifyIndex(n *pgquery.IndexStmt, s *Statement) {
 		}
 		return
 	}
-	s.Scans = true
 	s.lock(relation(n.Relation), share)
 	s.find("index", s.table())
 }
 
 func classifyReindex(n *pgquery.ReindexStmt, s *Statement) {
-	s.Kind = "REINDEX"
+	s.Kind, s.Scans = "REINDEX", true
 	mode := share
 	concurrent := concurrently(n.Params)
 	if concurrent {
@@ -150,6 +154,7 @@ func classifyVacuum(n *pgquery.VacuumStmt, s *Statement) {
 func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 	what := strings.ReplaceAll(strings.TrimPrefix(n.RemoveType.String(), "OBJECT_"), "_", " ")
 	s.Kind = "DROP " + strings.Replace(what, "MATVIEW", "MATERIALIZED VIEW", 1)
+	s.made.cascade = n.Behavior == pgquery.DropBehavior_DROP_CASCADE
 	for _, object := range n.Objects {
 		parts := object.GetList().GetItems()
 		switch n.RemoveType {
@@ -165,6 +170,7 @@ func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 		case pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE:
 			s.lock(nameOf(parts), accessExclusive)
 			s.find("drop-table", nameOf(parts))
+			s.made.lost = append(s.made.lost, lost{table: nameOf(parts)})
 		case pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW, pgquery.ObjectType_OBJECT_SEQUENCE:
 			s.lock(nameOf(parts), accessExclusive)
 			s.find("drop-object", nameOf(parts))

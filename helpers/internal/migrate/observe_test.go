@@ -1,7 +1,7 @@
 package migrate
 
 import (
-	"sort"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,14 +16,29 @@ const shownLocks = `SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT g
 	SELECT b.relname, l.mode FROM pg_locks l JOIN before b ON b.oid = l.relation
 	WHERE l.pid = $1 AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock') x`
 
-const remember = `CREATE TABLE before AS SELECT oid, relname, relfilenode FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm');`
+// flush makes the server count at once what this session has read.
+const flush = `SELECT pg_stat_force_next_flush()`
 
 const afresh = `DROP SCHEMA public CASCADE; CREATE SCHEMA public;`
 
-// observe runs a statement and gives the locks that pg_locks shows meanwhile, and
-// the table that was written anew. It leaves the ground as it was.
-func observe(t *testing.T, database *Database, url, sql string, alone bool) (locks []string, rewritten string) {
+// layGround makes what the statements are about, and remembers how it was before them.
+func layGround(t *testing.T, database *Database) {
 	t.Helper()
+	execute(t, database, groundOfDatabase)
+	execute(t, database, flush)
+	execute(t, database, `CREATE TABLE before AS SELECT oid, relname, relfilenode, pg_stat_get_numscans(oid) AS scans FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')`)
+}
+
+// observe runs a statement and gives the locks that pg_locks shows meanwhile, the
+// table that was written anew, and those that were read from end to end. It leaves
+// the ground as it was.
+func observe(t *testing.T, database *Database, url, sql string, alone bool) (locks []string, rewritten, scanned string) {
+	t.Helper()
+	const (
+		scans    = `SELECT coalesce(string_agg(relname, ' ' ORDER BY relname), '') FROM before WHERE `
+		scansNow = scans + `pg_stat_get_xact_numscans(oid) > 0` // in this transaction
+		scansAll = scans + `pg_stat_get_numscans(oid) > scans`  // since before
+	)
 	const anew = `SELECT coalesce(string_agg(b.relname, ' '), '') FROM before b JOIN pg_class c USING (oid) WHERE c.relfilenode <> b.relfilenode`
 	var pid int
 	require.NoError(t, database.conn.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid))
@@ -31,13 +46,17 @@ func observe(t *testing.T, database *Database, url, sql string, alone bool) (loc
 	if alone {
 		shown = observeAlone(t, database, url, sql, pid)
 		rewritten = one(t, database, anew)
-		execute(t, database, afresh+groundOfDatabase+remember)
+		execute(t, database, flush)
+		scanned = one(t, database, scansAll)
+		execute(t, database, afresh)
+		layGround(t, database)
 	} else {
+		execute(t, database, flush)
 		execute(t, database, "BEGIN")
 		execute(t, database, sql)
 		var waits bool
 		require.NoError(t, database.conn.QueryRowContext(t.Context(), shownLocks, pid).Scan(&waits, &shown))
-		rewritten = one(t, database, anew)
+		rewritten, scanned = one(t, database, anew), one(t, database, scansNow)
 		execute(t, database, "ROLLBACK")
 	}
 	strongest := map[string]string{}
@@ -49,8 +68,17 @@ func observe(t *testing.T, database *Database, url, sql string, alone bool) (loc
 	for table, mode := range strongest {
 		locks = append(locks, table+" "+mode)
 	}
-	sort.Strings(locks)
-	return locks, rewritten
+	return withoutPartitions(locks), rewritten, scanned
+}
+
+// withoutPartitions leaves out the partitions that are locked as their table is: a
+// table is locked with its partitions.
+func withoutPartitions(locks []string) []string {
+	return slices.DeleteFunc(slices.Clone(locks), func(lock string) bool {
+		table, mode, _ := strings.Cut(lock, " ")
+		parent := map[string]string{"part": "partitioned", "rest": "split"}[table]
+		return parent != "" && slices.Contains(locks, parent+" "+mode)
+	})
 }
 
 // observeAlone looks at a statement that cannot run in a transaction while
@@ -62,8 +90,8 @@ func observeAlone(t *testing.T, database *Database, url, sql string, pid int) (s
 	var holders []*Database
 	for _, hold := range []string{
 		"LOCK TABLE here, partitioned IN SHARE UPDATE EXCLUSIVE MODE",
-		"SELECT * FROM partitioned; INSERT INTO here (a, b) VALUES (99, 'held')",
-		"SELECT * FROM part",
+		"LOCK TABLE partitioned IN ACCESS SHARE MODE; INSERT INTO here (a, b) VALUES (99, 'held')",
+		"LOCK TABLE part IN ACCESS SHARE MODE",
 	} {
 		holder := open(t, url)
 		execute(t, holder, "BEGIN;"+hold)

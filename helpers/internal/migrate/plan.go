@@ -36,6 +36,8 @@ type Plan struct {
 	Applied int         `json:"applied"`
 	Pending []Migration `json:"pending"`
 	Tables  []Table     `json:"tables"` // those that the pending statements lock
+	// GoesOn is what stopped half way in an earlier run, and where it goes on.
+	GoesOn []string `json:"goesOn,omitempty"`
 }
 
 // Compute compares the files with the history. It fails where the two do not

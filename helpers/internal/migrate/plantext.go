@@ -83,6 +83,9 @@ func (p Plan) rows() (found []row, without int) {
 func (s Statement) about() string {
 	about := s.Kind
 	if table := s.table(); table != "" {
+		if strings.Contains(s.Kind, "INDEX") {
+			about += " on"
+		}
 		about += " " + table
 	}
 	if len(s.Locks) > 0 {
@@ -100,6 +103,9 @@ func (s Statement) about() string {
 // Lines are the plan's text.
 func (p Plan) Lines() []string {
 	lines := []string{"plan " + p.ID + ": " + p.Summary()}
+	for _, each := range p.GoesOn {
+		lines = append(lines, "goes on  "+each)
+	}
 	found, without := p.rows()
 	for _, each := range found {
 		line := fmt.Sprintf("%-8s %s %s", each.label, each.at, each.about)
@@ -148,6 +154,9 @@ func (p Plan) Env() []slipway.Pair {
 func (p Plan) Markdown() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "# Migration plan `%s`\n\n%s.\n", p.ID, p.Summary())
+	for _, each := range p.GoesOn {
+		fmt.Fprintf(&out, "\n%s.\n", each)
+	}
 	for _, migration := range p.Pending {
 		mode := "one transaction"
 		if migration.Alone {
@@ -166,11 +175,11 @@ func (p Plan) Markdown() string {
 				}
 				findings = append(findings, fmt.Sprintf("**%s** `%s`: %s; instead: %s", level, f.Name, f.Message, f.Instead))
 			}
-			kind := s.Kind
+			text := "`" + strings.ReplaceAll(brief(s.SQL), "`", "'") + "`"
 			if s.Count > 1 {
-				kind += fmt.Sprintf(" (%d times)", s.Count)
+				text += fmt.Sprintf(" and %d more like it", s.Count-1)
 			}
-			fmt.Fprintf(&out, "| %d | %s | %s | %s |\n", s.Line, cell(kind), cell(strings.Join(locks, ", ")), cell(strings.Join(findings, "<br>")))
+			fmt.Fprintf(&out, "| %d | %s | %s | %s |\n", s.Line, cell(text), cell(strings.Join(locks, ", ")), cell(strings.Join(findings, "<br>")))
 		}
 	}
 	if len(p.Tables) > 0 {

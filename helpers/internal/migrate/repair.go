@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/lib/pq"
@@ -78,6 +79,17 @@ func (d *Database) Repair(ctx context.Context, files []Migration, repair Repair,
 			if compare(history[i].Version, repair.Version) == 0 {
 				row = &history[i]
 			}
+		}
+		interrupted, err := d.interrupted(ctx)
+		if err != nil {
+			return err
+		}
+		begun := slices.ContainsFunc(interrupted, func(p progress) bool { return compare(p.version, repair.Version) == 0 })
+		if repair.Statement != "" && !begun {
+			return slipway.Usagef("%s did not stop half way", file.Name).Next("migrate-diff status lists what did, as interrupted")
+		}
+		if repair.Forget && row == nil && !begun {
+			return slipway.Usagef("nothing is recorded of version %s", repair.Version).Next("migrate-diff status lists what is")
 		}
 		change, what, err := d.change(repair, file, row, options)
 		if err != nil {

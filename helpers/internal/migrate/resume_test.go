@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/tests/postgres"
 )
 
 // begun notes a statement as begun, as a run that was killed there has left it.
@@ -211,20 +212,21 @@ func TestATransactionPoolerIsRefused(t *testing.T) {
 
 func startBouncer(t *testing.T, mode string) (port int) {
 	t.Helper()
-	port = freePort()
+	port, err := postgres.FreePort()
+	require.NoError(t, err)
 	dir, err := os.MkdirTemp("", "migrate-pool")
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	config := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "users"), []byte("\"postgres\" \"\"\n"), 0o644))
-	require.NoError(t, os.WriteFile(config, []byte(fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=postgres\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%d\nunix_socket_dir=\nauth_type=trust\nauth_file=%s/users\npool_mode=%s\nignore_startup_parameters=extra_float_digits\n", shared.port, port, dir, mode)), 0o644))
+	require.NoError(t, os.WriteFile(config, []byte(fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=postgres\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%d\nunix_socket_dir=\nauth_type=trust\nauth_file=%s/users\npool_mode=%s\nignore_startup_parameters=extra_float_digits\n", shared.Port, port, dir, mode)), 0o644))
 	path, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		path = "/usr/sbin/pgbouncer"
 	}
 	command := exec.Command(path, config)
-	command.SysProcAttr = shared.program("true").SysProcAttr
+	command.SysProcAttr = shared.Program("true").SysProcAttr
 	require.NoError(t, command.Start(), "apt-get install pgbouncer")
 	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
 	require.Eventually(t, func() bool {

@@ -8,26 +8,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// catalog is what the database says of the tables that a plan touches. The zero
-// value knows nothing: then the text alone decides.
-type catalog struct {
-	columns  map[string]column // by table and column: "users email"
-	proven   map[string]bool   // by table and column: a validated CHECK (... IS NOT NULL)
-	checks   map[string]string // by table and constraint: the column that its CHECK says is NOT NULL
-	volatile map[string]bool   // of the functions that the plan's defaults call
-	indexes  map[string]string // by index: its table
-}
-
-type column struct {
-	columnType
-	notNull bool
-}
-
 // review looks at the statements as a whole, in the order in which they run, and
 // with what the database says: what the plan itself creates is used by nobody
 // yet, and what is proven need not be read again.
 func review(migrations []Migration, known catalog) {
-	r := reviewer{catalog: known, created: map[string]bool{}, pending: map[string]string{}, shown: map[string]bool{}}
+	if known.schema == "" {
+		known.schema = "public" // as it nearly always is
+	}
+	r := reviewer{catalog: known, created: map[string]bool{}, pending: map[string]string{}, shown: map[string]bool{}, planned: map[string][]string{}, limited: map[string]bool{}}
 	for i := range migrations {
 		r.file(&migrations[i])
 	}
@@ -36,9 +24,14 @@ func review(migrations []Migration, known catalog) {
 type reviewer struct {
 	catalog
 	created map[string]bool
-	pending map[string]string // a CHECK (... IS NOT NULL) that the plan adds: its column
-	shown   map[string]bool   // columns that the plan itself has proven NOT NULL
+	pending map[string]string   // a CHECK (... IS NOT NULL) that the plan adds: its column
+	shown   map[string]bool     // columns that the plan itself has proven NOT NULL
+	planned map[string][]string // by index that the plan creates: its columns
+	limited map[string]bool     // domains with a constraint that the plan creates
 }
+
+// key is a table's name, with or without the schema that it is looked for in first.
+func (r *reviewer) key(table string) string { return strings.TrimPrefix(table, r.schema+".") }
 
 func (r *reviewer) file(migration *Migration) {
 	var enums []string
@@ -63,7 +56,7 @@ func (r *reviewer) file(migration *Migration) {
 			}
 			locked = append(locked, s.Locks[0].Table)
 		}
-		if len(locked) > 0 && s.made.writes != "" && !r.created[s.made.writes] {
+		if len(locked) > 0 && s.made.writes != "" && !r.created[r.key(s.made.writes)] {
 			s.find("ddl-with-data", s.made.writes)
 		}
 	}
@@ -74,8 +67,8 @@ func (r *reviewer) file(migration *Migration) {
 }
 
 func (r *reviewer) statement(s *Statement) {
-	if s.made.table != "" {
-		r.created[s.made.table] = true
+	if s.made.table != "" && !(s.made.ifMissing && r.exists[s.made.table]) {
+		r.created[r.key(s.made.table)] = true
 	}
 	table := s.table()
 	for i, lock := range s.Locks {
@@ -85,6 +78,9 @@ func (r *reviewer) statement(s *Statement) {
 	}
 	r.types(s)
 	r.notNull(s, table)
+	r.domains(s, table)
+	r.partitions(s, table)
+	r.foreignKeys(s)
 	for _, function := range s.made.functions {
 		if isVolatile, known := r.volatile[function]; known && isVolatile {
 			s.Rewrites = true
@@ -94,16 +90,19 @@ func (r *reviewer) statement(s *Statement) {
 	// Nobody can be blocked on a table that the same plan creates.
 	var locks []Lock
 	for _, lock := range s.Locks {
-		if !r.created[lock.Table] {
+		if !r.created[r.key(lock.Table)] {
 			locks = append(locks, lock)
 		}
 	}
 	if len(locks) < len(s.Locks) {
-		s.drop(func(finding Finding) bool { return !finding.users || !r.created[finding.Table] })
+		s.drop(func(finding Finding) bool { return !finding.users || !r.created[r.key(finding.Table)] })
 	}
 	s.Locks = locks
-	if s.made.index != "" && r.created[table] {
-		r.created[s.made.index] = true
+	if s.made.index != "" && r.created[r.key(table)] {
+		r.created[r.key(s.made.index)] = true
+	}
+	if s.made.columns != nil {
+		r.planned[s.made.index] = s.made.columns
 	}
 }
 
@@ -125,6 +124,9 @@ func (r *reviewer) types(s *Statement) {
 	if unknown {
 		return
 	}
+	if !rewrites {
+		r.looksAgain(s)
+	}
 	if !rewrites && !narrows {
 		s.drop(func(finding Finding) bool { return finding.Name != "alter-type" })
 	}
@@ -132,6 +134,84 @@ func (r *reviewer) types(s *Statement) {
 	for i := range s.Findings {
 		if s.Findings[i].Name == "alter-type" {
 			s.Findings[i].Breaking = narrows
+		}
+	}
+}
+
+// looksAgain: without writing the table anew the server still checks again what
+// looks at the column, and builds an index of another order.
+func (r *reviewer) looksAgain(s *Statement) {
+	for _, change := range s.made.types {
+		at := change.table + " " + change.column
+		from := r.columns[at]
+		same := from.name == change.to.name && slices.Equal(from.mods, change.to.mods) && !change.collates
+		if r.checked[at] && !same {
+			s.Scans = true
+			s.find("check", change.table)
+		}
+		if change.collates && r.indexed[at] {
+			s.Scans = true
+			s.find("collation", change.table)
+		}
+	}
+}
+
+// domains: a domain with a constraint is computed for every row, and one that gets
+// one is looked for in every table.
+func (r *reviewer) domains(s *Statement, table string) {
+	if s.made.bounded != "" {
+		r.limited[s.made.bounded] = true
+	}
+	if s.made.domain == "" {
+		for _, name := range s.made.newTypes {
+			if r.bounded[name] || r.limited[name] {
+				s.Rewrites = true
+				s.find("volatile-default", table)
+			}
+		}
+		return
+	}
+	for _, user := range r.users[s.made.domain] {
+		s.lock(user, share)
+	}
+	if r.users != nil && len(s.Locks) == 0 {
+		s.Scans = false
+		s.drop(func(finding Finding) bool { return finding.Name != "domain" })
+	}
+}
+
+// partitions: a default partition is read, since it may hold what the new one is
+// to hold; an index on the partitioned table ONLY is none yet.
+func (r *reviewer) partitions(s *Statement, table string) {
+	if rest := r.rest[s.made.parent]; rest != "" {
+		s.Scans = true
+		s.lock(rest, accessExclusive)
+		s.find("attach", rest)
+	}
+	if s.made.columns == nil || !r.partitioned[table] {
+		return
+	}
+	if s.made.only {
+		s.Scans = false
+		s.drop(func(finding Finding) bool { return finding.Name != "index" })
+	}
+	for i := range s.Findings {
+		if s.Findings[i].Name == "index" {
+			s.Findings[i].Instead = "CREATE INDEX ON ONLY it, CREATE INDEX CONCURRENTLY on each partition, ALTER INDEX ... ATTACH PARTITION"
+		}
+	}
+}
+
+// foreignKeys: with a foreign key its trigger on the other table goes, or with a table its rows.
+func (r *reviewer) foreignKeys(s *Statement) {
+	for _, gone := range s.made.lost {
+		whole := gone.constraint == "" && gone.column == ""
+		for _, key := range r.foreign[gone.table] {
+			named := key.name == gone.constraint || key.incoming && gone.constraint != ""
+			touched := (whole || named || slices.Contains(key.columns, gone.column)) && (s.made.cascade || !key.incoming)
+			if touched && (key.incoming || s.Kind != "TRUNCATE") {
+				s.lock(key.other, accessExclusive)
+			}
 		}
 	}
 }
@@ -151,6 +231,12 @@ func (r *reviewer) notNull(s *Statement, table string) {
 			r.shown[table+" "+column] = true
 		}
 	}
+	for _, name := range r.nullable(s.made.usingIndex, table) {
+		if at := table + " " + name; !r.shown[at] && !r.proven[at] {
+			s.Scans = true
+			s.find("set-not-null", table)
+		}
+	}
 	if len(s.made.notNull) == 0 {
 		return
 	}
@@ -162,6 +248,17 @@ func (r *reviewer) notNull(s *Statement, table string) {
 	}
 	s.Scans = false
 	s.drop(func(finding Finding) bool { return finding.Name != "set-not-null" })
+}
+
+// nullable are the columns of an index that may be NULL until it is the primary key.
+func (r *reviewer) nullable(index, table string) []string {
+	names := r.keys[index]
+	for _, name := range r.planned[index] {
+		if known, here := r.columns[table+" "+name]; here && !known.notNull {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // uses says whether a statement holds a string of that value.

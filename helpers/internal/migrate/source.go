@@ -33,7 +33,12 @@ func openSource(path string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{file: file, in: bufio.NewReaderSize(file, 32<<10), sum: sha256.New(), line: 1}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	// A thousand small files need no thousand large buffers.
+	s := &source{file: file, in: bufio.NewReaderSize(file, int(min(info.Size()+1, 32<<10))), sum: sha256.New(), line: 1}
 	if start, _ := s.in.Peek(3); string(start) == "\xef\xbb\xbf" {
 		_, _ = s.in.Discard(3)
 	}

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -39,11 +40,21 @@ type Lock struct {
 
 // made is what one statement tells about objects.
 type made struct {
-	table      string // the table that it creates
-	index      string // the index that it creates, drops or builds again
-	dropped    bool   // the index is dropped
-	detached   string // the partition that it detaches
-	database   string // the database that it creates or drops
+	table      string   // the table that it creates
+	ifMissing  bool     // only where it is not there
+	index      string   // the index that it creates, drops or builds again
+	dropped    bool     // the index is dropped
+	columns    []string // of the index that it creates
+	only       bool     // not the indexes of the partitions
+	usingIndex string   // the index that becomes the primary key
+	parent     string   // the partitioned table that gets a partition
+	lost       []lost   // tables, and parts of tables, that it drops
+	cascade    bool     // and what hangs on them
+	newTypes   []string // of columns that it adds, and of the domain that it changes
+	bounded    string   // the domain with a constraint that it creates
+	domain     string   // the domain whose rows it checks
+	detached   string   // the partition that it detaches
+	database   string   // the database that it creates or drops
 	enumValue  string
 	notNull    []string // the columns that it sets NOT NULL
 	check      string   // the constraint that it adds: CHECK (column IS NOT NULL)
@@ -55,8 +66,13 @@ type made struct {
 	control    bool     // begins or ends a transaction
 	copies     bool     // reads rows from the client
 	session    bool     // only changes the session: SET
+	misread    string   // the setting that makes the server read text otherwise than the parser does
+	unlocks    bool     // lets go of every advisory lock
 	procedural bool     // may commit by itself outside a transaction: CALL, DO
 }
+
+// lost is a table, or a constraint or column of it, that goes.
+type lost struct{ table, constraint, column string }
 
 // piece is a statement's part of the text: all pieces together are the text.
 type piece struct {
@@ -125,7 +141,10 @@ func copiesLast(sql string) bool {
 	return last != nil && last.IsFrom && last.Filename == ""
 }
 
-const shown = 2000
+const (
+	shown     = 2000
+	unlockAll = "pg_advisory_unlock_all"
+)
 
 // statementOf describes one piece; line is that of the chunk's first byte.
 func statementOf(text string, line int, p piece) (Statement, error) {
@@ -143,6 +162,7 @@ func statementOf(text string, line int, p piece) (Statement, error) {
 		s.comment = part
 	}
 	classify(p.node, body, &s)
+	s.made.unlocks = strings.Contains(part, unlockAll) && slices.Contains(functions(p.node), unlockAll)
 	return s, s.suppress(s.comment)
 }
 

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/lib/pq"
-
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
@@ -34,25 +32,40 @@ func (d *Database) Status(ctx context.Context, files []Migration) (Status, error
 	return newStatus(files, history, interrupted), err
 }
 
-// interrupted are the versions that a run has begun outside a transaction and not finished.
-func (d *Database) interrupted(ctx context.Context) (versions []string, err error) {
+// progress is a file that a run has begun outside a transaction and not finished.
+type progress struct {
+	version, checksum string
+	statement         int // that it goes on with, from 0
+}
+
+func (d *Database) interrupted(ctx context.Context) (found []progress, err error) {
 	var exists bool
 	if err := d.conn.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", d.place.progress).Scan(&exists); err != nil || !exists {
 		return nil, d.explain(err)
 	}
-	var list pq.StringArray
-	err = d.conn.QueryRowContext(ctx, "SELECT array_agg(version) FROM "+d.place.progress+" WHERE statement > 0 OR begun").Scan(&list)
-	return list, d.explain(err)
+	rows, err := d.conn.QueryContext(ctx, "SELECT version, checksum, statement FROM "+d.place.progress+" WHERE statement > 0 OR begun ORDER BY version")
+	if err != nil {
+		return nil, d.explain(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p progress
+		if err := rows.Scan(&p.version, &p.checksum, &p.statement); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", d.place.progress, err)
+		}
+		found = append(found, p)
+	}
+	return found, d.explain(rows.Err())
 }
 
-func newStatus(files []Migration, history []Applied, interrupted []string) Status {
+func newStatus(files []Migration, history []Applied, interrupted []progress) Status {
 	status := Status{Entries: []Entry{}}
 	states := map[string]string{}
 	for _, drift := range driftOf(files, history) {
 		states[drift.Version] = drift.State
 	}
-	for _, version := range interrupted {
-		states[version] = "interrupted"
+	for _, begun := range interrupted {
+		states[begun.version] = "interrupted"
 	}
 	checksums := map[string]string{}
 	for _, file := range files {
@@ -74,11 +87,17 @@ func newStatus(files []Migration, history []Applied, interrupted []string) Statu
 	}
 	for _, file := range files {
 		if !done[file.Version] {
+			done[file.Version] = true
 			state := "pending"
 			if states[file.Version] == "interrupted" {
 				state = "interrupted"
 			}
 			status.Entries = append(status.Entries, Entry{Applied{Version: file.Version, Name: file.Name, Checksum: file.Checksum}, state})
+		}
+	}
+	for _, begun := range interrupted {
+		if !done[begun.version] {
+			status.Entries = append(status.Entries, Entry{Applied{Version: begun.version, Name: "(its file is not here)", Checksum: begun.checksum}, "interrupted"})
 		}
 	}
 	return status

@@ -47,8 +47,9 @@ func (r runner) before() string {
 	return begin + "\n"
 }
 
-// restore gives the session back its own settings, whatever the file has set.
-const restore = "\n;RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;"
+// restore gives the session back as it was, whatever the file has set or made in
+// it: in a later run the next file would not find that either.
+const restore = "\n;RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;DISCARD TEMP;DEALLOCATE ALL;CLOSE ALL;"
 
 func (r runner) recorded(milliseconds string) string {
 	return r.record(Applied{Version: r.file.Version, Name: r.file.Name, Checksum: r.file.Checksum, AppliedBy: r.options.AppliedBy, PlanID: r.planID, Commit: r.options.Commit}, milliseconds, r.file.Repeatable)
@@ -61,18 +62,14 @@ func (r runner) after() string {
 // inTransaction runs the file and its history row as one transaction: in one
 // round trip, or, where the file is large, in one for each chunk.
 func (r runner) inTransaction(ctx context.Context) error {
+	if len(r.file.chunks) == 1 {
+		return r.send(ctx, r.batch(r.file.text))
+	}
 	in, err := openSource(r.file.path)
 	if err != nil {
 		return slipway.Usagef("the migration %s cannot be read", r.file.Name).Because(err)
 	}
 	defer in.Close()
-	if len(r.file.chunks) == 1 {
-		text, _, err := in.part(r.file.chunks[0])
-		if err != nil || in.checksum() != r.file.Checksum {
-			return r.changed(err)
-		}
-		return r.send(ctx, r.batch(text))
-	}
 	if err := r.exec(ctx, "%s", r.before()); err != nil {
 		return r.failed(err, batch{})
 	}
@@ -119,6 +116,7 @@ type batch struct {
 	parts []part
 	seen  int  // how many statements are done
 	done  bool // only the history row and COMMIT were left
+	kept  bool // outside a transaction: an earlier statement of the file stays
 }
 
 // part says that text[from:to] stands at offset at of the query, and is that statement.

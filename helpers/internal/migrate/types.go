@@ -19,6 +19,7 @@ type typeChange struct {
 	table, column string
 	to            columnType
 	using         bool
+	collates      bool // and another order
 }
 
 func typeOf(t *pgquery.TypeName) columnType {

@@ -8,7 +8,10 @@ require (
 	github.com/jackc/tern/v2 v2.3.4
 	github.com/lib/pq v1.12.3
 	github.com/pressly/goose/v3 v3.27.3
+	slipway.dev/slipway v0.0.0
 )
+
+replace slipway.dev/slipway => ../../..
 
 require (
 	dario.cat/mergo v1.0.1 // indirect
@@ -26,7 +29,7 @@ require (
 	github.com/shopspring/decimal v1.4.0 // indirect
 	github.com/spf13/cast v1.7.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
-	golang.org/x/crypto v0.54.0 // indirect
-	golang.org/x/sync v0.22.0 // indirect
-	golang.org/x/text v0.40.0 // indirect
+	golang.org/x/crypto v0.57.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
 )

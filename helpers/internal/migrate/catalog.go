@@ -1,0 +1,148 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lib/pq"
+)
+
+// catalog is what the database says of the objects that a plan names, each as the
+// plan writes it. The zero value knows nothing: then the text alone decides.
+type catalog struct {
+	schema      string                  // which an unqualified name is in
+	columns     map[string]column       // by table and column: "users email"
+	proven      map[string]bool         // by table and column: a validated CHECK (... IS NOT NULL)
+	checks      map[string]string       // by table and constraint: the column that its CHECK says is NOT NULL
+	checked     map[string]bool         // by table and column: a validated CHECK looks at it
+	indexed     map[string]bool         // by table and column
+	volatile    map[string]bool         // of the functions that the plan's defaults call
+	indexes     map[string]string       // by index: its table
+	keys        map[string][]string     // by index: its columns that may be NULL
+	exists      map[string]bool         // the tables that the plan creates IF NOT EXISTS
+	partitioned map[string]bool         // of the tables
+	rest        map[string]string       // by partitioned table: its default partition
+	foreign     map[string][]foreignKey // by table
+	bounded     map[string]bool         // of the types: a domain with a constraint
+	users       map[string][]string     // by domain: the tables with such a column
+}
+
+type column struct {
+	columnType
+	notNull bool
+}
+
+// foreignKey is one that a table has, or, where it is incoming, that refers to it.
+type foreignKey struct {
+	other, name string
+	columns     []string
+	incoming    bool
+}
+
+// catalog reads what review needs to know of what the migrations name.
+func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog, error) {
+	known := catalog{
+		schema: d.place.schema, columns: map[string]column{}, proven: map[string]bool{}, checks: map[string]string{}, checked: map[string]bool{}, indexed: map[string]bool{},
+		volatile: map[string]bool{}, indexes: map[string]string{}, keys: map[string][]string{}, exists: map[string]bool{}, partitioned: map[string]bool{}, rest: map[string]string{},
+		foreign: map[string][]foreignKey{}, bounded: map[string]bool{}, users: map[string][]string{},
+	}
+	var tables, functions, indexes, types []string
+	for _, migration := range migrations {
+		for _, s := range migration.Statements {
+			for _, lock := range s.Locks {
+				if lock.Index {
+					indexes = append(indexes, lock.Table)
+				} else {
+					tables = append(tables, lock.Table)
+				}
+			}
+			if s.made.ifMissing {
+				tables = append(tables, s.made.table)
+			}
+			functions = append(functions, s.made.functions...)
+			types = append(types, s.made.newTypes...)
+			indexes = append(indexes, s.made.usingIndex)
+		}
+	}
+	for _, query := range []struct {
+		names []string
+		sql   string
+		take  func(a, b, c string, yes bool)
+	}{
+		{tables, `SELECT n.name, '', '', c.relkind = 'p' FROM unnest($1::text[]) n(name) JOIN pg_class c ON c.oid = to_regclass(n.name)`,
+			func(table, _, _ string, partitioned bool) {
+				known.exists[table], known.partitioned[table] = true, partitioned
+			}},
+		{tables, `SELECT n.name, a.attname, t.typname || ' ' || format_type(a.atttypid, a.atttypmod), a.attnotnull
+			FROM unnest($1::text[]) n(name) JOIN pg_attribute a ON a.attrelid = to_regclass(n.name) AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid`,
+			func(table, name, kind string, notNull bool) {
+				at, formatted, _ := strings.Cut(kind, " ")
+				known.columns[table+" "+name] = column{declared(at, formatted), notNull}
+			}},
+		{tables, `SELECT n.name, c.conname, a.attname, c.convalidated FROM unnest($1::text[]) n(name)
+			JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype = 'c' AND array_length(c.conkey, 1) = 1
+			JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+			WHERE pg_get_constraintdef(c.oid) IN (format('CHECK ((%I IS NOT NULL))', a.attname), format('CHECK ((%I IS NOT NULL)) NOT VALID', a.attname))`,
+			func(table, name, column string, validated bool) {
+				known.checks[table+" "+name] = column
+				known.proven[table+" "+column] = known.proven[table+" "+column] || validated
+			}},
+		{tables, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype = 'c' AND c.convalidated
+			JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY(c.conkey)`,
+			func(table, column, _ string, _ bool) { known.checked[table+" "+column] = true }},
+		{tables, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indrelid = to_regclass(n.name) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)`,
+			func(table, column, _ string, _ bool) { known.indexed[table+" "+column] = true }},
+		{tables, `SELECT n.name, p.partdefid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_partitioned_table p ON p.partrelid = to_regclass(n.name) AND p.partdefid <> 0`,
+			func(table, rest, _ string, _ bool) { known.rest[table] = rest }},
+		{tables, `SELECT n.name, f.other::regclass::text, f.conname || E'\n' || (SELECT string_agg(a.attname, E'\n') FROM pg_attribute a WHERE a.attrelid = to_regclass(n.name) AND a.attnum = ANY(f.columns)), f.incoming
+			FROM unnest($1::text[]) n(name), LATERAL (
+				SELECT confrelid AS other, conname, conkey AS columns, false AS incoming FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass(n.name)
+				UNION ALL SELECT conrelid, conname, confkey, true FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass(n.name) AND conrelid <> confrelid) f`,
+			func(table, other, names string, incoming bool) {
+				parts := strings.Split(names, "\n")
+				known.foreign[table] = append(known.foreign[table], foreignKey{other, parts[0], parts[1:], incoming})
+			}},
+		{functions, `SELECT proname, '', '', bool_or(provolatile = 'v') FROM pg_proc WHERE proname = ANY($1) GROUP BY 1`,
+			func(name, _, _ string, yes bool) { known.volatile[name] = yes }},
+		{indexes, `SELECT n.name, i.indrelid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name)`,
+			func(index, table, _ string, _ bool) { known.indexes[index] = table }},
+		{indexes, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name)
+			JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) AND NOT a.attnotnull`,
+			func(index, column, _ string, _ bool) { known.keys[index] = append(known.keys[index], column) }},
+		{types, `SELECT n.name, '', '', true FROM unnest($1::text[]) n(name) JOIN pg_type t ON t.oid = to_regtype(n.name) AND t.typtype = 'd'
+			WHERE t.typnotnull OR EXISTS (SELECT FROM pg_constraint c WHERE c.contypid = t.oid)`,
+			func(name, _, _ string, _ bool) { known.bounded[name] = true }},
+		{types, `SELECT DISTINCT n.name, c.oid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_type t ON t.oid = to_regtype(n.name) AND t.typtype = 'd'
+			JOIN pg_attribute a ON a.atttypid = t.oid AND NOT a.attisdropped JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p') ORDER BY 2`,
+			func(name, table, _ string, _ bool) { known.users[name] = append(known.users[name], table) }},
+	} {
+		names := slices.Compact(slices.Sorted(slices.Values(query.names)))
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
+		if len(names) == 0 {
+			continue
+		}
+		if err := d.each(ctx, query.sql, pq.Array(names), query.take); err != nil {
+			return known, err
+		}
+	}
+	return known, nil
+}
+
+func (d *Database) each(ctx context.Context, query string, names any, take func(a, b, c string, yes bool)) error {
+	rows, err := d.conn.QueryContext(ctx, query, names)
+	if err != nil {
+		return d.explain(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var a, b, c string
+		var yes bool
+		if err := rows.Scan(&a, &b, &c, &yes); err != nil {
+			return fmt.Errorf("reading the catalog: %w", err)
+		}
+		take(a, b, c, yes)
+	}
+	return d.explain(rows.Err())
+}

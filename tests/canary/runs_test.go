@@ -158,7 +158,7 @@ func TestWhatIsBadIsSaidInOneSentence(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "traefik", "mistakes")
 	kubectl(t, "", "delete", "-n", s.namespace, "service/app-canary")
-	page := "http://" + servePage(t, "<!doctype html><title>log in</title>")
+	page := "http://" + servePage(t, 200, "<!doctype html><title>log in</title>")
 	for name, test := range map[string]struct {
 		arguments []string
 		say       string
@@ -223,10 +223,13 @@ func TestTheRouterIsFoundByWhatRefersToBothVersions(t *testing.T) {
 	}
 }
 
-func servePage(t *testing.T, page string) string {
+func servePage(t *testing.T, status int, page string) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(page)) })}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(page))
+	})}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return listener.Addr().String()

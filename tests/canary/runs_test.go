@@ -167,6 +167,7 @@ func TestWhatIsBadIsSaidInOneSentence(t *testing.T) {
 		"negative":               {s.arguments("set", "-1"), `the weight "-1" is no whole number from 0 to 100`},
 		"no number":              {s.arguments("set", "ten"), `the weight "ten" is no whole number`},
 		"the same twice":         {s.arguments("set", "10", "--canary", "app"), "--stable and --canary both name deployment/app"},
+		"no name":                {[]string{"set", "10", "-n", s.namespace}, "canary-weight set needs the application's name"},
 		"no such router":         {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "nginx"}, `--router "nginx" is none of service, gateway, ingress-nginx, traefik, istio`},
 		"no Service of its own":  {s.arguments("set", "10"), "no Service selects the pods of deployment/app-canary and not the other version's"},
 		"a Service of one":       {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "service", "--service", "app-stable"}, "service/app-stable does not select the pods of both"},

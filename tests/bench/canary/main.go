@@ -201,13 +201,31 @@ func (c crowd) end() {
 	}
 }
 
-// share gives a share and measures it, from the moment that set has returned.
+// seen waits until a user had an answer of the canary: a gateway says that it has
+// taken a route before its proxy goes by it, which is told apart.
+func (c crowd) seen() bool {
+	over := time.After(20 * time.Second)
+	for ticker := time.NewTicker(5 * time.Millisecond); c.fresh.FirstCanary.Load() == 0; {
+		select {
+		case <-over:
+			return false
+		case <-ticker.C:
+		}
+	}
+	return true
+}
+
+// share gives a share and measures it, from the moment that users see it.
 func (b *bench) share(ctx context.Context, weight int, requests int64, pods map[int]pair) error {
 	users := b.crowd()
 	set, err := b.call(ctx, "set", fmt.Sprint(weight), "--run", "bench", "--max-extra", fmt.Sprint(extra[weight]))
 	if err != nil {
 		users.end()
 		return err
+	}
+	if !users.seen() {
+		users.end()
+		return errors.New("no user comes to the canary")
 	}
 	measured := stage.Start(b.url, b.host, 4, false)
 	measured.Until(requests)

@@ -109,7 +109,8 @@ func TestTheManifestsGrantWhatIsNeeded(t *testing.T) {
 				return done.code == 0
 			}, waitFor, tick, "%s", &done)
 			assert.NotContains(t, done.errors, "not looked at")
-			assert.Equal(t, 0, pipeline.run(t, s.arguments("verify", s.Weight)...).code)
+			done = pipeline.run(t, s.arguments("verify", s.Weight, "--prometheus", "")...)
+			assert.Equal(t, 0, done.code, done)
 			require.Equal(t, 0, pipeline.run(t, s.arguments("abort", "--run", "run-a")...).code)
 			done = pipeline.run(t, s.setArguments("run-b", "--expires", "1s")...)
 			require.Equal(t, 0, done.code, done)

@@ -37,6 +37,7 @@ func asked() int64 {
 // while it is given and taken back, also on connections that are kept. A fifth of
 // a route's traffic is another application's before, meanwhile and after.
 func TestUsersGetTheShareAndNoRequestBreaks(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"service", "gateway", "traefik"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -71,8 +72,13 @@ func TestUsersGetTheShareAndNoRequestBreaks(t *testing.T) {
 				assert.InDelta(t, float64(weight)*(1-others), share, 4)
 				assert.InDelta(t, 100*others, other, 4)
 			}
-			checked := newAPI(t).run(t, s.arguments("verify", "50")...)
-			assert.Equal(t, 0, checked.code, checked)
+			seen := stage.Start(url, host, 2, false)
+			var checked answer
+			assert.Eventually(t, func() bool {
+				checked = newAPI(t).run(t, s.arguments("verify", "50", "--window", "5s", "--tolerance", "6")...)
+				return checked.code == 0
+			}, waitFor, time.Second, "%s", &checked)
+			seen.End()
 			unbroken("on kept connections while it is set", kept) // new ones: a kept connection stays on its pod
 			kept, changing := stage.Start(url, host, 2, true), stage.Start(url, host, 2, false)
 			kept.Until(50)
@@ -98,16 +104,17 @@ func arrives(t *testing.T, url, host string, want float64) time.Duration {
 		batch := stage.Start(url, host, 4, false)
 		batch.Until(150)
 		batch.End()
+		assert.Zero(t, batch.Broken.Load(), "while the share arrives: of %d requests: %v", batch.All(), batch.First.Load())
 		share := 100 * float64(batch.Canary.Load()) / float64(batch.All())
 		return math.Abs(share-want) < 8 && (want > 0 || share == 0)
 	}, 15*time.Second, 10*time.Millisecond, "the share does not arrive")
 	return time.Since(began)
 }
 
-// routed says whether the application answers there.
+// routed says whether everybody behind the route is known there: of a batch, all are answered.
 func routed(url, host string) bool {
-	one := stage.Start(url, host, 1, false)
-	one.Until(1)
-	one.End()
-	return one.Broken.Load() == 0
+	batch := stage.Start(url, host, 2, false)
+	batch.Until(100)
+	batch.End()
+	return batch.Broken.Load() == 0 && batch.Stable.Load() > 0 && batch.Other.Load() > 0
 }

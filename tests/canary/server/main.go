@@ -22,7 +22,7 @@ import (
 )
 
 // drain is how long it still answers after SIGTERM: until whoever balances has heard of it.
-const drain = 4 * time.Second
+const drain = 8 * time.Second
 
 var (
 	requests        = promauto.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total"}, []string{"status"})

@@ -87,7 +87,7 @@ func serving(version string, variables map[string]string) string {
 		environment = append(environment, map[string]string{"name": name, "value": value})
 	}
 	body, err := json.Marshal(map[string]any{
-		"terminationGracePeriodSeconds": 10,
+		"terminationGracePeriodSeconds": 15,
 		"volumes":                       []any{map[string]any{"name": "program", "hostPath": map[string]string{"path": filepath.Join(Root(), "bin")}}},
 		"containers": []any{map[string]any{
 			"name": "c", "image": "registry.k8s.io/pause:3.10", "command": []string{"/program/canary-server"}, "env": environment,

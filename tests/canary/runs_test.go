@@ -67,7 +67,7 @@ func TestAClockThatIsWrongByAnHourDoesNoHarm(t *testing.T) {
 			assert.Equal(t, 4, other.code, other)
 			assert.Contains(t, wrong.run(t, s.arguments("abort", "--expired")...).out, "may stay until")
 			require.Equal(t, 0, newAPI(t).run(t, s.setArguments("run-right", "--expires", "1s")...).code)
-			require.Eventually(t, func() bool { return strings.Contains(wrong.run(t, s.arguments("abort", "--expired")...).out, "undone") }, 20*time.Second, 500*time.Millisecond)
+			require.Eventually(t, func() bool { return strings.Contains(wrong.run(t, s.arguments("abort", "--expired")...).out, "undone") }, waitFor, tick)
 			s.mustBe(t, before, "after the wrong clock's reaper")
 		})
 	}
@@ -80,7 +80,7 @@ func TestADeadRunsCanaryIsTakenOverWhenItsTimeIsOver(t *testing.T) {
 	dead.killAt = 2
 	require.Equal(t, -1, dead.run(t, s.setArguments("run-dead", "--expires", "1s")...).code)
 	var next answer
-	require.Eventually(t, func() bool { next = newAPI(t).run(t, s.setArguments("run-next")...); return next.code == 0 }, 30*time.Second, 500*time.Millisecond)
+	require.Eventually(t, func() bool { next = newAPI(t).run(t, s.setArguments("run-next")...); return next.code == 0 }, waitFor, tick)
 	assert.Equal(t, 0, newAPI(t).run(t, s.arguments("get", "--run", "run-next")...).code, "as the pipelines call it")
 	assert.Contains(t, next.errors, "the run run-dead left a canary behind: undoing it first")
 	assert.Contains(t, next.out, "run-next")
@@ -199,7 +199,7 @@ func TestAShareThatCannotBeHadIsNotPretended(t *testing.T) {
 	require.Eventually(t, func() bool {
 		said = newAPI(t).run(t, s.arguments("set", "25")...)
 		return strings.Contains(said.errors, "resourcequota/few leaves room for 1 more pods by pods")
-	}, 20*time.Second, 200*time.Millisecond, "the quota's controller fills in what is used")
+	}, waitFor, tick, "the quota's controller fills in what is used")
 	assert.Equal(t, 1, said.code, said)
 	assert.Contains(t, said.errors, "achievable 33.3 %")
 	kubectl(t, "", "autoscale", "-n", s.namespace, "deployment/app-canary", "--max=3", "--cpu-percent=50")

@@ -108,6 +108,6 @@ func (s site) mustBe(t *testing.T, before, when string) {
 }
 
 const (
-	waitFor = 60 * time.Second
+	waitFor = 2 * time.Minute
 	tick    = 300 * time.Millisecond
 )

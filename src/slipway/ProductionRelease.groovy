@@ -171,7 +171,7 @@ class ProductionRelease extends Release {
     private void keepReport() {
         try {
             steps.archiveArtifacts(artifacts: Commands.REPORT, allowEmptyArchive: true)
-        } catch (Exception problem) {
+        } catch (Throwable problem) {
             if (stopped(problem)) {
                 throw problem
             }

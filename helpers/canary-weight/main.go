@@ -50,7 +50,7 @@ func main() {
 
 var (
 	names = append(append([]cli.Flag{}, kube.Flags...),
-		&cli.StringFlag{Name: "app", Required: true, EnvVars: []string{"SLIPWAY_APP"}, Usage: "the application's `NAME`, which names the Lease"},
+		&cli.StringFlag{Name: "app", EnvVars: []string{"SLIPWAY_APP"}, Usage: "the application's `NAME`, which names the Lease"},
 		&cli.StringFlag{Name: "stable", EnvVars: []string{"SLIPWAY_STABLE"}, Usage: "the stable `DEPLOYMENT`; without it the application's name"},
 		&cli.StringFlag{Name: "canary", EnvVars: []string{"SLIPWAY_CANARY"}, Usage: "the canary `DEPLOYMENT`; without it stable's name with -canary"},
 		&cli.StringFlag{Name: "router", EnvVars: []string{"SLIPWAY_ROUTER"}, Usage: "`ROUTER`: " + strings.Join(canary.Routers, ", ") + "; without it what refers to the two versions decides"},
@@ -71,6 +71,9 @@ var (
 func with(more ...cli.Flag) []cli.Flag { return append(append([]cli.Flag{}, names...), more...) }
 
 func open(c *cli.Context) (*canary.Traffic, error) {
+	if c.String("app") == "" {
+		return nil, slipway.Usagef("canary-weight %s needs the application's name", c.Command.Name).Next("name it with --app or SLIPWAY_APP")
+	}
 	cluster, err := kube.Connect(c)
 	if err != nil {
 		return nil, err

@@ -60,9 +60,12 @@ class Commands implements Serializable {
 
     static final String CANARY_HOLD = 'rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --hold "$HOLD"'
 
+    /** The analysis' page, in the agent's workspace. */
+    static final String REPORT = 'canary-report.html'
+
     static final String CANARY_ANALYZE = """
         rollout-wait -n "\$NAMESPACE" "deployment/\$CANARY" --image "\$IMAGE" --timeout 2m -o text >&2
-        canary-weight analyze ${NAMES} --duration "\$DURATION" --interval "\$INTERVAL" --min-requests "\$LEAST\""""
+        canary-weight analyze ${NAMES} --duration "\$DURATION" --interval "\$INTERVAL" --min-requests "\$LEAST" --report ${REPORT}"""
 
     /** While the approval waited, the canary may have died, or somebody may have changed stable. */
     static final String PROMOTE = """

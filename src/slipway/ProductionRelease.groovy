@@ -157,10 +157,26 @@ class ProductionRelease extends Release {
     private String judge() {
         if (settings.value('prometheusUrl')) {
             Map<String, String> looks = [PROMETHEUS_URL: settings.value('prometheusUrl'), DURATION: settings.value('analysisDuration'), INTERVAL: settings.value('analysisInterval'), LEAST: settings.value('analysisMinRequests')]
-            return helpers.run('canary health', names() + looks, Commands.CANARY_ANALYZE).SUMMARY
+            try {
+                return helpers.run('canary health', names() + looks, Commands.CANARY_ANALYZE).SUMMARY
+            } finally {
+                keepReport()
+            }
         }
         helpers.run('canary health', names() + [HOLD: settings.value('hold')], Commands.CANARY_HOLD)
         return "stayed up for ${settings.value('hold')}".toString()
+    }
+
+    /** The analysis' page, whatever the verdict; that it is lost is no reason to stop a run. */
+    private void keepReport() {
+        try {
+            steps.archiveArtifacts(artifacts: Commands.REPORT, allowEmptyArchive: true)
+        } catch (Throwable problem) {
+            if (stopped(problem)) {
+                throw problem
+            }
+            steps.echo("the analysis' page could not be archived: ${problem.message}")
+        }
     }
 
     void promote() {

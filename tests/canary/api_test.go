@@ -4,67 +4,34 @@ package canary
 
 import (
 	"bytes"
-	"crypto/tls"
-	"encoding/base64"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/rollout/gate"
+	"slipway.dev/slipway/tests/rollout/scenes"
 )
 
 // upstream is the API server, with the administrator's certificate.
 var upstream = sync.OnceValues(func() (*url.URL, *http.Transport) {
-	out, err := exec.Command("kubectl", "config", "view", "--raw", "-o", "json").Output()
+	server, transport, err := gate.Connection(os.Getenv("KUBECONFIG"))
 	if err != nil {
 		panic(err)
 	}
-	var config struct {
-		Clusters []struct{ Cluster struct{ Server string } }
-		Users    []struct {
-			User struct {
-				Certificate     string `json:"client-certificate"`
-				Key             string `json:"client-key"`
-				CertificateData string `json:"client-certificate-data"`
-				KeyData         string `json:"client-key-data"`
-			}
-		}
-	}
-	if err := json.Unmarshal(out, &config); err != nil {
-		panic(err)
-	}
-	user := config.Users[0].User
-	read := func(file, data string) []byte {
-		body, err := base64.StdEncoding.DecodeString(data)
-		if data == "" {
-			body, err = os.ReadFile(file)
-		}
-		if err != nil {
-			panic(err)
-		}
-		return body
-	}
-	certificate, err := tls.X509KeyPair(read(user.Certificate, user.CertificateData), read(user.Key, user.KeyData))
-	if err != nil {
-		panic(err)
-	}
-	server, err := url.Parse(config.Clusters[0].Cluster.Server)
-	if err != nil {
-		panic(err)
-	}
-	return server, &http.Transport{MaxIdleConnsPerHost: 20, TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, InsecureSkipVerify: true}}
+	return server, transport
 })
 
 // api is a way to the API server that counts, can kill whom it serves, and can
@@ -82,29 +49,23 @@ type api struct {
 }
 
 func newAPI(t *testing.T) *api {
-	server, transport := upstream()
 	a := &api{seen: make(chan string, 1000)}
-	proxy := httputil.NewSingleHostReverseProxy(server)
-	proxy.Transport, proxy.FlushInterval = transport, -1
-	proxy.ModifyResponse = a.after
-	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.before(r)
-		proxy.ServeHTTP(w, r)
-	}))
-	t.Cleanup(front.CloseClientConnections)
-	a.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
-	body := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","clusters":[{"name":"c","cluster":{"server":%q}}],"users":[{"name":"u","user":{}}],"contexts":[{"name":"x","context":{"cluster":"c","user":"u"}}],"current-context":"x"}`, front.URL)
-	require.NoError(t, os.WriteFile(a.kubeconfig, []byte(body), 0o600))
+	g, err := gate.Open(os.Getenv("KUBECONFIG"))
+	require.NoError(t, err)
+	t.Cleanup(g.Close)
+	g.Between(a.between)
+	a.kubeconfig, err = g.Kubeconfig(t.TempDir(), "")
+	require.NoError(t, err)
 	return a
 }
 
-func (a *api) before(r *http.Request) {
-	a.lock.Lock()
+func (a *api) between(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+	watch := r.URL.Query().Has("watch")
 	line := r.Method + " " + r.URL.Path
-	if r.URL.Query().Has("watch") {
+	if watch {
 		line = "WATCH " + r.URL.Path
 	}
+	a.lock.Lock()
 	a.requests = append(a.requests, line)
 	a.lock.Unlock()
 	select {
@@ -116,32 +77,38 @@ func (a *api) before(r *http.Request) {
 	}
 	r.Header.Del("Accept-Encoding")
 	if a.ahead != 0 && r.Body != nil {
-		body, _ := io.ReadAll(r.Body)
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
 		body = shift(body, a.ahead)
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
-}
-
-func (a *api) after(response *http.Response) error {
-	request := response.Request
+	response, err := next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
 	if a.ahead != 0 {
 		if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
 			// To a process whose clock is ahead the world looks behind by as much. Here the
 			// process' clock is right, so that the world is moved instead.
 			response.Header.Set("Date", date.Add(-a.ahead).UTC().Format(http.TimeFormat))
 		}
-		response.Body = shifted(response.Body, request.URL.Query().Has("watch"), -a.ahead)
+		response.Body = shifted(response.Body, watch, -a.ahead)
+		response.ContentLength = -1
+		response.Header.Del("Content-Length")
 	}
-	if request.Method == http.MethodGet {
-		return nil
+	if r.Method == http.MethodGet {
+		return response, nil
 	}
 	a.lock.Lock()
 	defer a.lock.Unlock()
 	if a.writes++; a.writes == a.killAt {
 		_ = a.process.Kill() // kill -9: the API server has done it, and nobody will know
-		return fmt.Errorf("killed")
+		_ = response.Body.Close()
+		return nil, errors.New("killed")
 	}
-	return nil
+	return response, nil
 }
 
 var instant = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z`)
@@ -207,17 +174,17 @@ var binary = sync.OnceValue(func() string {
 // begin starts canary-weight; what it gives back waits for the end.
 func (a *api) begin(t *testing.T, arguments ...string) (*os.Process, func() answer) {
 	t.Helper()
-	var out, errors bytes.Buffer
+	var out, complaint bytes.Buffer
 	command := exec.Command(binary(), arguments...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+a.kubeconfig, "BUILD_URL=")
-	command.Stdout, command.Stderr = &out, &errors
+	command.Stdout, command.Stderr = &out, &complaint
 	a.lock.Lock()
 	require.NoError(t, command.Start())
 	a.process = command.Process
 	a.lock.Unlock()
 	return command.Process, func() answer {
 		_ = command.Wait()
-		return answer{command.ProcessState.ExitCode(), out.String(), errors.String()}
+		return answer{command.ProcessState.ExitCode(), out.String(), complaint.String()}
 	}
 }
 
@@ -229,11 +196,9 @@ func (a *api) run(t *testing.T, arguments ...string) answer {
 
 func kubectl(t *testing.T, stdin string, arguments ...string) string {
 	t.Helper()
-	command := exec.Command("kubectl", arguments...)
-	command.Stdin = strings.NewReader(stdin)
-	out, err := command.CombinedOutput()
-	require.NoError(t, err, "kubectl %s: %s", strings.Join(arguments, " "), out)
-	return string(out)
+	out, err := scenes.Kubectl(context.Background(), stdin, arguments...) // also after the test, whose context is over then
+	require.NoError(t, err)
+	return out
 }
 
 // read gives an object, or nothing where it is not there.

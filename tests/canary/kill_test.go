@@ -9,12 +9,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/canary/stage"
 )
 
 // Every write of set, and every write of abort, is the process' last one once.
 // After that one abort, by somebody else, makes everything as it was.
 func TestKilledAtEveryWrite(t *testing.T) {
-	for kind := range routers {
+	for kind := range stage.Routers {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, kind, "kill-"+kind)

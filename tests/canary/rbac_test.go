@@ -105,11 +105,12 @@ func TestTheManifestsGrantWhatIsNeeded(t *testing.T) {
 			pipeline.user, reaper.user = "system:serviceaccount:jenkins:slipway", "system:serviceaccount:"+s.namespace+":canary-reaper"
 			var done answer
 			require.Eventually(t, func() bool {
-				done = pipeline.run(t, "set", s.weight, "-n", s.namespace, "--app", "app", "--run", "run-a")
+				done = pipeline.run(t, "set", s.Weight, "-n", s.namespace, "--app", "app", "--run", "run-a")
 				return done.code == 0
 			}, waitFor, tick, "%s", &done)
 			assert.NotContains(t, done.errors, "not looked at")
-			assert.Equal(t, 0, pipeline.run(t, s.arguments("verify", s.weight)...).code)
+			done = pipeline.run(t, s.arguments("verify", s.Weight, "--prometheus", "")...)
+			assert.Equal(t, 0, done.code, done)
 			require.Equal(t, 0, pipeline.run(t, s.arguments("abort", "--run", "run-a")...).code)
 			done = pipeline.run(t, s.setArguments("run-b", "--expires", "1s")...)
 			require.Equal(t, 0, done.code, done)

@@ -67,7 +67,7 @@ func TestAClockThatIsWrongByAnHourDoesNoHarm(t *testing.T) {
 			assert.Equal(t, 4, other.code, other)
 			assert.Contains(t, wrong.run(t, s.arguments("abort", "--expired")...).out, "may stay until")
 			require.Equal(t, 0, newAPI(t).run(t, s.setArguments("run-right", "--expires", "1s")...).code)
-			require.Eventually(t, func() bool { return strings.Contains(wrong.run(t, s.arguments("abort", "--expired")...).out, "undone") }, 20*time.Second, 500*time.Millisecond)
+			require.Eventually(t, func() bool { return strings.Contains(wrong.run(t, s.arguments("abort", "--expired")...).out, "undone") }, waitFor, tick)
 			s.mustBe(t, before, "after the wrong clock's reaper")
 		})
 	}
@@ -80,7 +80,7 @@ func TestADeadRunsCanaryIsTakenOverWhenItsTimeIsOver(t *testing.T) {
 	dead.killAt = 2
 	require.Equal(t, -1, dead.run(t, s.setArguments("run-dead", "--expires", "1s")...).code)
 	var next answer
-	require.Eventually(t, func() bool { next = newAPI(t).run(t, s.setArguments("run-next")...); return next.code == 0 }, 30*time.Second, 500*time.Millisecond)
+	require.Eventually(t, func() bool { next = newAPI(t).run(t, s.setArguments("run-next")...); return next.code == 0 }, waitFor, tick)
 	assert.Equal(t, 0, newAPI(t).run(t, s.arguments("get", "--run", "run-next")...).code, "as the pipelines call it")
 	assert.Contains(t, next.errors, "the run run-dead left a canary behind: undoing it first")
 	assert.Contains(t, next.out, "run-next")
@@ -158,7 +158,7 @@ func TestWhatIsBadIsSaidInOneSentence(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "traefik", "mistakes")
 	kubectl(t, "", "delete", "-n", s.namespace, "service/app-canary")
-	page := "http://" + servePage(t, "<!doctype html><title>log in</title>")
+	page := "http://" + servePage(t, 200, "<!doctype html><title>log in</title>")
 	for name, test := range map[string]struct {
 		arguments []string
 		say       string
@@ -167,6 +167,7 @@ func TestWhatIsBadIsSaidInOneSentence(t *testing.T) {
 		"negative":               {s.arguments("set", "-1"), `the weight "-1" is no whole number from 0 to 100`},
 		"no number":              {s.arguments("set", "ten"), `the weight "ten" is no whole number`},
 		"the same twice":         {s.arguments("set", "10", "--canary", "app"), "--stable and --canary both name deployment/app"},
+		"no name":                {[]string{"set", "10", "-n", s.namespace}, "canary-weight set needs the application's name"},
 		"no such router":         {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "nginx"}, `--router "nginx" is none of service, gateway, ingress-nginx, traefik, istio`},
 		"no Service of its own":  {s.arguments("set", "10"), "no Service selects the pods of deployment/app-canary and not the other version's"},
 		"a Service of one":       {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "service", "--service", "app-stable"}, "service/app-stable does not select the pods of both"},
@@ -198,7 +199,7 @@ func TestAShareThatCannotBeHadIsNotPretended(t *testing.T) {
 	require.Eventually(t, func() bool {
 		said = newAPI(t).run(t, s.arguments("set", "25")...)
 		return strings.Contains(said.errors, "resourcequota/few leaves room for 1 more pods by pods")
-	}, 20*time.Second, 200*time.Millisecond, "the quota's controller fills in what is used")
+	}, waitFor, tick, "the quota's controller fills in what is used")
 	assert.Equal(t, 1, said.code, said)
 	assert.Contains(t, said.errors, "achievable 33.3 %")
 	kubectl(t, "", "autoscale", "-n", s.namespace, "deployment/app-canary", "--max=3", "--cpu-percent=50")
@@ -223,10 +224,13 @@ func TestTheRouterIsFoundByWhatRefersToBothVersions(t *testing.T) {
 	}
 }
 
-func servePage(t *testing.T, page string) string {
+func servePage(t *testing.T, status int, page string) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(page)) })}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(page))
+	})}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return listener.Addr().String()

@@ -3,182 +3,118 @@
 package canary
 
 import (
-	_ "embed"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
+	"math"
 	"os"
 	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/canary/stage"
 )
 
-//go:embed server.py
-var server string
-
-// serving is the application with pods that answer, behind one Service.
-func serving(t *testing.T, kind, namespace string, canaryFails float64) (site, string) {
-	r := routers[kind]
-	manifest := fmt.Sprintf(app, namespace, 3)
-	parts := strings.Split(manifest, `[{name: c, image: "registry.k8s.io/pause:3.10"}]`)
-	require.Len(t, parts, 3)
-	container := func(version string, fail float64) string {
-		body, err := json.Marshal([]any{map[string]any{
-			"name": "c", "image": "python:3.11-slim", "command": []string{"python3", "-c", server},
-			"env":            []any{map[string]any{"name": "VERSION", "value": version}, map[string]any{"name": "FAIL", "value": fmt.Sprint(fail)}, map[string]any{"name": "DELAY", "value": "0.02"}},
-			"readinessProbe": map[string]any{"tcpSocket": map[string]any{"port": 8000}, "periodSeconds": 1},
-		}})
-		require.NoError(t, err)
-		return string(body)
+// address is where the users of a site ask, and by which Host.
+func (s site) address(t *testing.T) (url, host string) {
+	if s.Name != "service" {
+		return os.Getenv("LAB_GATEWAY_URL"), stage.Host(s.namespace)
 	}
-	manifest = parts[0] + container("stable", 0.002) + parts[1] + container("canary", canaryFails) + parts[2]
-	manifest = strings.ReplaceAll(manifest, "terminationGracePeriodSeconds: 0", "terminationGracePeriodSeconds: 10")
-	manifest = strings.ReplaceAll(manifest, "port: 80}", "port: 80, targetPort: 8000}")
-	manifest = strings.ReplaceAll(manifest, "part: users}}\n    spec:", `part: users}, annotations: {prometheus.io/scrape: "true", prometheus.io/port: "8000", prometheus.io/path: /metrics}}`+"\n    spec:")
-	kubectl(t, manifest, "apply", "-f", "-")
-	if r.manifest != "" {
-		kubectl(t, strings.ReplaceAll(r.manifest, "%[1]s", namespace), "apply", "-n", namespace, "-f", "-")
-	}
-	kubectl(t, "", "rollout", "status", "-n", namespace, "deployment/app", "--timeout=3m")
-	t.Cleanup(func() { kubectl(t, "", "delete", "namespace", namespace, "--wait=false") })
-	address := read(t, "/api/v1/namespaces/"+namespace+"/services/app")["spec"].(map[string]any)["clusterIP"].(string)
-	return site{r, namespace}, "http://" + address
+	service := read(t, "/api/v1/namespaces/"+s.namespace+"/services/app")
+	return "http://" + service["spec"].(map[string]any)["clusterIP"].(string), ""
 }
 
-// load are clients that ask as long as they are not stopped.
-type load struct {
-	canary, all, broken atomic.Int64
-	first               atomic.Value // the first request that got no answer
-	stop                chan struct{}
-	group               sync.WaitGroup
-}
-
-func start(url string, clients int, keepAlive bool, host string) *load {
-	l := &load{stop: make(chan struct{})}
-	for range clients {
-		l.group.Go(func() {
-			client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: !keepAlive}}
-			for {
-				select {
-				case <-l.stop:
-					return
-				default:
-				}
-				request, err := http.NewRequest(http.MethodGet, url, nil)
-				if err != nil {
-					return
-				}
-				request.Host = host
-				response, err := client.Do(request)
-				if err == nil {
-					var body []byte
-					body, err = io.ReadAll(response.Body)
-					_ = response.Body.Close()
-					if string(body) == "canary" {
-						l.canary.Add(1)
-					} else if string(body) != "stable" {
-						err = fmt.Errorf("%s: %.100s", response.Status, body)
-					}
-				}
-				l.all.Add(1)
-				if err != nil {
-					l.broken.Add(1)
-					l.first.CompareAndSwap(nil, err)
-				}
-			}
-		})
-	}
-	return l
-}
-
-func (l *load) end() {
-	close(l.stop)
-	l.group.Wait()
-}
-
-// asked is how many requests each share is measured by: LAB_REQUESTS, else 1000.
+// asked is how many requests each share is measured by: LAB_REQUESTS, else 2000.
 func asked() int64 {
 	if number, err := strconv.ParseInt(os.Getenv("LAB_REQUESTS"), 10, 64); err == nil {
 		return number
 	}
-	return 1000
+	return 2000
 }
 
 // The share that users get is the one that was asked for, and no request breaks
-// while it is given and taken back, also on connections that are kept.
+// while it is given and taken back, also on connections that are kept. A fifth of
+// a route's traffic is another application's before, meanwhile and after.
 func TestUsersGetTheShareAndNoRequestBreaks(t *testing.T) {
-	s, url := serving(t, "service", "users", 0.002)
-	kept := start(url, 2, true, "")
-	for _, weight := range []int{10, 25, 50} {
-		began := time.Now()
-		changing := start(url, 4, false, "")
-		done := newAPI(t).run(t, s.arguments("set", fmt.Sprint(weight), "--run", "run-a", "--max-extra", "7")...)
-		took := time.Since(began)
-		require.Equal(t, 0, done.code, done)
-		changing.end()
-		measured := start(url, 4, false, "")
-		require.Eventually(t, func() bool { return measured.all.Load() >= asked() }, 10*time.Minute, 50*time.Millisecond)
-		measured.end()
-		share := 100 * float64(measured.canary.Load()) / float64(measured.all.Load())
-		t.Logf("service at %d %%: %.2f %% of %d requests; set took %.1f s; broken while it was set %d, after it %d", weight, share, measured.all.Load(), took.Seconds(), changing.broken.Load(), measured.broken.Load())
-		assert.InDelta(t, weight, share, 4)
-		assert.Zero(t, changing.broken.Load()+measured.broken.Load(), "%v %v", changing.first.Load(), measured.first.Load())
-	}
-	kept.end() // a kept connection stays on its pod: the share is one of connections
-	measured := start(url, 4, false, "")
-	require.Eventually(t, func() bool { return measured.all.Load() >= 500 }, 10*time.Minute, 50*time.Millisecond)
-	measured.end()
-	checked := newAPI(t).run(t, s.arguments("verify", "50", "--window", "5s", "--tolerance", "8")...)
-	assert.Equal(t, 0, checked.code, checked)
-	t.Logf("verify:\n%s", checked.out)
-	keptAtAbort := start(url, 2, true, "")
-	aborting := start(url, 4, false, "")
-	back := newAPI(t).run(t, s.arguments("abort")...)
-	require.Equal(t, 0, back.code, back)
-	aborting.end()
-	keptAtAbort.end()
-	t.Logf("broken during abort %d of %d; on kept connections %d of %d while it was set, %d of %d during abort", aborting.broken.Load(), aborting.all.Load(), kept.broken.Load(), kept.all.Load(), keptAtAbort.broken.Load(), keptAtAbort.all.Load())
-	assert.Zero(t, aborting.broken.Load()+kept.broken.Load()+keptAtAbort.broken.Load(), "%v %v %v", aborting.first.Load(), kept.first.Load(), keptAtAbort.first.Load())
-}
-
-// Prometheus judges: healthy, unhealthy with a report, and inconclusive for silence.
-func TestAnalysis(t *testing.T) {
-	if os.Getenv("PROMETHEUS_URL") == "" {
-		t.Skip("needs bin/lab run --with prometheus")
-	}
-	for name, test := range map[string]struct {
-		fails float64
-		code  int
-	}{"good": {0.002, 0}, "bad": {0.08, 1}, "all-fail": {1, 1}} {
-		t.Run(name, func(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"service", "gateway", "traefik"} {
+		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			s, url := serving(t, "service", "analysis-"+name, test.fails)
-			silent := newAPI(t).run(t, s.arguments("analyze", "--interval", "1s", "--duration", "2s")...)
-			assert.Equal(t, 3, silent.code, silent)
-			require.Equal(t, 0, newAPI(t).run(t, s.arguments("set", "25", "--run", "https://jenkins.example/job/app/87/")...).code)
-			users := start(url, 3, false, "")
-			defer users.end()
-			report := os.Getenv("LAB_REPORT")
-			if report == "" || name != "bad" {
-				report = t.TempDir() + "/report.html"
+			s := newSiteOf(t, kind, "users-"+kind, stage.Serving(nil, nil))
+			kubectl(t, "", "rollout", "status", "-n", s.namespace, "deployment/other", "--timeout=3m")
+			url, host := s.address(t)
+			others := 0.0
+			if kind != "service" {
+				others = 0.2
+				require.Eventually(t, func() bool { return routed(url, host) }, waitFor, tick, "the gateway does not know the route")
 			}
-			judged := newAPI(t).run(t, s.arguments("analyze", "--interval", "3s", "--duration", "36s", "--min-requests", "100", "--max-p95-ratio", "5", "--report", report,
-				"--query", "up=min(up{namespace=\"$namespace\",app=\"$deployment\"}) > bool 0")...)
-			assert.Equal(t, test.code, judged.code, judged)
-			t.Log(judged)
-			assert.FileExists(t, report)
-			several := newAPI(t).run(t, s.arguments("analyze", "--interval", "1s", "--duration", "1s", "--min-requests", "1", "--max-error-rate", "100", "--query", "many=http_requests_total")...)
-			if test.fails < 0.05 {
-				assert.Equal(t, 2, several.code, several)
-				assert.Contains(t, several.errors, "series where one number is needed")
+			kept := stage.Start(url, host, 2, true)
+			unbroken := func(what string, users *stage.Users) {
+				t.Helper()
+				users.End()
+				assert.Zero(t, users.Broken.Load(), "%s: of %d requests: %v", what, users.All(), users.First.Load())
 			}
+			for _, weight := range []int{10, 25, 50} {
+				changing := stage.Start(url, host, 2, false)
+				began := time.Now()
+				done := newAPI(t).run(t, s.arguments("set", fmt.Sprint(weight), "--run", "run-a", "--max-extra", "8")...)
+				took := time.Since(began)
+				require.Equal(t, 0, done.code, done)
+				unbroken("while it is set", changing)
+				late := arrives(t, url, host, float64(weight)*(1-others))
+				measured := stage.Start(url, host, 4, false)
+				measured.Until(asked())
+				unbroken("when it is set", measured)
+				share := 100 * float64(measured.Canary.Load()) / float64(measured.All())
+				other := 100 * float64(measured.Other.Load()) / float64(measured.All())
+				t.Logf("%s at %d %%: %.2f %% canary and %.2f %% others of %d requests; set took %.1f s, and users saw it %.1f s later", kind, weight, share, other, measured.All(), took.Seconds(), late.Seconds())
+				assert.InDelta(t, float64(weight)*(1-others), share, 4)
+				assert.InDelta(t, 100*others, other, 4)
+			}
+			seen := stage.Start(url, host, 2, false)
+			var checked answer
+			assert.Eventually(t, func() bool {
+				checked = newAPI(t).run(t, s.arguments("verify", "50", "--window", "5s", "--tolerance", "6")...)
+				return checked.code == 0
+			}, waitFor, time.Second, "%s", &checked)
+			seen.End()
+			unbroken("on kept connections while it is set", kept) // new ones: a kept connection stays on its pod
+			kept, changing := stage.Start(url, host, 2, true), stage.Start(url, host, 2, false)
+			kept.Until(50)
+			back := newAPI(t).run(t, s.arguments("abort")...)
+			require.Equal(t, 0, back.code, back)
+			t.Logf("%s undone: users saw it %.1f s later", kind, arrives(t, url, host, 0).Seconds())
+			measured := stage.Start(url, host, 2, false)
+			measured.Until(300)
+			unbroken("when it is undone", measured)
+			assert.Zero(t, measured.Canary.Load(), "a request to the canary after abort")
+			unbroken("during abort", changing)
+			unbroken("on kept connections during abort", kept)
 		})
 	}
+}
+
+// arrives waits until a batch of requests has about this share, and says how long
+// that took: a gateway says that it has taken a route before its proxy goes by it.
+func arrives(t *testing.T, url, host string, want float64) time.Duration {
+	t.Helper()
+	began := time.Now()
+	require.Eventually(t, func() bool {
+		batch := stage.Start(url, host, 4, false)
+		batch.Until(150)
+		batch.End()
+		assert.Zero(t, batch.Broken.Load(), "while the share arrives: of %d requests: %v", batch.All(), batch.First.Load())
+		share := 100 * float64(batch.Canary.Load()) / float64(batch.All())
+		return math.Abs(share-want) < 8 && (want > 0 || share == 0)
+	}, 15*time.Second, 10*time.Millisecond, "the share does not arrive")
+	return time.Since(began)
+}
+
+// routed says whether everybody behind the route is known there: of a batch, all are answered.
+func routed(url, host string) bool {
+	batch := stage.Start(url, host, 2, false)
+	batch.Until(100)
+	batch.End()
+	return batch.Broken.Load() == 0 && batch.Stable.Load() > 0 && batch.Other.Load() > 0
 }

@@ -81,6 +81,15 @@ type call struct {
 	Exit      int      `json:"exit"`
 }
 
+// recordings are the files of what the helpers answered on the lab.
+func (l *local) recordings() string {
+	var files []string
+	for _, name := range []string{"production-rejected", "production-stopped", "production", "staging"} {
+		files = append(files, filepath.Join(l.root, "tests/pipelines/recorded", name+".json"))
+	}
+	return strings.Join(files, ":")
+}
+
 // play runs a build of the Jenkinsfile to its end.
 func (l *local) play(ctx context.Context, home, jenkinsfile string, environment []string, arguments ...string) (played, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
@@ -92,12 +101,8 @@ func (l *local) play(ctx context.Context, home, jenkinsfile string, environment 
 	}, arguments...)
 	command := exec.CommandContext(ctx, filepath.Join(l.root, "tests/runner/run"), given...)
 	command.WaitDelay = 10 * time.Second
-	var recordings []string
-	for _, name := range []string{"production-rejected", "production-stopped", "production", "staging"} {
-		recordings = append(recordings, filepath.Join(l.root, "tests/pipelines/recorded", name+".json"))
-	}
 	calls := filepath.Join(home, "calls")
-	command.Env = append(append(os.Environ(), "REPLAY_FILES="+strings.Join(recordings, ":"), "REPLAY_CALLS="+calls, "REPLAY_COMMIT="+l.commit,
+	command.Env = append(append(os.Environ(), "REPLAY_FILES="+l.recordings(), "REPLAY_CALLS="+calls, "REPLAY_COMMIT="+l.commit,
 		"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD=st4ging-secret",
 		"PROD_DB_USERNAME=app", "PROD_DB_PASSWORD=pr0d-secret", "KUBERNETES_AGENTS_TOKEN=t0ken-secret"), environment...)
 	if err := os.MkdirAll(home, 0o755); err != nil {

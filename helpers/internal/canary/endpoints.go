@@ -85,9 +85,14 @@ type endpoints struct {
 	watch   watch.Interface
 	journal watch.Interface // of the canary's Deployment
 	now     Counts
+	// available are the canary's pods that have been ready for minReadySeconds, in
+	// which whoever balances hears of them.
+	available int32
 }
 
-func (t *Traffic) endpoints(service string) *endpoints { return &endpoints{t: t, service: service} }
+func (t *Traffic) endpoints(service string) *endpoints {
+	return &endpoints{t: t, service: service, available: t.canary.Status.AvailableReplicas}
+}
 
 func (e *endpoints) options() metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + e.service}
@@ -186,6 +191,7 @@ func (e *endpoints) until(ctx context.Context, timeout time.Duration, wanted fun
 			if err := e.hopeless(canary); err != nil {
 				return err
 			}
+			e.available = canary.Status.AvailableReplicas
 		case event, open := <-e.watch.ResultChan():
 			slice, ok := event.Object.(*discoveryv1.EndpointSlice)
 			if !open || !ok {
@@ -210,7 +216,7 @@ func (e *endpoints) ended(ctx, limited context.Context, timeout time.Duration, e
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case limited.Err() != nil:
-		return slipway.Errorf(slipway.No, "the pods are not as asked after %s: there are %s", timeout, e.now).
+		return slipway.Errorf(slipway.No, "the pods are not as asked after %s: there are %s, and %d of the canary's pods are available", timeout, e.now, e.available).
 			Next("see why: rollout-wait -n %s deployment/%s deployment/%s", e.t.cluster.Namespace, e.t.names.Canary, e.t.names.Stable)
 	}
 	return err

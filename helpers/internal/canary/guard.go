@@ -164,7 +164,7 @@ func (t *Traffic) change(ctx context.Context, o object, mark string, build func(
 			}
 			return nil, err
 		}
-		patch, err := json.Marshal(append([]operation{test("/metadata/resourceVersion", before.GetResourceVersion())}, operations...))
+		patch, err := json.Marshal(append(unchanged(o, before, mark), operations...))
 		if err != nil {
 			return nil, err
 		}
@@ -181,6 +181,19 @@ func (t *Traffic) change(ctx context.Context, o object, mark string, build func(
 			return nil, kube.Explain(err, "changing "+o.String())
 		}
 	}
+}
+
+// unchanged tests that an object is as it was read. A Deployment's status changes
+// with each pod, which is nobody's change: its spec and the mark are what counts.
+func unchanged(o object, read *unstructured.Unstructured, mark string) []operation {
+	if o.resource != deploymentResource {
+		return []operation{test("/metadata/resourceVersion", read.GetResourceVersion())}
+	}
+	tests := []operation{test("/metadata/generation", read.GetGeneration())}
+	if mark != "" {
+		tests = append(tests, test(markPath, mark))
+	}
+	return tests
 }
 
 // unmark takes this call's own mark off again, and no other.

@@ -84,7 +84,7 @@ func (o Outcome) Text(out io.Writer) error {
 		_, err := fmt.Fprintf(out, "%s: %s (stable %d, canary %d pods asked for)\n", o.App, o.Note, o.Stable, o.Canary)
 		return err
 	}
-	run, asked, until, undo := "nobody has a canary of "+o.App, "nothing", "", "nothing to undo"
+	run, asked, until, undo := "nobody has a canary of "+o.App, "nothing", "–", "nothing to undo"
 	if o.Run != "" {
 		run = fmt.Sprintf("%s, since %s (%s)", o.Run, o.Since.Format(time.RFC3339), o.now.Sub(o.Since).Round(time.Second))
 		asked = fmt.Sprintf("%d %%", o.Requested)

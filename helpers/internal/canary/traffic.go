@@ -119,7 +119,7 @@ func (t *Traffic) give(ctx context.Context, wanted State, mark string, timeout t
 		}
 	}
 	err := followed.until(ctx, timeout, func(c Counts) bool {
-		return (!ofStable || c.Stable >= int(wanted.Stable)) && c.Canary >= int(wanted.Canary)
+		return (!ofStable || c.Stable >= int(wanted.Stable)) && c.Canary >= int(wanted.Canary) && followed.available >= wanted.Canary
 	})
 	if err != nil {
 		return followed.now, err

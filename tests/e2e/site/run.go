@@ -51,6 +51,15 @@ func (r Run) Record() string {
 	return ""
 }
 
+// Kept is the text of a file that the run archived; empty where there is none.
+func (r Run) Kept(name string) string {
+	body, err := os.ReadFile(filepath.Join(r.Archive, name))
+	if err != nil {
+		return ""
+	}
+	return string(body)
+}
+
 // Pipeline says which pipeline to run, and how its approvals are answered.
 type Pipeline struct {
 	Repository  string   // the service's; without it the reference service's

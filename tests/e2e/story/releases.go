@@ -45,6 +45,7 @@ func (t *teller) healthy(ctx context.Context) error {
 	answered, all := t.canary.share("latest-1")
 	share := 100 * float64(answered) / float64(max(1, all))
 	// One pod of ten, and each request takes any: with some hundred requests, chance stays far inside these.
+	t.check(strings.Contains(production.Kept("canary-report.html"), "<h1>HEALTHY</h1>"), "the analysis' page is archived with the run")
 	t.check(share > 4 && share < 18, "while it was judged, the canary answered %d of %d requests: %.1f %%, asked for 10 %%", answered, all, share)
 	if err := t.quiet(ctx); err != nil {
 		return err
@@ -79,6 +80,7 @@ func (t *teller) broken(ctx context.Context) error {
 	t.check(production.Result() == "FAILURE", "production run 2 ends with FAILURE (%s)", production.Result())
 	t.check(production.LastStage() == "Deploy Canary", "it was stopped at the canary (%s)", production.LastStage())
 	t.check(strings.Contains(production.Console, "was rolled back") && strings.Contains(production.Console, "requests failed"), "the console's last lines say why")
+	t.check(strings.Contains(production.Kept("canary-report.html"), "<h1>UNHEALTHY</h1>"), "the analysis' page is archived with the run that it stopped")
 	t.check(counts.Failed < counts.Total()/5, "only the canary's share failed: %d of %d requests", counts.Failed, counts.Total())
 	after, err := t.image(ctx, "prod", site.App)
 	if err != nil {

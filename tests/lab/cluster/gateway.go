@@ -15,12 +15,14 @@ metadata: {name: traefik}
 spec: {controllerName: traefik.io/gateway-controller}
 `
 
+// Without allowEmptyServices a TraefikService is dropped as a whole as soon as one
+// of its Services has no ready pod, such as a canary's that is at 0.
 const traefikConfig = `entryPoints:
   web: {address: "%s:8000"}
   traefik: {address: "127.0.0.1:8899"}
 providers:
   kubernetesGateway: {}
-  kubernetesCRD: {}
+  kubernetesCRD: {allowEmptyServices: true}
 ping: {}
 global: {checkNewVersion: false, sendAnonymousUsage: false}
 log: {level: INFO}

@@ -31,7 +31,7 @@ func (c *Cluster) startPrometheus(ctx context.Context) error {
 		return err
 	}
 	prometheus, err := c.start("prometheus", c.Programs["prometheus"], "--config.file="+config,
-		"--storage.tsdb.path="+filepath.Join(c.Dir, "prometheus"), "--web.listen-address="+NodeAddress+":9090", "--web.enable-lifecycle")
+		"--storage.tsdb.path="+filepath.Join(c.Dir, "prometheus"), "--web.listen-address="+NodeAddress+":9090", "--web.enable-lifecycle", "--enable-feature=native-histograms")
 	if err != nil {
 		return err
 	}

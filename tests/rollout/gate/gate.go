@@ -29,13 +29,14 @@ type Gate struct {
 
 	lock    sync.Mutex
 	fault   func(http.ResponseWriter, *http.Request) bool
+	between func(next http.RoundTripper, r *http.Request) (*http.Response, error)
 	watches map[*http.Request]func()
 	Asked   []string // METHOD path of each request
 }
 
 // Open makes a gate before the API server of the kubeconfig.
 func Open(kubeconfig string) (*Gate, error) {
-	server, transport, err := connection(kubeconfig)
+	server, transport, err := Connection(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func Open(kubeconfig string) (*Gate, error) {
 	g := &Gate{listener: listener, watches: map[*http.Request]func(){}}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(server) },
-		Transport:     transport,
+		Transport:     &asking{transport, g},
 		FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			// As if nobody had answered.
@@ -75,6 +76,29 @@ func (g *Gate) Fault(fault func(http.ResponseWriter, *http.Request) bool) {
 	g.lock.Lock()
 	defer g.lock.Unlock()
 	g.fault = fault
+}
+
+// Between asks in the API server's place; next asks it. Nil ends it.
+func (g *Gate) Between(between func(next http.RoundTripper, r *http.Request) (*http.Response, error)) {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	g.between = between
+}
+
+// asking is how the gate asks the API server.
+type asking struct {
+	http.RoundTripper
+	gate *Gate
+}
+
+func (a *asking) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.gate.lock.Lock()
+	between := a.gate.between
+	a.gate.lock.Unlock()
+	if between != nil {
+		return between(a.RoundTripper, r)
+	}
+	return a.RoundTripper.RoundTrip(r)
 }
 
 // Close ends it.
@@ -137,8 +161,8 @@ func (c *counting) Write(body []byte) (int, error) {
 
 func (c *counting) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// connection reads the admin's address and certificates out of a kubeconfig.
-func connection(path string) (*url.URL, *http.Transport, error) {
+// Connection reads the admin's address and certificates out of a kubeconfig.
+func Connection(path string) (*url.URL, *http.Transport, error) {
 	body, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, err

@@ -20,7 +20,10 @@ class StagingRelease extends Release {
 
     void inPod(Closure body) {
         steps.properties([steps.disableConcurrentBuilds()])
-        helpers.inPod('staging', 90, body)
+        helpers.inPod('staging', 90) {
+            body()
+            keepHere()
+        }
     }
 
     void checkOut() {

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		root, err := filepath.Abs("../../..")
 		if err == nil {
-			prepared, err = site.Prepare(context.Background(), root, dir, site.Options{Replicas: replicas, Light: true}, os.Stdout)
+			prepared, err = site.Prepare(context.Background(), root, dir, site.Options{Replicas: replicas, Light: true, Productions: productions()}, os.Stdout)
 		}
 		if err == nil {
 			err = stage()
@@ -100,10 +100,12 @@ func jenkinsfile(t *testing.T, name, body string) {
 }
 
 // quiet is empty when nothing of a canary is left.
-func quiet(t *testing.T) string {
+func quiet(t *testing.T) string { t.Helper(); return quietIn(t, "prod") }
+
+func quietIn(t *testing.T, namespace string) string {
 	t.Helper()
-	state := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", `jsonpath={.spec.replicas} {.metadata.annotations.slipway\.dev/canary}`)
-	return strings.TrimPrefix(state, "0") + kubectl(t, "get", "leases", "-n", "prod", "-o", "name")
+	state := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", namespace, "-o", `jsonpath={.spec.replicas} {.metadata.annotations.slipway\.dev/canary}`)
+	return strings.TrimPrefix(state, "0") + kubectl(t, "get", "leases", "-n", namespace, "-o", "name")
 }
 
 func TestAllMistakesOfACallAreToldBeforeAnAgentStarts(t *testing.T) {
@@ -290,15 +292,23 @@ func TestASecondRunGivesWayAndLeavesTheFirstOnesCanaryAlone(t *testing.T) {
 // atTheCanary starts a production run and comes back when the approval is asked for.
 func atTheCanary(t *testing.T, settings map[string]string) (signal site.Signal, wait func() (site.Run, error)) {
 	t.Helper()
-	asked := make(chan struct{})
-	signal, wait, err := prepared.Start(t.Context(), site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=wait"}, Settings: settings, Out: &until{text: "Input requested", after: "Deploy Canary", found: asked}})
+	signal, wait = asked(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=wait"}, Settings: settings}, "Deploy Canary")
+	require.Equal(t, "1", kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"))
+	return signal, wait
+}
+
+// asked starts a run and comes back when it asks for an approval, after a line with that text.
+func asked(t *testing.T, p site.Pipeline, after string) (signal site.Signal, wait func() (site.Run, error)) {
+	t.Helper()
+	found := make(chan struct{})
+	p.Out = &until{text: "Input requested", after: after, found: found}
+	signal, wait, err := prepared.Start(t.Context(), p)
 	require.NoError(t, err)
 	select {
-	case <-asked:
+	case <-found:
 	case <-time.After(3 * time.Minute):
 		t.Fatal("the run did not come to the approval")
 	}
-	require.Equal(t, "1", kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"))
 	return signal, wait
 }
 

@@ -32,7 +32,7 @@ class Release implements Serializable {
     }
 
     @NonCPS
-    protected static String now() {
+    protected String now() {
         Date date = new Date()
         return date.format("yyyy-MM-dd'T'HH:mm:ss'Z'", TimeZone.getTimeZone('UTC'))
     }
@@ -98,7 +98,7 @@ class Release implements Serializable {
     }
 
     /** An abort, a rejection, a time-out and a lost agent are the same to a pipeline: Jenkins sets the result. */
-    protected static boolean stopped(Throwable problem) {
+    protected boolean stopped(Throwable problem) {
         return problem.class.simpleName == 'FlowInterruptedException'
     }
 
@@ -231,7 +231,7 @@ class Release implements Serializable {
         return plan
     }
 
-    protected static boolean breaking(Map<String, String> plan) {
+    protected boolean breaking(Map<String, String> plan) {
         return !(plan.BREAKING in [null, '', '0', 'false'])
     }
 
@@ -261,7 +261,7 @@ class Release implements Serializable {
 
     /** latest-41 (sha256:9f2c1d0a…): what a person says, and enough of what it is. */
     @NonCPS
-    protected static String shown(String reference) {
+    protected String shown(String reference) {
         if (!reference) {
             return 'an unknown image'
         }

@@ -2,14 +2,17 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -191,10 +194,34 @@ func (l *local) cell(ctx context.Context, home, jenkinsfile string, s step, stop
 	if made.good && stop.name != "gone" && !strings.Contains(p.console, "slipway: ") {
 		made.good, made.text = false, made.text+", no last words"
 	}
+	if stop.name != "gone" && made.good {
+		if err := p.validRecord(); err != nil {
+			made.good, made.text = false, made.text+", "+err.Error()
+		}
+	}
 	if !made.good {
 		made.text = "**" + made.text + "**"
 	}
 	return made, p, nil
+}
+
+var recordLine = regexp.MustCompile(`(?m)^slipway-record: (\{.*\})$`)
+
+// validRecord checks the last record on the console against its schema.
+func (p played) validRecord() error {
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(root, "docs/slipway-record.schema.json"))
+	if err != nil {
+		return err
+	}
+	found := recordLine.FindAllStringSubmatch(p.console, -1)
+	if found == nil {
+		return errors.New("no record")
+	}
+	record, err := jsonschema.UnmarshalJSON(strings.NewReader(found[len(found)-1][1]))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(record)
 }
 
 func writeTable(out *strings.Builder, name string, steps []step, cells map[string]cell, count int) {

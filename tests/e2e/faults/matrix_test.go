@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway.dev/slipway/tests/e2e/site"
+	"slipway.dev/slipway/tests/pipelines/matrix"
 )
 
 // moment is one at which a production run is stopped: a helper that runs, or an
@@ -30,6 +31,8 @@ type moment struct {
 }
 
 func (m moment) asks() bool { return m.process == "" }
+
+func (m moment) row() matrix.Row { return matrix.Row{Stage: m.stage, Step: m.name} }
 
 var moments = []moment{
 	{stage: "Checkout & Stash", name: "image to promote", process: `^nexus-latest-tag `},
@@ -97,12 +100,13 @@ func pauseAPI(t *testing.T, length time.Duration) {
 	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 }
 
-func all() bool { return os.Getenv("SLIPWAY_MATRIX") == "all" }
+// which is "all", "missing" (those that the table does not have yet, or not as they must be) or empty.
+func which() string { return os.Getenv("SLIPWAY_MATRIX") }
 
 // productions are the namespaces in which cells are played side by side.
 func productions() []string {
-	if all() {
-		return []string{"prod", "prod-2", "prod-3"}
+	if which() != "" {
+		return []string{"prod", "prod-2"}
 	}
 	return []string{"prod"}
 }
@@ -120,10 +124,12 @@ type cell struct {
 // cluster; SLIPWAY_MATRIX=all does so at every moment with every blow, those first
 // that come when production is being changed.
 func TestWhateverStopsAProductionRunItEndsWell(t *testing.T) {
+	outcomes, err := matrix.Open(filepath.Join(prepared.Root, "docs/stop-matrix.md"), "the cluster", rows(), columns(), count())
+	require.NoError(t, err)
 	var together, alone []cell
 	for _, moment := range slices.Backward(moments) {
 		for _, blow := range blows {
-			if blow.where != nil && !blow.where(moment) || !all() && blow.chosen != moment.name {
+			if blow.where != nil && !blow.where(moment) || which() == "" && blow.chosen != moment.name || which() == "missing" && outcomes.Good(moment.row(), blow.name) {
 				continue
 			}
 			if blow.alone {
@@ -134,16 +140,42 @@ func TestWhateverStopsAProductionRunItEndsWell(t *testing.T) {
 		}
 	}
 	before := stableImage(t, "prod")
-	outcomes := &table{cells: map[string]string{}, count: len(together) + len(alone)}
 	playAll(t, together, productions(), before, outcomes)
 	playAll(t, alone, productions()[:1], before, outcomes)
-	require.Len(t, outcomes.cells, outcomes.count)
+}
+
+func rows() []matrix.Row {
+	var found []matrix.Row
+	for _, moment := range moments {
+		found = append(found, moment.row())
+	}
+	return found
+}
+
+func columns() []string {
+	var found []string
+	for _, blow := range blows {
+		found = append(found, blow.name)
+	}
+	return found
+}
+
+func count() int {
+	sum := 0
+	for _, moment := range moments {
+		for _, blow := range blows {
+			if blow.where == nil || blow.where(moment) {
+				sum++
+			}
+		}
+	}
+	return sum
 }
 
 var played atomic.Int64
 
 // playAll plays cells, one after the other in each namespace; none is begun when the test's time is nearly over.
-func playAll(t *testing.T, cells []cell, namespaces []string, before string, outcomes *table) {
+func playAll(t *testing.T, cells []cell, namespaces []string, before string, outcomes *matrix.Table) {
 	t.Helper()
 	end, limited := t.Deadline()
 	next := make(chan cell, len(cells))
@@ -160,7 +192,10 @@ func playAll(t *testing.T, cells []cell, namespaces []string, before string, out
 				}
 				t.Run(c.moment.stage+", "+c.moment.name+", "+c.blow.name, func(t *testing.T) {
 					c.t, c.namespace = t, namespace
-					outcomes.put(t, c, c.play(before))
+					outcome := c.play(before)
+					if which() != "" {
+						assert.NoError(t, outcomes.Put(c.row(), c.blow.name, outcome, !t.Failed()))
+					}
 				})
 			}
 		})
@@ -191,9 +226,6 @@ func (c cell) play(before string) string {
 	}
 	c.back(before)
 	c.t.Logf("%s, in %.0f s", outcome, time.Since(begin).Seconds())
-	if c.t.Failed() {
-		return "**" + outcome + "**"
-	}
 	return outcome
 }
 
@@ -370,53 +402,4 @@ func back(t *testing.T, namespace, image string) {
 	}
 	kubectl(t, "set", "image", "-n", namespace, "deployment/"+site.App, "app="+image)
 	kubectl(t, "rollout", "status", "-n", namespace, "deployment/"+site.App, "--timeout=3m")
-}
-
-// table is the one in docs/stop-matrix.md, which grows with each cell.
-type table struct {
-	lock  sync.Mutex
-	cells map[string]string
-	count int
-}
-
-func (o *table) put(t *testing.T, c cell, outcome string) {
-	t.Helper()
-	o.lock.Lock()
-	defer o.lock.Unlock()
-	o.cells[c.stage+c.moment.name+c.blow.name] = outcome
-	if !all() {
-		return
-	}
-	const begin, end = "<!-- real cells: begin -->\n", "<!-- real cells: end -->\n"
-	file := filepath.Join(prepared.Root, "docs/stop-matrix.md")
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	before, rest, found := strings.Cut(string(text), begin)
-	require.True(t, found)
-	_, behind, found := strings.Cut(rest, end)
-	require.True(t, found)
-	require.NoError(t, os.WriteFile(file, []byte(before+begin+o.text()+end+behind), 0o644))
-}
-
-func (o *table) text() string {
-	good := 0
-	for _, outcome := range o.cells {
-		if !strings.HasPrefix(outcome, "**") {
-			good++
-		}
-	}
-	var out strings.Builder
-	fmt.Fprintf(&out, "%d cells, %d played, %d as they must be.\n\n| stage | moment |", o.count, len(o.cells), good)
-	for _, blow := range blows {
-		out.WriteString(" " + blow.name + " |")
-	}
-	out.WriteString("\n|---|---|" + strings.Repeat("---|", len(blows)) + "\n")
-	for _, moment := range moments {
-		out.WriteString("| " + moment.stage + " | " + moment.name + " |")
-		for _, blow := range blows {
-			out.WriteString(" " + o.cells[moment.stage+moment.name+blow.name] + " |")
-		}
-		out.WriteString("\n")
-	}
-	return out.String()
 }

@@ -117,7 +117,7 @@ class ProductionRelease extends Release {
             (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') + text)
         helpers.inPod('production', 60) {
             onAgent()
-            steps.unstash('migrations')
+            helpers.again { steps.unstash('migrations') }
             applyPlan(plan.PLAN_ID, commit)
         }
     }

@@ -218,7 +218,9 @@ class Release implements Serializable {
         if (!folder) {
             return noMigration("migrationsDir is '': no database migration")
         }
-        if (!steps.fileExists(folder) && !settings.isGiven('migrationsDir')) {
+        boolean there = false
+        helpers.again { there = steps.fileExists(folder) }
+        if (!there && !settings.isGiven('migrationsDir')) {
             Map<String, String> past = helpers.run('migrations of the past', [SLIPWAY_MIGRATIONS: folder], Commands.LAST_MIGRATION)
             if (past.LAST) {
                 steps.error("migrations: the folder ${folder} is gone, and ${past.LAST} was the last commit that had it; bring it back, or say migrationsDir: '' if the service has no database any more")

@@ -50,6 +50,7 @@ func TestBothPipelinesRunAsAnUntrustedLibrary(t *testing.T) {
 		"staging, another branch": {"Jenkinsfile", "SUCCESS", nil, []string{"--env", "SLIPWAY_BRANCH=main"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p, err := l.play(t.Context(), filepath.Join(t.TempDir(), "home"), scene.jenkinsfile, scene.environment, append(scene.arguments, "--sandbox", "--untrusted")...)
 			require.NoError(t, err)
 			assert.Equal(t, scene.result, p.result, p.console)

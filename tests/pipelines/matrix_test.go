@@ -35,7 +35,7 @@ type stop struct {
 }
 
 // judge says whether the result is right, given how the cluster is left.
-type judge func(p played, s state) bool
+type judge func(p played, s state, at step) bool
 
 func at(what string) func(step) ([]string, []string) {
 	return func(s step) ([]string, []string) { return []string{"--at", fmt.Sprintf("%d=%s", s.number, what)}, nil }
@@ -57,19 +57,28 @@ func answered(answer string) func(step) ([]string, []string) {
 }
 
 var stops = []stop{
-	{"fails", at("fail"), func(p played, s state) bool { return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s) }},
-	{"abort", at("abort"), func(p played, s state) bool { return p.result == "ABORTED" }},
-	{"rejected", answered("no"), func(p played, _ state) bool { return p.result == "ABORTED" }},
-	{"not answered", answered("timeout"), func(p played, _ state) bool { return p.result == "ABORTED" }},
-	{"time-out", at("timeout"), func(p played, s state) bool { return p.result == "ABORTED" || p.result == "SUCCESS" && complete(p, s) }},
-	{"restart", at("kill"), func(p played, s state) bool { return p.result == "SUCCESS" }},
-	{"gone", at("kill"), func(p played, _ state) bool { return p.result == "" }},
+	{"fails", at("fail"), func(p played, s state, _ step) bool {
+		return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s)
+	}},
+	{"abort", at("abort"), func(p played, s state, _ step) bool { return p.result == "ABORTED" }},
+	{"rejected", answered("no"), func(p played, _ state, _ step) bool { return p.result == "ABORTED" }},
+	{"not answered", answered("timeout"), func(p played, _ state, _ step) bool { return p.result == "ABORTED" }},
+	{"time-out", at("timeout"), func(p played, s state, _ step) bool {
+		return p.result == "ABORTED" || p.result == "SUCCESS" && complete(p, s)
+	}},
+	// Whoever waits for a pod when the controller goes waits for ever, in Jenkins too: the time-out ends it.
+	{"restart", at("kill"), func(p played, _ state, at step) bool {
+		return p.result == "SUCCESS" || at.function == "node" && p.result == "ABORTED"
+	}},
+	{"gone", at("kill"), func(p played, _ state, _ step) bool { return p.result == "" }},
 	{"helper killed", func(s step) ([]string, []string) {
 		if s.function != "sh" || s.helper == "" {
 			return nil, nil
 		}
 		return nil, []string{"REPLAY_DIES=" + s.helper}
-	}, func(p played, s state) bool { return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s) }},
+	}, func(p played, s state, _ step) bool {
+		return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s)
+	}},
 }
 
 // TestWhateverStopsAPipelineItEndsWell plays a choice of the matrix' cells;
@@ -169,7 +178,14 @@ func (l *local) matrix(t *testing.T, name, jenkinsfile string, steps []step, whi
 	group.Wait()
 }
 
-func (s step) row() matrix.Row { return matrix.Row{Stage: s.stage, Step: s.String()} }
+// row is the step's in the table: without what is another one in each run.
+func (s step) row() matrix.Row {
+	text := s.function
+	if s.label != "" && s.function != "node" && s.function != "checkout" {
+		text += " (" + s.label + ")"
+	}
+	return matrix.Row{Stage: s.stage, Step: text}
+}
 
 func lines(steps []step) []matrix.Row {
 	var rows []matrix.Row
@@ -223,7 +239,7 @@ func (l *local) cell(ctx context.Context, home, jenkinsfile string, s step, stop
 	if result == "" {
 		result = "none"
 	}
-	made := cell{text: result + ", " + how, good: good && stop.judge(p, left)}
+	made := cell{text: result + ", " + how, good: good && stop.judge(p, left, s)}
 	if made.good && stop.name != "gone" && !strings.Contains(p.console, "slipway: ") {
 		made.good, made.text = false, made.text+", no last words"
 	}

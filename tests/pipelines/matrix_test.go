@@ -41,6 +41,28 @@ func at(what string) func(step) ([]string, []string) {
 	return func(s step) ([]string, []string) { return []string{"--at", fmt.Sprintf("%d=%s", s.number, what)}, nil }
 }
 
+// whileItWaits is the same, and nobody answers an approval meanwhile.
+func whileItWaits(what string) func(step) ([]string, []string) {
+	return func(s step) ([]string, []string) {
+		arguments, _ := at(what)(s)
+		if id := approvals[s.stage]; s.function == "input" {
+			arguments = append(arguments, "--answer", id+"=wait")
+		}
+		return arguments, nil
+	}
+}
+
+var approvals = map[string]string{"Database Migration": "migrate", "Promote to Production": "promote"}
+
+// neverPromoted says whether nothing new was left everywhere by a run that was stopped;
+// the promotion is over when the canary goes to 0. A stop at a step that waits for
+// nothing is lost in Jenkins too: the build goes on, and is ABORTED all the same.
+func neverPromoted(s state, at step) bool {
+	over := at.label == "canary to 0" || at.function == "writeFile" || at.function == "archiveArtifacts"
+	instant := at.function == "lock" || at.function == "milestone"
+	return s.stable != "good" || over || instant
+}
+
 // complete says whether nothing was left to do but keeping the record.
 func complete(p played, s state) bool {
 	return strings.Contains(p.console, " is done\n") && s.canary != "open" && s.stable != "changed"
@@ -51,8 +73,7 @@ func answered(answer string) func(step) ([]string, []string) {
 		if s.function != "input" {
 			return nil, nil
 		}
-		id := map[string]string{"Database Migration": "migrate", "Promote to Production": "promote"}[s.stage]
-		return []string{"--answer", id + "=" + answer}, nil
+		return []string{"--answer", approvals[s.stage] + "=" + answer}, nil
 	}
 }
 
@@ -60,11 +81,11 @@ var stops = []stop{
 	{"fails", at("fail"), func(p played, s state, _ step) bool {
 		return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s)
 	}},
-	{"abort", at("abort"), func(p played, s state, _ step) bool { return p.result == "ABORTED" }},
-	{"rejected", answered("no"), func(p played, _ state, _ step) bool { return p.result == "ABORTED" }},
-	{"not answered", answered("timeout"), func(p played, _ state, _ step) bool { return p.result == "ABORTED" }},
-	{"time-out", at("timeout"), func(p played, s state, _ step) bool {
-		return p.result == "ABORTED" || p.result == "SUCCESS" && complete(p, s)
+	{"abort", whileItWaits("abort"), func(p played, s state, at step) bool { return p.result == "ABORTED" && neverPromoted(s, at) }},
+	{"rejected", answered("no"), func(p played, s state, _ step) bool { return p.result == "ABORTED" && s.stable != "good" }},
+	{"not answered", answered("timeout"), func(p played, s state, _ step) bool { return p.result == "ABORTED" && s.stable != "good" }},
+	{"time-out", whileItWaits("timeout"), func(p played, s state, at step) bool {
+		return p.result == "ABORTED" && neverPromoted(s, at) || p.result == "SUCCESS" && complete(p, s)
 	}},
 	// Whoever waits for a pod when the controller goes waits for ever, in Jenkins too: the time-out ends it.
 	{"restart", at("kill"), func(p played, _ state, at step) bool {
@@ -106,6 +127,9 @@ func rows(steps []step) []step {
 	for _, s := range steps {
 		if suspending[s.function] {
 			s.helper = helperOf[s.label]
+			if s.stage == "Deploy to Staging" && s.label == "rollout" {
+				s.helper = "rollout-wait " + app + " --image --rollback --mark-good"
+			}
 			found = append(found, s)
 		}
 	}
@@ -242,6 +266,9 @@ func (l *local) cell(ctx context.Context, home, jenkinsfile string, s step, stop
 	made := cell{text: result + ", " + how, good: good && stop.judge(p, left, s)}
 	if made.good && stop.name != "gone" && !strings.Contains(p.console, "slipway: ") {
 		made.good, made.text = false, made.text+", no last words"
+	}
+	if _, err := os.Stat(filepath.Join(home, "calls.died")); stop.name == "helper killed" && err != nil {
+		made.good, made.text = false, made.text+", and the helper was not killed"
 	}
 	if stop.name != "gone" && made.good {
 		if err := p.validRecord(); err != nil {

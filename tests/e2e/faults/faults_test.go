@@ -171,7 +171,7 @@ func neverGood(t *testing.T) {
 	t.Helper()
 	kubectl(t, "annotate", "-n", "prod", "deployment/"+site.App, "slipway.dev/good-", "slipway.dev/last-good-", "slipway.dev/replicas-")
 	kubectl(t, "scale", "-n", "prod", "deployment/"+site.App, "--replicas=0")
-	kubectl(t, "wait", "-n", "prod", "pods", "-l", "app="+site.App, "--for=delete", "--timeout=2m")
+	require.Eventually(t, func() bool { return len(digests(t, "prod")) == 0 }, 2*time.Minute, time.Second)
 }
 
 func full(t *testing.T) {

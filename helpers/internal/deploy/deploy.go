@@ -117,7 +117,7 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	}
 	container := current.Spec.Template.Spec.Containers[index]
 	outcome := Outcome{Deployment: options.Name, Container: container.Name, From: container.Image, To: options.Image, DryRun: options.DryRun,
-		First: current.Status.ReadyReplicas == 0 && current.Annotations[rollout.GoodAnnotation] == "", Replicas: replicas(current)}
+		First: first(current), Replicas: replicas(current)}
 	annotations := record(options)
 	sameImage := container.Image == options.Image
 	sameReplicas := options.Replicas == nil || current.Spec.Replicas != nil && *current.Spec.Replicas == *options.Replicas
@@ -199,6 +199,11 @@ func lastGood(deployment *appsv1.Deployment) rollout.LastGood {
 	var last rollout.LastGood
 	_ = json.Unmarshal([]byte(deployment.Annotations[rollout.LastGoodAnnotation]), &last) // none, or not ours: no last good
 	return last
+}
+
+// first says whether nobody is served yet: no pod is ready, and none of a good revision ever was.
+func first(deployment *appsv1.Deployment) bool {
+	return deployment.Status.ReadyReplicas == 0 && deployment.Annotations[rollout.GoodAnnotation] == ""
 }
 
 // replicas are those that are asked for; a first release that was taken back to 0

@@ -33,7 +33,8 @@ test: setup build lint ## everything but test-canary and test-rollout
 	go test -C tests/pipelines -count=1 ./...
 	$(MAKE) conformance-known
 	$(LAB) run $(SITE) -- bin/demo
-	$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
+	$(LAB) setup traefik
+	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
 	echo "test: all suites passed"
 
 test-canary: setup build ## canary-weight killed at every write, two runs, clocks, rights, traffic, on the lab

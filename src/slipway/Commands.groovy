@@ -40,7 +40,7 @@ class Commands implements Serializable {
         docker=$(mktemp -d)
         trap 'rm -rf "$docker"' EXIT
         printf '{"auths":{"%s":{"auth":"%s"}}}' "$REGISTRY" "$(printf '%s:%s' "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD" | base64 | tr -d '\\n')" > "$docker/config.json"
-        deploy-image -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --pull-secret nexus-pull --docker-config "$docker/config.json" \\
+        deploy-image -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" ${FIRST_REPLICAS:+--replicas "$FIRST_REPLICAS" --record "replicas=$FIRST_REPLICAS"} --pull-secret nexus-pull --docker-config "$docker/config.json" \\
           --record "build=$RUN" --record "commit=$COMMIT" ${PLAN_ID:+--record "plan=$PLAN_ID"} ${SHARE:+--record "canary-share=$SHARE"} \\
           ${MIGRATION_APPROVER:+--record "migration-approved-by=$MIGRATION_APPROVER"} ${APPROVER:+--record "approved-by=$APPROVER"}'''
 
@@ -67,16 +67,22 @@ class Commands implements Serializable {
         rollout-wait -n "\$NAMESPACE" "deployment/\$CANARY" --image "\$IMAGE" --timeout 2m -o text >&2
         canary-weight analyze ${NAMES} --duration "\$DURATION" --interval "\$INTERVAL" --min-requests "\$LEAST" --report ${REPORT}"""
 
-    /** While the approval waited, the canary may have died, or somebody may have changed stable. */
-    static final String PROMOTE = """
-        canary-weight verify "\$WEIGHT" ${NAMES}
-        rollout-wait -n "\$NAMESPACE" "deployment/\$CANARY" --image "\$IMAGE" --timeout 1m""" + WOULD_CHANGE + '''
+    /** While the approval waited, somebody may have changed stable. */
+    private static final String STILL = WOULD_CHANGE + '''
         from=$(echo "$now" | sed -n 's/^FROM=//p')
         if [ "$from" != "$FROM" ]; then
           echo "ERROR_MESSAGE=deployment/$STABLE was changed while the approval waited: it has $from, and $FROM was what the approval named"
           echo 'ERROR_HINT=see who did, then run the pipeline again'
           exit 4
-        fi''' + DEPLOY
+        fi'''
+
+    /** The canary may have died meanwhile, too. */
+    static final String PROMOTE = """
+        canary-weight verify "\$WEIGHT" ${NAMES}
+        rollout-wait -n "\$NAMESPACE" "deployment/\$CANARY" --image "\$IMAGE" --timeout 1m""" + STILL + DEPLOY
+
+    static final String PROMOTE_FIRST = STILL + '''
+        FIRST_REPLICAS=$REPLICAS''' + DEPLOY
 
     static final String ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --mark-good'
 
@@ -91,12 +97,18 @@ class Commands implements Serializable {
           done
           return "$code"
         }
-        again '''
+        '''
 
     /** Only what this run put there: a newer run's image is left alone. */
-    static final String STABLE_BACK = AGAIN + 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --undo --undo-from "$IMAGE" --timeout 5m'
+    static final String STABLE_BACK = AGAIN + 'again rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --undo --undo-from "$IMAGE" --timeout 5m'
 
-    static final String CANARY_BACK = AGAIN + "canary-weight abort --own ${NAMES}"
+    /** Before a first release there was no pod, and no good revision that could be gone back to. */
+    static final String FIRST_BACK = AGAIN + '''
+        now=$(again deploy-image -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --dry-run) || { code=$?; echo "$now"; exit $code; }
+        [ "$(echo "$now" | sed -n 's/^FROM=//p')" = "$IMAGE" ] || exit 4
+        again deploy-image -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --replicas 0'''
+
+    static final String CANARY_BACK = AGAIN + "again canary-weight abort --own ${NAMES}"
 
     static final String STAGING_ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --rollback --mark-good'
 

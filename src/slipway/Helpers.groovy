@@ -103,6 +103,11 @@ class Helpers implements Serializable {
         }
     }
 
+    /** For a step that a controller's restart cuts off, and that may be done twice. */
+    void again(Closure body) {
+        steps.retry(count: 2, conditions: [steps.nonresumable()]) { body() }
+    }
+
     private void onNode(int minutes, Closure body) {
         steps.timeout(time: minutes, unit: 'MINUTES') {
             steps.node(steps.POD_LABEL) { body() }

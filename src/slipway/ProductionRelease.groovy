@@ -14,6 +14,8 @@ class ProductionRelease extends Release {
     private List<String> byHand = []
     private Map<String, String> plan = [:]
     private boolean changes = true
+    private boolean first
+    private String replicas = ''
     private boolean canaryBegun
     private boolean promotionBegun
     private boolean promoted
@@ -29,7 +31,7 @@ class ProductionRelease extends Release {
             NAMESPACE: settings.value('namespace'), APP: settings.value('app'), STABLE: settings.value('deployment'), CANARY: settings.value('canaryDeployment'),
             ROUTER: settings.value('router'), WEIGHT: settings.value('canaryWeight'), EXPIRES: settings.value('canaryExpires'), RUN: run(),
             REGISTRY: settings.value('registry'), REPOSITORY: "${settings.value('registry')}/${settings.value('image')}".toString(), IMAGE_TAG: settings.value('imageTag'),
-            IMAGE: reference, FROM: before, COMMIT: commit, PLAN_ID: migration.planId ?: '', SHARE: facts.canary?.achieved ?: '',
+            IMAGE: reference, FROM: before, REPLICAS: replicas, COMMIT: commit, PLAN_ID: migration.planId ?: '', SHARE: facts.canary?.achieved ?: '',
             APPROVER: approver('promotion'), MIGRATION_APPROVER: approver('migration'),
         ]
     }
@@ -82,14 +84,16 @@ class ProductionRelease extends Release {
     private void compare() {
         Map<String, String> now = helpers.run('what would change', names(), Commands.COMPARE)
         before = now.FROM
-        changes = now.CHANGED == 'true'
+        first = now.FIRST == 'true'
+        changes = first || now.CHANGED == 'true'
+        replicas = now.REPLICAS in [null, '0'] ? settings.value('replicas') : now.REPLICAS
         commits = now.COMMITS ? 'commits:\n' + lines(now.COMMITS) : ''
         if (now.TAKEN_BACK) {
             commits += 'commits that are taken back:\n' + lines(now.TAKEN_BACK)
         }
         note('previousImage', before)
         note('previousCommit', now.FROM_COMMIT)
-        steps.echo(changes ? "production runs ${before}\n${commits}" : "production runs ${reference} already")
+        steps.echo(!changes ? "production runs ${reference} already" : first ? "production runs no pod that is ready, and never ran a good one: this is the first release\n${commits}" : "production runs ${before}\n${commits}")
     }
 
     @NonCPS
@@ -113,7 +117,7 @@ class ProductionRelease extends Release {
             (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') + text)
         helpers.inPod('production', 60) {
             onAgent()
-            steps.unstash('migrations')
+            helpers.again { steps.unstash('migrations') }
             applyPlan(plan.PLAN_ID, commit)
         }
     }
@@ -138,6 +142,10 @@ class ProductionRelease extends Release {
     void deployCanary() {
         if (!changes) {
             steps.echo("production runs ${reference} already: there is nothing to try")
+            return
+        }
+        if (first) {
+            steps.echo('no canary: this is the first release, and there is no traffic that it could share or harm')
             return
         }
         helpers.inPod('production', 60) {
@@ -185,20 +193,28 @@ class ProductionRelease extends Release {
             return
         }
         approve('promotion', 'Promote', "Promote ${shown(reference)} of ${settings.value('app')} to production?",
-            "from ${before}\nto   ${reference}\n${commits}canary: ${facts.canary.achieved} % of the traffic; ${facts.canary.verdict}\n${database()}")
+            "from ${before}\nto   ${reference}\n${commits}${tried()}\n${database()}")
         steps.milestone(label: 'promote')
         helpers.inPod('production', 60) {
             onAgent()
             promotionBegun = true
             helpers.withRegistry {
-                helpers.run('promotion', names() + [DEPLOYMENT: settings.value('deployment')], Commands.PROMOTE)
+                helpers.run('promotion', names() + [DEPLOYMENT: settings.value('deployment')], first ? Commands.PROMOTE_FIRST : Commands.PROMOTE)
             }
             helpers.run('rollout', names(), Commands.ROLLOUT)
             promoted = true
-            helpers.run('canary to 0', names(), Commands.CANARY_BACK)
-            canaryBegun = false
+            if (!first) {
+                helpers.run('canary to 0', names(), Commands.CANARY_BACK)
+                canaryBegun = false
+            }
+            steps.currentBuild.description = "${shown(reference)} in production, approved by ${approver('promotion')}".toString()
+            keepHere()
         }
-        steps.currentBuild.description = "${shown(reference)} in production, approved by ${approver('promotion')}".toString()
+    }
+
+    /** What the promotion rests on. */
+    private String tried() {
+        return first ? "FIRST RELEASE, without a canary: nothing is ready there now; it gets ${replicas} pods" : "canary: ${facts.canary.achieved} % of the traffic; ${facts.canary.verdict}"
     }
 
     /**
@@ -225,15 +241,7 @@ class ProductionRelease extends Release {
                 done = []
                 byHand = []
                 if (promotionBegun && !promoted) {
-                    Map<String, String> back = helpers.ask('stable back to its last good revision', names(), Commands.STABLE_BACK)
-                    if (back.EXIT == '0') {
-                        done.add("stable is back on ${shown(before)}".toString())
-                    } else if (back.EXIT == '4') {
-                        done.add('stable was left alone: it does not run what this run would have put there')
-                    } else {
-                        done.add(Helpers.sentence('stable', back))
-                        byHand.add("rollout-wait ${cluster} deployment/${settings.value('deployment')} --undo".toString())
-                    }
+                    done.add(stableBack(cluster))
                 }
                 Map<String, String> taken = helpers.ask('canary back to 0', names(), Commands.CANARY_BACK)
                 done.add(taken.EXIT == '0' ? "canary: ${taken.NOTE}".toString() : Helpers.sentence('canary', taken))
@@ -244,11 +252,28 @@ class ProductionRelease extends Release {
         } catch (Throwable failed) {
             done.add("the undoing did not finish (${failed.message ?: 'stopped'}); the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString())
             if (promotionBegun && !promoted) {
-                byHand.add("rollout-wait ${cluster} deployment/${settings.value('deployment')} --undo --undo-from ${reference}".toString())
+                byHand.add(first ? firstByHand(cluster) : "rollout-wait ${cluster} deployment/${settings.value('deployment')} --undo --undo-from ${reference}".toString())
             }
             byHand.add("canary-weight abort ${cluster} --app ${settings.value('app')}".toString())
         }
         undone = done.join('; ')
+    }
+
+    /** Back to the last good revision; a first release has none, and goes back to no pod. */
+    private String stableBack(String cluster) {
+        Map<String, String> back = helpers.ask(first ? 'first release back to no pod' : 'stable back to its last good revision', names(), first ? Commands.FIRST_BACK : Commands.STABLE_BACK)
+        if (back.EXIT == '0') {
+            return first ? 'no pod runs, as before' : "stable is back on ${shown(before)}".toString()
+        }
+        if (back.EXIT == '4') {
+            return 'stable was left alone: it does not run what this run would have put there'
+        }
+        byHand.add(first ? firstByHand(cluster) : "rollout-wait ${cluster} deployment/${settings.value('deployment')} --undo".toString())
+        return Helpers.sentence('stable', back)
+    }
+
+    private String firstByHand(String cluster) {
+        return "deploy-image ${cluster} deployment/${settings.value('deployment')} --image ${reference} --replicas 0".toString()
     }
 
     @Override
@@ -271,7 +296,7 @@ class ProductionRelease extends Release {
         if (!before) {
             parts.add('production was not touched')
         } else if (promoted || !promotionBegun) {
-            parts.add("production runs ${shown(promoted ? reference : before)}".toString())
+            parts.add(first && !promoted ? 'production runs nothing yet' : "production runs ${shown(promoted ? reference : before)}".toString())
         }
         parts.add(undone ?: promoted ? 'canary 0' : 'no canary')
         parts.add(database())

@@ -13,6 +13,7 @@ class Release implements Serializable {
     protected final Map<String, Object> facts = [:]
     protected final List<Map<String, Object>> stages = []
     protected final List<Map<String, Object>> approvals = []
+    protected boolean kept
 
     Release(Script steps, Settings settings) {
         this.steps = steps
@@ -31,7 +32,7 @@ class Release implements Serializable {
     }
 
     @NonCPS
-    protected static String now() {
+    protected String now() {
         Date date = new Date()
         return date.format("yyyy-MM-dd'T'HH:mm:ss'Z'", TimeZone.getTimeZone('UTC'))
     }
@@ -76,11 +77,11 @@ class Release implements Serializable {
             takeBack()
         }
         String why = problem == null ? '' : because(problem)
-        note('outcome', problem == null ? 'done' : stopped(problem) ? 'stopped' : 'failed')
-        note('why', why)
-        note('now', state())
-        note('ended', now())
-        Throwable late = keep()
+        Throwable late = null
+        if (problem != null || !kept) {
+            close(problem == null ? 'done' : stopped(problem) ? 'stopped' : 'failed', why)
+            late = keep()
+        }
         if (problem == null) {
             steps.echo(words("slipway: ${title()} is done", '', []))
             if (late != null) {
@@ -97,7 +98,7 @@ class Release implements Serializable {
     }
 
     /** An abort, a rejection, a time-out and a lost agent are the same to a pipeline: Jenkins sets the result. */
-    protected static boolean stopped(Throwable problem) {
+    protected boolean stopped(Throwable problem) {
         return problem.class.simpleName == 'FlowInterruptedException'
     }
 
@@ -151,27 +152,61 @@ class Release implements Serializable {
         return [version: 1] + facts + [approvals: approvals, stages: stages]
     }
 
+    protected void close(String outcome, String why) {
+        note('outcome', outcome)
+        note('why', why)
+        note('now', state())
+        note('ended', now())
+    }
+
+    /**
+     * Archives the record from the agent at hand, when all is done: one of its own
+     * takes seconds. What does not work here is tried there.
+     */
+    protected void keepHere() {
+        stages.last().outcome = 'done'
+        stages.last().ended = now()
+        close('done', '')
+        String json = tell()
+        try {
+            archive(json)
+            kept = true
+        } catch (Throwable problem) {
+            if (stopped(problem)) {
+                throw problem
+            }
+            steps.echo("the record could not be archived from here: ${problem.message}")
+        }
+    }
+
     /**
      * Archives the record from whatever agent can be had; the console has it in any
      * case. Gives what stopped it, if something did: no agent in time is no reason to
      * call a run stopped that has done its work.
      */
     protected Throwable keep() {
-        String json = JsonOutput.toJson(contents())
-        steps.echo("slipway-record: ${json}")
+        String json = tell()
         int minutes = 5
         long began = System.currentTimeMillis()
         try {
-            helpers.inPodAgain('record', minutes) {
-                steps.writeFile(file: 'slipway-record.json', text: JsonOutput.prettyPrint(json))
-                steps.archiveArtifacts(artifacts: 'slipway-record.json')
-            }
+            helpers.inPodAgain('record', minutes) { archive(json) }
         } catch (Throwable problem) {
             steps.echo("the record could not be archived, and stands above: ${problem.message ?: 'stopped'}")
             boolean ranOut = System.currentTimeMillis() - began >= minutes * 60000
             return stopped(problem) && !ranOut ? problem : null
         }
         return null
+    }
+
+    protected String tell() {
+        String json = JsonOutput.toJson(contents())
+        steps.echo("slipway-record: ${json}")
+        return json
+    }
+
+    protected void archive(String json) {
+        steps.writeFile(file: 'slipway-record.json', text: JsonOutput.prettyPrint(json))
+        steps.archiveArtifacts(artifacts: 'slipway-record.json')
     }
 
     /**
@@ -183,7 +218,9 @@ class Release implements Serializable {
         if (!folder) {
             return noMigration("migrationsDir is '': no database migration")
         }
-        if (!steps.fileExists(folder) && !settings.isGiven('migrationsDir')) {
+        boolean there = false
+        helpers.again { there = steps.fileExists(folder) }
+        if (!there && !settings.isGiven('migrationsDir')) {
             Map<String, String> past = helpers.run('migrations of the past', [SLIPWAY_MIGRATIONS: folder], Commands.LAST_MIGRATION)
             if (past.LAST) {
                 steps.error("migrations: the folder ${folder} is gone, and ${past.LAST} was the last commit that had it; bring it back, or say migrationsDir: '' if the service has no database any more")
@@ -196,7 +233,7 @@ class Release implements Serializable {
         return plan
     }
 
-    protected static boolean breaking(Map<String, String> plan) {
+    protected boolean breaking(Map<String, String> plan) {
         return !(plan.BREAKING in [null, '', '0', 'false'])
     }
 
@@ -226,7 +263,7 @@ class Release implements Serializable {
 
     /** latest-41 (sha256:9f2c1d0a…): what a person says, and enough of what it is. */
     @NonCPS
-    protected static String shown(String reference) {
+    protected String shown(String reference) {
         if (!reference) {
             return 'an unknown image'
         }

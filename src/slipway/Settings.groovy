@@ -37,6 +37,7 @@ class Settings implements Serializable {
             agentImage: ['image', ''],
             cloud: ['text', 'kubernetes'],
             canaryDeployment: ['name', ''],
+            replicas: ['number', '2'],
             canaryWeight: ['percent', '10'],
             canaryExpires: ['duration', ''],
             router: ['router', 'service'],

@@ -20,12 +20,16 @@ class StagingRelease extends Release {
 
     void inPod(Closure body) {
         steps.properties([steps.disableConcurrentBuilds()])
-        helpers.inPod('staging', 90, body)
+        helpers.inPod('staging', 90) {
+            body()
+            keepHere()
+        }
     }
 
     void checkOut() {
         onAgent()
-        Map<String, String> source = steps.checkout(steps.scm)
+        Map<String, String> source = [:]
+        helpers.again { source = steps.checkout(steps.scm) }
         commit = source.GIT_COMMIT
         deploys = steps.env.CHANGE_ID == null && steps.env.BRANCH_NAME == settings.value('branch')
         note('commit', commit)

@@ -7,7 +7,10 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
+require golang.org/x/text v0.14.0 // indirect
+
 require (
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 	go.yaml.in/yaml/v2 v2.4.2 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )

@@ -1,6 +1,8 @@
 package pipelines
 
 import (
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -87,6 +89,44 @@ func TestTheJobsRunTheRepositorysFiles(t *testing.T) {
 	assert.Contains(t, scripts.String(), "includes("+parameters(t)["branch"].value+")")
 	for _, match := range regexp.MustCompile(`credentialsId\('([^']+)'\)`).FindAllStringSubmatch(scripts.String(), -1) {
 		assert.Contains(t, read(t, "docs/jenkins.yaml"), `id: "`+match[1]+`"`)
+	}
+}
+
+// made is what job-dsl makes of the scripts, run by its own language: one line a value, with the blocks around it.
+func made(t *testing.T, scripts ...string) (string, error) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "java", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "--add-opens", "java.base/java.util=ALL-UNNAMED",
+		"-cp", filepath.Join(root, "tests/runner/target/lib/groovy-all-2.4.21.jar"), "groovy.ui.GroovyMain", "jobs.groovy")
+	command.Stdin = strings.NewReader(strings.Join(scripts, "\n----\n"))
+	out, err := command.CombinedOutput()
+	return string(out), err
+}
+
+func TestTheJobsScriptsAreJobDsl(t *testing.T) {
+	var scripts []string
+	for _, job := range configuration(t).Jobs {
+		scripts = append(scripts, job.Script)
+	}
+	require.Len(t, scripts, 2)
+	out, err := made(t, scripts...)
+	require.NoError(t, err, out)
+	for _, line := range []string{
+		"fastapi-app/branchSources/branchSource/source/git/credentialsId=gitee",
+		"fastapi-app/factory/workflowBranchProjectFactory/scriptPath=Jenkinsfile",
+		"fastapi-app-production/factory/workflowBranchProjectFactory/scriptPath=Jenkinsfile.prod",
+		"fastapi-app-production/branchSources/branchSource/source/git/traits/headWildcardFilter/includes=" + strings.Trim(parameters(t)["branch"].value, "'"),
+		"fastapi-app-production/branchSources/branchSource/strategy/allBranchesSame/props/suppressAutomaticTriggering/triggeredBranchesRegex=^$",
+	} {
+		assert.Contains(t, out, line+"\n")
+	}
+	for wrong, complaint := range map[string]string{
+		strings.Replace(scripts[0], "scriptPath(", "scriptPth(", 1):        "job-dsl has no scriptPth in fastapi-app/factory/workflowBranchProjectFactory",
+		strings.Replace(scripts[0], "numToKeep(20)", "numToKeep('20')", 1): "takes one Integer",
+		strings.TrimSuffix(strings.TrimSpace(scripts[0]), "}"):             "expecting '}'",
+	} {
+		out, err := made(t, wrong)
+		assert.Error(t, err)
+		assert.Contains(t, out, complaint)
 	}
 }
 

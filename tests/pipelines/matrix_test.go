@@ -2,16 +2,22 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/pipelines/matrix"
 )
 
 // suspending are the steps at which a build waits for something outside, and so can be
@@ -29,10 +35,32 @@ type stop struct {
 }
 
 // judge says whether the result is right, given how the cluster is left.
-type judge func(p played, s state) bool
+type judge func(p played, s state, at step) bool
 
 func at(what string) func(step) ([]string, []string) {
 	return func(s step) ([]string, []string) { return []string{"--at", fmt.Sprintf("%d=%s", s.number, what)}, nil }
+}
+
+// whileItWaits is the same, and nobody answers an approval meanwhile.
+func whileItWaits(what string) func(step) ([]string, []string) {
+	return func(s step) ([]string, []string) {
+		arguments, _ := at(what)(s)
+		if id := approvals[s.stage]; s.function == "input" {
+			arguments = append(arguments, "--answer", id+"=wait")
+		}
+		return arguments, nil
+	}
+}
+
+var approvals = map[string]string{"Database Migration": "migrate", "Promote to Production": "promote"}
+
+// neverPromoted says whether nothing new was left everywhere by a run that was stopped;
+// the promotion is over when the canary goes to 0. A stop at a step that waits for
+// nothing is lost in Jenkins too: the build goes on, and is ABORTED all the same.
+func neverPromoted(s state, at step) bool {
+	over := at.label == "canary to 0" || at.function == "writeFile" || at.function == "archiveArtifacts"
+	instant := at.function == "lock" || at.function == "milestone"
+	return s.stable != "good" || over || instant
 }
 
 // complete says whether nothing was left to do but keeping the record.
@@ -45,47 +73,51 @@ func answered(answer string) func(step) ([]string, []string) {
 		if s.function != "input" {
 			return nil, nil
 		}
-		id := map[string]string{"Database Migration": "migrate", "Promote to Production": "promote"}[s.stage]
-		return []string{"--answer", id + "=" + answer}, nil
+		return []string{"--answer", approvals[s.stage] + "=" + answer}, nil
 	}
 }
 
 var stops = []stop{
-	{"fails", at("fail"), func(p played, s state) bool { return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s) }},
-	{"abort", at("abort"), func(p played, s state) bool { return p.result == "ABORTED" }},
-	{"rejected", answered("no"), func(p played, _ state) bool { return p.result == "ABORTED" }},
-	{"not answered", answered("timeout"), func(p played, _ state) bool { return p.result == "ABORTED" }},
-	{"time-out", at("timeout"), func(p played, s state) bool { return p.result == "ABORTED" || p.result == "SUCCESS" && complete(p, s) }},
-	{"restart", at("kill"), func(p played, s state) bool { return p.result == "SUCCESS" }},
-	{"gone", at("kill"), func(p played, _ state) bool { return p.result == "" }},
+	{"fails", at("fail"), func(p played, s state, _ step) bool {
+		return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s)
+	}},
+	{"abort", whileItWaits("abort"), func(p played, s state, at step) bool { return p.result == "ABORTED" && neverPromoted(s, at) }},
+	{"rejected", answered("no"), func(p played, s state, _ step) bool { return p.result == "ABORTED" && s.stable != "good" }},
+	{"not answered", answered("timeout"), func(p played, s state, _ step) bool { return p.result == "ABORTED" && s.stable != "good" }},
+	{"time-out", whileItWaits("timeout"), func(p played, s state, at step) bool {
+		return p.result == "ABORTED" && neverPromoted(s, at) || p.result == "SUCCESS" && complete(p, s)
+	}},
+	// Whoever waits for a pod when the controller goes waits for ever, in Jenkins too: the time-out ends it.
+	{"restart", at("kill"), func(p played, _ state, at step) bool {
+		return p.result == "SUCCESS" || at.function == "node" && p.result == "ABORTED"
+	}},
+	{"gone", at("kill"), func(p played, _ state, _ step) bool { return p.result == "" }},
 	{"helper killed", func(s step) ([]string, []string) {
 		if s.function != "sh" || s.helper == "" {
 			return nil, nil
 		}
 		return nil, []string{"REPLAY_DIES=" + s.helper}
-	}, func(p played, s state) bool { return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s) }},
+	}, func(p played, s state, _ step) bool {
+		return p.result == "FAILURE" || p.result == "SUCCESS" && complete(p, s)
+	}},
 }
 
-// TestWhateverStopsAPipelineItEndsWell plays the cells of the matrix; SLIPWAY_MATRIX=all
-// plays every one of them and writes the table to docs/stop-matrix.md.
+// TestWhateverStopsAPipelineItEndsWell plays a choice of the matrix' cells;
+// SLIPWAY_MATRIX=all plays every one of them and keeps them in docs/stop-matrix.md,
+// SLIPWAY_MATRIX=missing those that are not there yet or did not end as they must.
 func TestWhateverStopsAPipelineItEndsWell(t *testing.T) {
 	l := newLocal(t)
-	all := os.Getenv("SLIPWAY_MATRIX") == "all"
-	var table strings.Builder
 	for _, pipeline := range []struct{ name, jenkinsfile string }{{"prodCanaryPipeline", "Jenkinsfile.prod"}, {"stagingPipeline", "Jenkinsfile"}} {
-		reference, err := l.play(t.Context(), filepath.Join(t.TempDir(), "home"), pipeline.jenkinsfile, nil, "--answer", "yes")
-		require.NoError(t, err)
-		require.Equal(t, "SUCCESS", reference.result, reference.console)
-		steps, err := reference.steps()
-		require.NoError(t, err)
-		steps = rows(steps)
-		require.Greater(t, len(steps), 10)
-		cells, count := l.matrix(t, pipeline.jenkinsfile, steps, all)
-		t.Logf("%s: %d of %d cells played", pipeline.name, len(cells), count)
-		writeTable(&table, pipeline.name, steps, cells, count)
-	}
-	if all {
-		keepTable(t, table.String())
+		t.Run(pipeline.name, func(t *testing.T) {
+			reference, err := l.play(t.Context(), filepath.Join(t.TempDir(), "home"), pipeline.jenkinsfile, nil, "--answer", "yes")
+			require.NoError(t, err)
+			require.Equal(t, "SUCCESS", reference.result, reference.console)
+			steps, err := reference.steps()
+			require.NoError(t, err)
+			steps = rows(steps)
+			require.Greater(t, len(steps), 10)
+			l.matrix(t, pipeline.name, pipeline.jenkinsfile, steps, os.Getenv("SLIPWAY_MATRIX"))
+		})
 	}
 }
 
@@ -95,6 +127,9 @@ func rows(steps []step) []step {
 	for _, s := range steps {
 		if suspending[s.function] {
 			s.helper = helperOf[s.label]
+			if s.stage == "Deploy to Staging" && s.label == "rollout" {
+				s.helper = "rollout-wait " + app + " --image --rollback --mark-good"
+			}
 			found = append(found, s)
 		}
 	}
@@ -114,42 +149,82 @@ type cell struct {
 	good bool
 }
 
-// matrix plays each step with each stop, and says how many cells there are; without
-// all it plays a choice, and it begins none when the test's time is nearly over.
-func (l *local) matrix(t *testing.T, jenkinsfile string, steps []step, all bool) (cells map[string]cell, count int) {
+// matrix plays each step with each stop, two at a time.
+// It begins none when the test's time is nearly over.
+func (l *local) matrix(t *testing.T, name, jenkinsfile string, steps []step, which string) {
 	t.Helper()
-	cells = map[string]cell{}
-	end, limited := t.Deadline()
-	var lock sync.Mutex
-	var group sync.WaitGroup
-	slots := make(chan struct{}, 2)
+	type one struct {
+		step step
+		stop stop
+	}
+	var cells, chosenOnes []one
 	for _, stop := range stops {
 		for _, s := range steps {
-			arguments, environment := stop.at(s)
-			if arguments == nil && environment == nil {
+			if arguments, environment := stop.at(s); arguments == nil && environment == nil {
 				continue
 			}
-			if count++; !all && !chosen(s, stop) {
-				continue
+			cells = append(cells, one{s, stop})
+			if chosen(s, stop) {
+				chosenOnes = append(chosenOnes, one{s, stop})
 			}
-			group.Go(func() {
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				if limited && time.Until(end) < 2*time.Minute {
-					return
-				}
-				made, p, err := l.cell(t.Context(), filepath.Join(t.TempDir(), "home"), jenkinsfile, s, stop, arguments, environment)
-				if assert.NoError(t, err, "%s, %s", s, stop.name) {
-					assert.True(t, made.good, "%s, %s: %s\n%s", s, stop.name, made.text, p.console)
-				}
-				lock.Lock()
-				defer lock.Unlock()
-				cells[fmt.Sprint(s.number)+stop.name] = made
-			})
 		}
 	}
+	count := len(cells)
+	table, err := matrix.Open(filepath.Join(root, "docs/stop-matrix.md"), name, lines(steps), names(), count)
+	require.NoError(t, err)
+	switch which {
+	case "":
+		cells = chosenOnes
+	case "missing":
+		cells = slices.DeleteFunc(cells, func(c one) bool { return table.Good(c.step.row(), c.stop.name) })
+	}
+	t.Logf("%s: %d of %d cells are played", name, len(cells), count)
+	end, limited := t.Deadline()
+	slots := make(chan struct{}, 2)
+	var group sync.WaitGroup
+	for _, c := range cells {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if limited && time.Until(end) < 6*time.Minute {
+				return
+			}
+			t.Run(c.step.String()+", "+c.stop.name, func(t *testing.T) {
+				made, p, err := l.cell(t.Context(), filepath.Join(t.TempDir(), "home"), jenkinsfile, c.step, c.stop)
+				assert.NoError(t, err)
+				assert.True(t, made.good, "%s\n%s", made.text, p.console)
+				if which != "" {
+					assert.NoError(t, table.Put(c.step.row(), c.stop.name, made.text, made.good))
+				}
+			})
+		})
+	}
 	group.Wait()
-	return cells, count
+}
+
+// row is the step's in the table: without what is another one in each run.
+func (s step) row() matrix.Row {
+	text := s.function
+	if s.label != "" && s.function != "node" && s.function != "checkout" {
+		text += " (" + s.label + ")"
+	}
+	return matrix.Row{Stage: s.stage, Step: text}
+}
+
+func lines(steps []step) []matrix.Row {
+	var rows []matrix.Row
+	for _, s := range steps {
+		rows = append(rows, s.row())
+	}
+	return rows
+}
+
+func names() []string {
+	var found []string
+	for _, stop := range stops {
+		found = append(found, stop.name)
+	}
+	return found
 }
 
 // chosen are the cells of the default run: where most is at stake, each stop once or twice.
@@ -169,7 +244,8 @@ func chosen(s step, stop stop) bool {
 	return s.label == "rollout" || s.label == "canary health"
 }
 
-func (l *local) cell(ctx context.Context, home, jenkinsfile string, s step, stop stop, arguments, environment []string) (cell, played, error) {
+func (l *local) cell(ctx context.Context, home, jenkinsfile string, s step, stop stop) (cell, played, error) {
+	arguments, environment := stop.at(s)
 	p, err := l.play(ctx, home, jenkinsfile, environment, append(arguments, "--answer", "yes")...)
 	if err != nil {
 		return cell{text: "did not end"}, p, err
@@ -187,46 +263,36 @@ func (l *local) cell(ctx context.Context, home, jenkinsfile string, s step, stop
 	if result == "" {
 		result = "none"
 	}
-	made := cell{text: result + ", " + how, good: good && stop.judge(p, left)}
+	made := cell{text: result + ", " + how, good: good && stop.judge(p, left, s)}
 	if made.good && stop.name != "gone" && !strings.Contains(p.console, "slipway: ") {
 		made.good, made.text = false, made.text+", no last words"
 	}
-	if !made.good {
-		made.text = "**" + made.text + "**"
+	if _, err := os.Stat(filepath.Join(home, "calls.died")); stop.name == "helper killed" && err != nil {
+		made.good, made.text = false, made.text+", and the helper was not killed"
+	}
+	if stop.name != "gone" && made.good {
+		if err := p.validRecord(); err != nil {
+			made.good, made.text = false, made.text+", "+err.Error()
+		}
 	}
 	return made, p, nil
 }
 
-func writeTable(out *strings.Builder, name string, steps []step, cells map[string]cell, count int) {
-	good := 0
-	for _, c := range cells {
-		if c.good {
-			good++
-		}
-	}
-	fmt.Fprintf(out, "\n### %s: %d steps, %d cells, %d played, %d as they must be\n\n| stage | step |", name, len(steps), count, len(cells), good)
-	for _, stop := range stops {
-		fmt.Fprintf(out, " %s |", stop.name)
-	}
-	fmt.Fprintf(out, "\n|---|---|%s\n", strings.Repeat("---|", len(stops)))
-	for _, s := range steps {
-		fmt.Fprintf(out, "| %s | %s |", s.stage, s)
-		for _, stop := range stops {
-			fmt.Fprintf(out, " %s |", cells[fmt.Sprint(s.number)+stop.name].text)
-		}
-		fmt.Fprintln(out)
-	}
-}
+var recordLine = regexp.MustCompile(`(?m)^slipway-record: (\{.*\})$`)
 
-const tableBegin, tableEnd = "<!-- fast cells: begin -->\n", "<!-- fast cells: end -->\n"
-
-func keepTable(t *testing.T, table string) {
-	t.Helper()
-	file := filepath.Join(root, "docs/stop-matrix.md")
-	text := read(t, "docs/stop-matrix.md")
-	before, rest, found := strings.Cut(text, tableBegin)
-	require.True(t, found, "docs/stop-matrix.md has no place for the table")
-	_, behind, found := strings.Cut(rest, tableEnd)
-	require.True(t, found)
-	require.NoError(t, os.WriteFile(file, []byte(before+tableBegin+table+"\n"+tableEnd+behind), 0o644))
+// validRecord checks the last record on the console against its schema.
+func (p played) validRecord() error {
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(root, "docs/slipway-record.schema.json"))
+	if err != nil {
+		return err
+	}
+	found := recordLine.FindAllStringSubmatch(p.console, -1)
+	if found == nil {
+		return errors.New("no record")
+	}
+	record, err := jsonschema.UnmarshalJSON(strings.NewReader(found[len(found)-1][1]))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(record)
 }

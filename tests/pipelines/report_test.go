@@ -22,7 +22,7 @@ func TestTheAnalysisPageIsArchivedAndALostOneStopsNothing(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "analyze.json")
 		require.NoError(t, os.WriteFile(file, body, 0o600))
 		p, err := l.play(t.Context(), filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", nil,
-			append([]string{"--answer", "yes", "--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example", "--env", "REPLAY_FILES=" + file + ":" + l.recordings()}, arguments...)...)
+			append([]string{"--answer", "yes", "--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example", "--env", "REPLAY_FILES=" + file + ":" + l.recordings("production-rejected", "production-stopped", "production", "staging")}, arguments...)...)
 		require.NoError(t, err)
 		return p
 	}

@@ -81,31 +81,12 @@ type call struct {
 	Exit      int      `json:"exit"`
 }
 
-// recordings are the files of what the helpers answered on the lab.
-func (l *local) recordings() string {
-	var files []string
-	for _, name := range []string{"production-rejected", "production-stopped", "production", "staging"} {
-		files = append(files, filepath.Join(l.root, "tests/pipelines/recorded", name+".json"))
-	}
-	return strings.Join(files, ":")
-}
-
-// play runs a build of the Jenkinsfile to its end.
+// play runs a build of the Jenkinsfile to its end; time is virtual.
 func (l *local) play(ctx context.Context, home, jenkinsfile string, environment []string, arguments ...string) (played, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	given := append([]string{
-		"--home", home, "--job", "release", "--scm", "file://" + l.repository, "--branch", "Staging", "--path", jenkinsfile,
-		"--config", filepath.Join(l.root, "docs/jenkins.yaml"), "--library", "slipway=" + l.root,
-		"--local-pods", "--local-path", l.bin, "--virtual-time", "--env", "SLIPWAY_HOLD=1s",
-	}, arguments...)
-	command := exec.CommandContext(ctx, filepath.Join(l.root, "tests/runner/run"), given...)
-	command.WaitDelay = 10 * time.Second
-	calls := filepath.Join(home, "calls")
-	command.Env = append(append(os.Environ(), "REPLAY_FILES="+l.recordings(), "REPLAY_CALLS="+calls, "REPLAY_COMMIT="+l.commit,
-		"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD=st4ging-secret",
-		"PROD_DB_USERNAME=app", "PROD_DB_PASSWORD=pr0d-secret", "KUBERNETES_AGENTS_TOKEN=t0ken-secret"), environment...)
-	if err := os.MkdirAll(home, 0o755); err != nil {
+	command, err := l.command(ctx, home, "calls", jenkinsfile, environment, append([]string{"--virtual-time"}, arguments...)...)
+	if err != nil {
 		return played{}, err
 	}
 	out, err := command.CombinedOutput()
@@ -117,13 +98,39 @@ func (l *local) play(ctx context.Context, home, jenkinsfile string, environment 
 	if ctx.Err() != nil {
 		return p, fmt.Errorf("the build did not end:\n%s", out)
 	}
-	if match := regexp.MustCompile(`(?m)^Finished: (\w+)$`).FindStringSubmatch(p.console); match != nil {
-		p.result = match[1]
-	}
-	return p, p.read(calls)
+	return p, p.read(filepath.Join(home, "calls"))
 }
 
+// command is the runner with a build of the Jenkinsfile; the file of the home gets a line for each call of a helper.
+func (l *local) command(ctx context.Context, home, calls, jenkinsfile string, environment []string, arguments ...string) (*exec.Cmd, error) {
+	given := append([]string{
+		"--home", home, "--job", "release", "--scm", "file://" + l.repository, "--branch", "Staging", "--path", jenkinsfile,
+		"--config", filepath.Join(l.root, "docs/jenkins.yaml"), "--library", "slipway=" + l.root,
+		"--local-pods", "--local-path", l.bin, "--env", "SLIPWAY_HOLD=1s",
+	}, arguments...)
+	command := exec.CommandContext(ctx, filepath.Join(l.root, "tests/runner/run"), given...)
+	command.WaitDelay = 10 * time.Second
+	command.Env = append(append(os.Environ(), "REPLAY_FILES="+l.recordings("production-rejected", "production-stopped", "production", "staging"), "REPLAY_CALLS="+filepath.Join(home, calls), "REPLAY_COMMIT="+l.commit,
+		"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD=st4ging-secret",
+		"PROD_DB_USERNAME=app", "PROD_DB_PASSWORD=pr0d-secret", "KUBERNETES_AGENTS_TOKEN=t0ken-secret"), environment...)
+	return command, os.MkdirAll(home, 0o755)
+}
+
+// recordings are the files of those names, in which an answer is looked for in that order.
+func (l *local) recordings(names ...string) string {
+	var files []string
+	for _, name := range names {
+		files = append(files, filepath.Join(l.root, "tests/pipelines/recorded", name+".json"))
+	}
+	return strings.Join(files, ":")
+}
+
+var finished = regexp.MustCompile(`(?m)^Finished: (\w+)$`)
+
 func (p *played) read(file string) error {
+	if match := finished.FindStringSubmatch(p.console); match != nil {
+		p.result = match[1]
+	}
 	body, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

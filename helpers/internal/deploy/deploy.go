@@ -49,6 +49,8 @@ type Outcome struct {
 	Created    bool   `json:"created"`
 	DryRun     bool   `json:"dryRun"`
 	LastGood   string `json:"lastGood"` // the image that a rollback goes back to, or empty
+	First      bool   `json:"first"`    // no pod was ready, and no revision ever good: nobody is served yet
+	Replicas   int32  `json:"replicas"` // that are asked for; where those are 0, what a first release recorded
 }
 
 // Text tells it in one line.
@@ -69,7 +71,8 @@ func (o Outcome) Text(out io.Writer) error {
 
 // Env tells it to a pipeline.
 func (o Outcome) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "FROM", Value: o.From}, {Key: "TO", Value: o.To}, {Key: "CHANGED", Value: fmt.Sprint(o.Changed || o.Created)}, {Key: "LAST_GOOD", Value: o.LastGood}}
+	return []slipway.Pair{{Key: "FROM", Value: o.From}, {Key: "TO", Value: o.To}, {Key: "CHANGED", Value: fmt.Sprint(o.Changed || o.Created)}, {Key: "LAST_GOOD", Value: o.LastGood},
+		{Key: "FIRST", Value: fmt.Sprint(o.First)}, {Key: "REPLICAS", Value: fmt.Sprint(o.Replicas)}}
 }
 
 var pinned = regexp.MustCompile(`^[^@\s]+@sha256:[0-9a-f]{64}$`)
@@ -113,7 +116,8 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 		return Outcome{}, err
 	}
 	container := current.Spec.Template.Spec.Containers[index]
-	outcome := Outcome{Deployment: options.Name, Container: container.Name, From: container.Image, To: options.Image, DryRun: options.DryRun}
+	outcome := Outcome{Deployment: options.Name, Container: container.Name, From: container.Image, To: options.Image, DryRun: options.DryRun,
+		First: first(current), Replicas: replicas(current)}
 	annotations := record(options)
 	sameImage := container.Image == options.Image
 	sameReplicas := options.Replicas == nil || current.Spec.Replicas != nil && *current.Spec.Replicas == *options.Replicas
@@ -195,6 +199,21 @@ func lastGood(deployment *appsv1.Deployment) rollout.LastGood {
 	var last rollout.LastGood
 	_ = json.Unmarshal([]byte(deployment.Annotations[rollout.LastGoodAnnotation]), &last) // none, or not ours: no last good
 	return last
+}
+
+// first says whether nobody is served yet: no pod is ready, and none of a good revision ever was.
+func first(deployment *appsv1.Deployment) bool {
+	return deployment.Status.ReadyReplicas == 0 && deployment.Annotations[rollout.GoodAnnotation] == ""
+}
+
+// replicas are those that are asked for; a first release that was taken back to 0
+// left behind how many it had.
+func replicas(deployment *appsv1.Deployment) int32 {
+	count := *deployment.Spec.Replicas
+	if count == 0 {
+		_, _ = fmt.Sscan(deployment.Annotations["slipway.dev/replicas"], &count) // none, or not a number: 0
+	}
+	return count
 }
 
 // goodRevision is the hash of the current revision, if it is complete and was

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		root, err := filepath.Abs("../../..")
 		if err == nil {
-			prepared, err = site.Prepare(context.Background(), root, dir, site.Options{Replicas: replicas, Light: true}, os.Stdout)
+			prepared, err = site.Prepare(context.Background(), root, dir, site.Options{Replicas: replicas, Light: true, Productions: productions()}, os.Stdout)
 		}
 		if err == nil {
 			err = stage()
@@ -76,10 +76,14 @@ func stage() error {
 	return err
 }
 
+// play runs a pipeline to its end, and sees that its record is as it must be.
 func play(t *testing.T, p site.Pipeline) site.Run {
 	t.Helper()
 	run, err := prepared.Run(t.Context(), p)
 	require.NoError(t, err)
+	if !strings.Contains(run.Console, " cannot start:") { // a call that is refused is no run
+		valid(t, run)
+	}
 	return run
 }
 
@@ -100,10 +104,12 @@ func jenkinsfile(t *testing.T, name, body string) {
 }
 
 // quiet is empty when nothing of a canary is left.
-func quiet(t *testing.T) string {
+func quiet(t *testing.T) string { t.Helper(); return quietIn(t, "prod") }
+
+func quietIn(t *testing.T, namespace string) string {
 	t.Helper()
-	state := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", `jsonpath={.spec.replicas} {.metadata.annotations.slipway\.dev/canary}`)
-	return strings.TrimPrefix(state, "0") + kubectl(t, "get", "leases", "-n", "prod", "-o", "name")
+	state := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", namespace, "-o", `jsonpath={.spec.replicas} {.metadata.annotations.slipway\.dev/canary}`)
+	return strings.TrimPrefix(state, "0") + kubectl(t, "get", "leases", "-n", namespace, "-o", "name")
 }
 
 func TestAllMistakesOfACallAreToldBeforeAnAgentStarts(t *testing.T) {
@@ -160,18 +166,59 @@ func TestAnEmptyMigrationsFolderDisagreesWithADatabaseThatHasSome(t *testing.T) 
 	assert.NotContains(t, run.Console, "sh (deploy)")
 }
 
-// A production namespace that was just made: nothing ever ran there.
-func TestTheFirstReleaseEverSaysThatThereIsNothingToCompareWith(t *testing.T) {
-	before := kubectl(t, "get", "deployment/"+site.App, "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+// neverGood makes production what it is before a first release: no pod, and no revision that was ever good.
+func neverGood(t *testing.T) {
+	t.Helper()
+	kubectl(t, "annotate", "-n", "prod", "deployment/"+site.App, "slipway.dev/good-", "slipway.dev/last-good-", "slipway.dev/replicas-")
 	kubectl(t, "scale", "-n", "prod", "deployment/"+site.App, "--replicas=0")
+	require.Eventually(t, func() bool { return len(digests(t, "prod")) == 0 }, 2*time.Minute, time.Second)
+}
+
+func full(t *testing.T) {
+	t.Helper()
+	kubectl(t, "scale", "-n", "prod", "deployment/"+site.App, fmt.Sprintf("--replicas=%d", replicas))
+	kubectl(t, "rollout", "status", "-n", "prod", "deployment/"+site.App, "--timeout=3m")
+}
+
+// Nobody is served yet: a canary would have nothing to share, and an undoing goes back to no pod.
+func TestAFirstReleaseGoesThereWithoutACanary(t *testing.T) {
+	before := stableImage(t, "prod")
 	defer func() {
-		kubectl(t, "scale", "-n", "prod", "deployment/"+site.App, fmt.Sprintf("--replicas=%d", replicas))
-		kubectl(t, "rollout", "status", "-n", "prod", "deployment/"+site.App, "--timeout=2m")
+		full(t)
+		back(t, "prod", before)
 	}()
+	neverGood(t)
+	settings := quick("SLIPWAY_REPLICAS", fmt.Sprint(replicas))
+	pods := func() string {
+		return kubectl(t, "get", "deployment/"+site.App, "-n", "prod", "-o", "jsonpath={.spec.replicas}")
+	}
+	stopped := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: settings}, `^rollout-wait .*deployment/fastapi-app --image .*--mark-good`, func(signal site.Signal, _ int) { signal(syscall.SIGTERM) })
+	assert.Equal(t, "ABORTED", stopped.Result(), stopped.Console)
+	assert.Contains(t, stopped.Console, "no pod runs, as before")
+	assert.Equal(t, "0", pods())
+	assert.Empty(t, quiet(t))
+	valid(t, stopped)
+
+	released := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: settings})
+	require.Equal(t, "SUCCESS", released.Result(), released.Console)
+	assert.Contains(t, released.Console, "no canary: this is the first release")
+	assert.Contains(t, released.Console, fmt.Sprintf("FIRST RELEASE, without a canary: nothing is ready there now; it gets %d pods", replicas), "the approval says so")
+	assert.NotContains(t, released.Console, "(canary at")
+	assert.Equal(t, fmt.Sprint(replicas), pods())
+	assert.NotEqual(t, before, stableImage(t, "prod"))
+}
+
+// A service that was there and was scaled to nothing is no first release.
+func TestAStableWithoutPodsIsToldAndLeftAlone(t *testing.T) {
+	before := stableImage(t, "prod")
+	_, err := site.Command{}.Run(t.Context(), filepath.Join(prepared.Root, "bin/rollout-wait"), "-n", "prod", "deployment/"+site.App, "--mark-good")
+	require.NoError(t, err)
+	kubectl(t, "scale", "-n", "prod", "deployment/"+site.App, "--replicas=0")
+	defer full(t)
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()})
 	assert.Equal(t, "FAILURE", run.Result())
 	assert.Contains(t, run.Console, "deployment/"+site.App+" runs no pod")
-	assert.Equal(t, before, kubectl(t, "get", "deployment/"+site.App, "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
+	assert.Equal(t, before, stableImage(t, "prod"))
 	assert.Empty(t, quiet(t))
 }
 
@@ -290,15 +337,23 @@ func TestASecondRunGivesWayAndLeavesTheFirstOnesCanaryAlone(t *testing.T) {
 // atTheCanary starts a production run and comes back when the approval is asked for.
 func atTheCanary(t *testing.T, settings map[string]string) (signal site.Signal, wait func() (site.Run, error)) {
 	t.Helper()
-	asked := make(chan struct{})
-	signal, wait, err := prepared.Start(t.Context(), site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=wait"}, Settings: settings, Out: &until{text: "Input requested", after: "Deploy Canary", found: asked}})
+	signal, wait = asked(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=wait"}, Settings: settings}, "Deploy Canary")
+	require.Equal(t, "1", kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"))
+	return signal, wait
+}
+
+// asked starts a run and comes back when it asks for an approval, after a line with that text.
+func asked(t *testing.T, p site.Pipeline, after string) (signal site.Signal, wait func() (site.Run, error)) {
+	t.Helper()
+	found := make(chan struct{})
+	p.Out = &until{text: "Input requested", after: after, found: found}
+	signal, wait, err := prepared.Start(t.Context(), p)
 	require.NoError(t, err)
 	select {
-	case <-asked:
+	case <-found:
 	case <-time.After(3 * time.Minute):
 		t.Fatal("the run did not come to the approval")
 	}
-	require.Equal(t, "1", kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"))
 	return signal, wait
 }
 

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,15 +37,24 @@ func process(pattern *regexp.Regexp) int {
 	return 0
 }
 
-// whenRunning waits for such a process, or gives zero when the run is over before.
-func whenRunning(t *testing.T, pattern string, over <-chan struct{}) int {
+// whenRunning waits for a new process of the pattern that works on the namespace (any
+// without one), or gives zero when the run is over before. A helper may live for a tenth of a second:
+// only young processes are looked at, so that this can be often.
+func whenRunning(t *testing.T, pattern, namespace string, over <-chan struct{}) int {
 	t.Helper()
 	wanted := regexp.MustCompile(pattern)
-	ticker := time.NewTicker(20 * time.Millisecond)
+	first := map[string]time.Time{}
+	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		if pid := process(wanted); pid != 0 {
-			return pid
+		for _, pid := range processes() {
+			if first[pid].IsZero() {
+				first[pid] = time.Now()
+			}
+			if time.Since(first[pid]) < time.Second && wanted.MatchString(words(pid, "cmdline")) && worksOn(words(pid, "environ"), namespace) {
+				number, _ := strconv.Atoi(pid)
+				return number
+			}
 		}
 		select {
 		case <-ticker.C:
@@ -55,23 +66,49 @@ func whenRunning(t *testing.T, pattern string, over <-chan struct{}) int {
 	}
 }
 
+func processes() []string {
+	folder, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer folder.Close()
+	names, _ := folder.Readdirnames(-1)
+	return slices.DeleteFunc(names, func(name string) bool { return name[0] < '1' || name[0] > '9' })
+}
+
+// words is empty where the process has just ended.
+func words(pid, file string) string {
+	body, _ := os.ReadFile(filepath.Join("/proc", pid, file))
+	return string(bytes.ReplaceAll(body, []byte{0}, []byte{' '}))
+}
+
+func worksOn(environment, namespace string) bool {
+	return namespace == "" || strings.Contains(environment, "NAMESPACE="+namespace+" ") || strings.Contains(environment, ".postgres."+namespace+".")
+}
+
 // meanwhile plays a run, and does something when a process of the pattern runs.
 func meanwhile(t *testing.T, p site.Pipeline, pattern string, do func(signal site.Signal, pid int)) site.Run {
+	t.Helper()
+	run, came := struck(t, p, pattern, do)
+	require.True(t, came, "the moment never came:\n%s", run.Console)
+	return run
+}
+
+// struck is the same where the moment may be missed.
+func struck(t *testing.T, p site.Pipeline, pattern string, do func(signal site.Signal, pid int)) (run site.Run, came bool) {
 	t.Helper()
 	signal, wait, err := prepared.Start(t.Context(), p)
 	require.NoError(t, err)
 	over := make(chan struct{})
-	var run site.Run
 	go func() {
 		defer close(over)
 		run, err = wait()
 	}()
-	pid := whenRunning(t, pattern, over)
+	pid := whenRunning(t, pattern, p.Namespace, over)
 	if pid != 0 {
 		do(signal, pid)
 	}
 	<-over
 	require.NoError(t, err)
-	require.NotZero(t, pid, "the moment never came:\n%s", run.Console)
-	return run
+	return run, pid != 0
 }

@@ -25,18 +25,18 @@ func release(t *testing.T, message string) site.Run {
 
 // A known good release is one parameter away; what staging never verified is not.
 func TestARollbackIsOneParameterAndLeavesTheDatabaseAlone(t *testing.T) {
-	before := stableImage(t)
-	defer back(t, before)
+	before := stableImage(t, "prod")
+	defer back(t, "prod", before)
 	older := release(t, "An older release")
 	newer := release(t, "A newer release")
 	shipped := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()})
 	require.Equal(t, "SUCCESS", shipped.Result(), shipped.Console)
-	assert.Equal(t, image(t, newer), stableImage(t))
+	assert.Equal(t, image(t, newer), stableImage(t, "prod"))
 
 	settings := quick("SLIPWAY_IMAGE_TAG", tag(t, older))
 	returned := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: settings})
 	require.Equal(t, "SUCCESS", returned.Result(), returned.Console)
-	assert.Equal(t, image(t, older), stableImage(t))
+	assert.Equal(t, image(t, older), stableImage(t, "prod"))
 	assert.Contains(t, returned.Console, "the database is left as it is")
 	assert.Contains(t, returned.Console, "commits that are taken back:")
 	assert.Contains(t, returned.Console, "A newer release")
@@ -45,7 +45,7 @@ func TestARollbackIsOneParameterAndLeavesTheDatabaseAlone(t *testing.T) {
 	unknown := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick("SLIPWAY_IMAGE_TAG", "day-0")})
 	assert.Equal(t, "FAILURE", unknown.Result())
 	assert.Contains(t, unknown.Console, "day-0 cannot be promoted")
-	assert.Equal(t, image(t, older), stableImage(t))
+	assert.Equal(t, image(t, older), stableImage(t, "prod"))
 	valid(t, unknown)
 }
 
@@ -65,7 +65,7 @@ func tag(t *testing.T, run site.Run) string {
 }
 
 func TestAStagingRunDuringAProductionRunLeavesItAlone(t *testing.T) {
-	before := stableImage(t)
+	before := stableImage(t, "prod")
 	signal, wait := atTheCanary(t, quick())
 	promoting := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 	newer := release(t, "While production is being approved")
@@ -75,13 +75,13 @@ func TestAStagingRunDuringAProductionRunLeavesItAlone(t *testing.T) {
 	_, err := wait()
 	require.NoError(t, err)
 	assert.Empty(t, quiet(t))
-	assert.Equal(t, before, stableImage(t))
+	assert.Equal(t, before, stableImage(t, "prod"))
 }
 
 // Somebody deploys by hand while the approval waits: what was approved is no longer true.
 func TestAStableThatChangedWhileTheApprovalWaitedIsNotOverwritten(t *testing.T) {
-	before := stableImage(t)
-	defer back(t, before)
+	before := stableImage(t, "prod")
+	defer back(t, "prod", before)
 	byHand := prepared.Registry + "/" + site.Image + "@" + before[len(before)-71:]
 	run := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick("SLIPWAY_HOLD", "5s")}, `^rollout-wait .*-canary .*--hold`, func(site.Signal, int) {
 		kubectl(t, "set", "image", "-n", "prod", "deployment/"+site.App, "app="+byHand)
@@ -89,7 +89,7 @@ func TestAStableThatChangedWhileTheApprovalWaitedIsNotOverwritten(t *testing.T) 
 	assert.Equal(t, "FAILURE", run.Result())
 	assert.Contains(t, run.Console, "was changed while the approval waited")
 	assert.Contains(t, run.Console, "stable was left alone")
-	assert.Equal(t, byHand, stableImage(t))
+	assert.Equal(t, byHand, stableImage(t, "prod"))
 	assert.Empty(t, quiet(t))
 	valid(t, run)
 }

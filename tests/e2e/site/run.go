@@ -45,10 +45,11 @@ func (r Run) LastStage() string {
 
 // Record is the audit record, as the console has it; the run archives the same.
 func (r Run) Record() string {
-	if match := regexp.MustCompile(`(?m)^slipway-record: (\{.*\})$`).FindStringSubmatch(r.Console); match != nil {
-		return match[1]
+	record := "" // the last one: what could not be archived is told again
+	for _, match := range regexp.MustCompile(`(?m)^slipway-record: (\{.*\})$`).FindAllStringSubmatch(r.Console, -1) {
+		record = match[1]
 	}
-	return ""
+	return record
 }
 
 // Kept is the text of a file that the run archived; empty where there is none.
@@ -64,6 +65,8 @@ func (r Run) Kept(name string) string {
 type Pipeline struct {
 	Repository  string   // the service's; without it the reference service's
 	Jenkinsfile string   // its path in the repository
+	Namespace   string   // of production, where it is not prod
+	Resume      bool     // the job's unfinished build, in a new process
 	Home        string   // of another Jenkins, which knows nothing of this one's locks and queue
 	Job         string   // without it one is named after the repository and the path
 	Arguments   []string // further ones of the runner
@@ -98,15 +101,25 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, erro
 		"--scm", s.GitURL(p.Repository), "--branch", "Staging", "--path", p.Jenkinsfile, "--home", s.home(p.Home), "--job", p.Job,
 		"--config", filepath.Join(s.Root, "docs/jenkins.yaml"), "--library", "slipway=" + s.GitURL("slipway"), "--cloud", "--agent-image", s.Registry + "/" + Agent,
 	}
+	if p.Resume {
+		arguments = []string{"--home", s.home(p.Home), "--job", p.Job, "--resume"}
+	}
+	production := p.Namespace
+	if production == "" {
+		production = "prod"
+	}
 	settings := map[string]string{
-		"SLIPWAY_REGISTRY": s.Registry, "SLIPWAY_REGISTRY_CA": "registry-ca", "SLIPWAY_BASE_IMAGES": "docker.io=" + os.Getenv("LAB_MIRROR"),
+		"SLIPWAY_NAMESPACE": p.Namespace,
+		"SLIPWAY_REGISTRY":  s.Registry, "SLIPWAY_REGISTRY_CA": "registry-ca", "SLIPWAY_BASE_IMAGES": "docker.io=" + os.Getenv("LAB_MIRROR"),
 		"SLIPWAY_PACKAGE_INDEX": os.Getenv("LAB_PIP_INDEX_URL"),
 	}
 	for name, value := range p.Settings {
 		settings[name] = value
 	}
 	for name, value := range settings {
-		arguments = append(arguments, "--env", name+"="+value)
+		if value != "" && !p.Resume {
+			arguments = append(arguments, "--env", name+"="+value)
+		}
 	}
 	arguments = append(arguments, p.Arguments...)
 	for _, answer := range p.Answers {
@@ -116,7 +129,7 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, erro
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = time.Minute
 	command.Env = append(os.Environ(), "NEXUS_USERNAME="+os.Getenv("LAB_REGISTRY_USER"), "NEXUS_PASSWORD="+os.Getenv("LAB_REGISTRY_PASSWORD"),
-		"KUBECONFIG="+s.kubeconfig(), "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords["prod"])
+		"KUBECONFIG="+s.kubeconfig(), "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords[production])
 	command.Env = append(command.Env, p.Environment...)
 	command.Stdin = os.Stdin
 	var console bytes.Buffer
@@ -158,6 +171,12 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, erro
 		}
 		return run, nil
 	}, nil
+}
+
+// Ask asks something of the build of this job that runs, as a person does on its page.
+func (s *Site) Ask(ctx context.Context, p Pipeline, request string) error {
+	_, err := Command{}.Run(ctx, filepath.Join(s.Root, "tests/runner/run"), "--home", s.home(p.Home), "--job", p.Job, "--request", request)
+	return err
 }
 
 // Run runs a pipeline to its end.

@@ -40,6 +40,8 @@ type Options struct {
 	// Light puts a small program into the service's place, which starts at once and
 	// says yes to every probe: for what is about the pipelines and not about a service.
 	Light bool
+	// Productions are the production namespaces, all alike; without them there is prod.
+	Productions []string
 }
 
 // Prepare makes the site, and tells each step to log.
@@ -85,7 +87,7 @@ func (s *Site) namespaces(ctx context.Context) error {
 	if err := s.controller(ctx); err != nil {
 		return err
 	}
-	for _, namespace := range []string{"staging", "prod"} {
+	for _, namespace := range s.all() {
 		manifest := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}\n", namespace)
 		if err := Apply(ctx, manifest); err != nil {
 			return err
@@ -100,7 +102,7 @@ func (s *Site) namespaces(ctx context.Context) error {
 		if err := s.pullSecret(ctx, namespace); err != nil {
 			return err
 		}
-		if _, err := Kubectl(ctx, "apply", "-k", filepath.Join(s.Root, "k8s/overlays", namespace)); err != nil {
+		if err := s.manifests(ctx, namespace); err != nil {
 			return err
 		}
 		// Nothing to run yet: the first image comes by hand, or by the first release.
@@ -113,6 +115,35 @@ func (s *Site) namespaces(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (s *Site) productions() []string {
+	if len(s.Productions) == 0 {
+		return []string{"prod"}
+	}
+	return s.Productions
+}
+
+func (s *Site) all() []string { return append([]string{"staging"}, s.productions()...) }
+
+// manifests applies the team's own: staging's and prod's, or prod's under another name.
+func (s *Site) manifests(ctx context.Context, namespace string) error {
+	overlay := filepath.Join(s.Root, "k8s/overlays", namespace)
+	if _, err := os.Stat(overlay); os.IsNotExist(err) {
+		overlay = filepath.Join(s.Dir, "overlays", namespace)
+		base, err := filepath.Rel(overlay, filepath.Join(s.Root, "k8s/overlays/prod"))
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(overlay, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(fmt.Sprintf("namespace: %s\nresources: [%s]\n", namespace, base)), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err := Kubectl(ctx, "apply", "-k", overlay)
+	return err
 }
 
 // controller is the account that a Jenkins would have in this cluster, as a kubeconfig of its own.
@@ -332,30 +363,44 @@ func (s *Site) dayZero(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := Kubectl(ctx, "rollout", "status", "statefulset/postgres", "-n", "prod", "--timeout=2m"); err != nil {
-		return err
-	}
-	if _, err := s.helper(ctx, s.Database("prod"), "migrate-diff", "apply", "--dir", filepath.Join(s.Service.Dir, "migrations")); err != nil {
-		return err
-	}
-	if _, err := Kubectl(ctx, "set", "image", "-n", "prod", "deployment/"+App, "deployment/"+App+"-canary", "app="+image); err != nil {
-		return err
-	}
-	if _, err := Kubectl(ctx, "scale", "-n", "prod", "deployment/"+App, fmt.Sprintf("--replicas=%d", s.Replicas)); err != nil {
-		return err
-	}
 	if _, err := Kubectl(ctx, "scale", "-n", "staging", "deployment/"+App, "--replicas=1"); err != nil {
 		return err
 	}
-	// On a busy machine the first pods take their time: the site is patient, the pipelines are not.
-	if _, err := Kubectl(ctx, "rollout", "status", "-n", "prod", "deployment/"+App, "--timeout=8m"); err != nil {
-		return err
+	for _, namespace := range s.productions() {
+		if err := s.byHand(ctx, namespace, image); err != nil {
+			return err
+		}
 	}
 	// What the day-0 commit left out comes back with the first release.
 	if err := s.Service.Write(thirdMigration, string(third)); err != nil {
 		return err
 	}
 	return s.schema("002", "003")
+}
+
+// byHand puts an image into a production namespace, with the migrations that are in the clone now.
+func (s *Site) byHand(ctx context.Context, namespace, image string) error {
+	if _, err := Kubectl(ctx, "rollout", "status", "statefulset/postgres", "-n", namespace, "--timeout=2m"); err != nil {
+		return err
+	}
+	if err := s.Migrate(ctx, namespace); err != nil {
+		return err
+	}
+	if _, err := Kubectl(ctx, "set", "image", "-n", namespace, "deployment/"+App, "deployment/"+App+"-canary", "app="+image); err != nil {
+		return err
+	}
+	if _, err := Kubectl(ctx, "scale", "-n", namespace, "deployment/"+App, fmt.Sprintf("--replicas=%d", s.Replicas)); err != nil {
+		return err
+	}
+	// On a busy machine the first pods take their time: the site is patient, the pipelines are not.
+	_, err := Kubectl(ctx, "rollout", "status", "-n", namespace, "deployment/"+App, "--timeout=8m")
+	return err
+}
+
+// Migrate applies to a namespace's database the migrations that are in the clone.
+func (s *Site) Migrate(ctx context.Context, namespace string) error {
+	_, err := s.helper(ctx, s.Database(namespace), "migrate-diff", "apply", "--dir", filepath.Join(s.Service.Dir, "migrations"))
+	return err
 }
 
 // schema changes the schema that the service asks its database for.
@@ -374,7 +419,10 @@ func (s *Site) Database(namespace string) []string {
 // Secrets are all that nobody may read in a console, a process list, a pod, an event
 // or a file: in clear, as base64 and as part of a URL.
 func (s *Site) Secrets() []string {
-	clear := []string{os.Getenv("LAB_REGISTRY_PASSWORD"), s.passwords["staging"], s.passwords["prod"]}
+	clear := []string{os.Getenv("LAB_REGISTRY_PASSWORD")}
+	for _, namespace := range s.all() {
+		clear = append(clear, s.passwords[namespace])
+	}
 	secrets := []string{base64.StdEncoding.EncodeToString([]byte(os.Getenv("LAB_REGISTRY_USER") + ":" + clear[0]))}
 	for _, secret := range clear {
 		secrets = append(secrets, secret, base64.StdEncoding.EncodeToString([]byte(secret)), url.QueryEscape(secret), url.PathEscape(secret))

@@ -65,11 +65,14 @@ func (t *teller) check(holds bool, format string, arguments ...any) {
 	fmt.Fprintf(t.out, "  %s %s\n", mark, sentence)
 }
 
+// analysis is how long each canary is judged: time that a site asks for, and no cost of the pipeline.
+const analysis = 16 * time.Second
+
 // run runs a pipeline and notes its row.
 func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers ...string) (site.Run, site.Counts, error) {
 	t.canary = &window{out: t.out, traffic: t.traffic, from: "-canary: done", until: "(Promote to Production)"}
 	pipeline := site.Pipeline{Jenkinsfile: jenkinsfile, Answers: answers, Out: t.canary, Settings: map[string]string{
-		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": "16s", "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
+		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": analysis.String(), "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
 	}}
 	t.traffic.Reset()
 	run, err := t.site.Run(ctx, pipeline)
@@ -142,6 +145,11 @@ func (t *teller) table() {
 	fmt.Fprintf(t.out, "%-8s %-11s %-9s %-22s %-26s %8s %4s %7s\n", "RELEASE", "PIPELINE", "RESULT", "LAST STAGE", "PRODUCTION RUNS", "SECONDS", "SH", "FAILED")
 	for _, r := range t.rows {
 		fmt.Fprintf(t.out, "%-8s %-11s %-9s %-22s %-26s %8.1f %4d %7d\n", r.release, r.pipeline, r.outcome, r.stage, r.prod, r.run.Seconds, r.run.Shells, r.failures)
+	}
+	if len(t.rows) > 1 {
+		staging, production := t.rows[0].run.Seconds, t.rows[1].run.Seconds
+		own := production - analysis.Seconds()
+		fmt.Fprintf(t.out, "\nrelease 1: production took %.2f of staging's time, and %.2f without the %s in which the canary is judged\n", production/staging, own/staging, analysis)
 	}
 }
 

@@ -191,7 +191,8 @@ func memoryLimit(pod *corev1.Pod, name string) string {
 }
 
 // unready judges a container that runs and is not ready, by its probe's own fields:
-// it has had its chance after initialDelay + period × failures, twice.
+// it has had its chance after initialDelay + period × failures, twice. An attempt
+// that takes longer than the period puts the next one off, so its time-out counts.
 // https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
 func unready(pod *corev1.Pod, status corev1.ContainerStatus, now time.Time) *trouble {
 	running := status.State.Running
@@ -214,7 +215,7 @@ func unready(pod *corev1.Pod, status corev1.ContainerStatus, now time.Time) *tro
 }
 
 func chance(probe *corev1.Probe) time.Duration {
-	period, failures := max(probe.PeriodSeconds, 1), max(probe.FailureThreshold, 1)
+	period, failures := max(probe.PeriodSeconds, probe.TimeoutSeconds, 1), max(probe.FailureThreshold, 1)
 	return time.Duration(probe.InitialDelaySeconds+period*failures) * time.Second
 }
 

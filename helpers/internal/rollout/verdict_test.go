@@ -86,6 +86,12 @@ func runsSince(since time.Duration, restarts int32) func(*corev1.Pod) {
 	}
 }
 
+// slowProbe takes up to 10 s an attempt, which is longer than its period of 5 s.
+func slowProbe(pod *corev1.Pod) {
+	runsSince(0, 0)(pod)
+	pod.Spec.Containers[0].ReadinessProbe.TimeoutSeconds = 10
+}
+
 // judge asks at each of the instants and gives the last verdict.
 func (w *world) judge(instants ...time.Duration) Verdict {
 	var verdict Verdict
@@ -146,6 +152,23 @@ func TestDone(t *testing.T) {
 	}
 }
 
+func TestANodeThatIsSlowToTellIsWaitedForLonger(t *testing.T) {
+	unprobed := func(p *corev1.Pod) { p.Spec.Containers[0].ReadinessProbe = nil }
+	w := rollingOut()
+	w.judge(0)
+	w.pod("new", "a", unprobed)
+	assert.Contains(t, w.judge(3*time.Second, 11*time.Second).Cause, "has to run for 12s", "it was told of after 3 s")
+	assert.Equal(t, Done, w.judge(12*time.Second).State)
+
+	w = rollingOut()
+	w.judge(0)
+	w.pod("new", "a", unprobed)
+	assert.Contains(t, w.judge(8*time.Second).Cause, "has to run for 20s", "and no longer than kubelets take to report")
+
+	w = rollingOut().pod("new", "a", unprobed)
+	assert.Equal(t, Done, w.judge(8*time.Second).State, "when it was told of is not known, and it has run for long enough")
+}
+
 func TestFailures(t *testing.T) {
 	unscheduled := func(message string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
@@ -169,6 +192,7 @@ func TestFailures(t *testing.T) {
 		"one crash":                         {waitsFor("CrashLoopBackOff", "", 1), 89, 0, ""},
 		"one restart, within its budget":    {runsSince(0, 1), 29, 0, ""},
 		"readiness inside its budget":       {runsSince(0, 0), 29, 31, "NOT_READY"},
+		"readiness with a long time-out":    {slowProbe, 59, 61, "NOT_READY"},
 		"unschedulable":                     {unscheduled("0/2 nodes are available: 2 Insufficient cpu."), 59, 61, "UNSCHEDULABLE"},
 		"no node can ever match":            {unscheduled("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: x"), 0, 1, "UNSCHEDULABLE"},
 		"one node matches, and is full":     {unscheduled("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), 59, 61, "UNSCHEDULABLE"},

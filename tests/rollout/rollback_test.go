@@ -5,6 +5,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +63,50 @@ func TestBackToTheLastRevisionThatWasGood(t *testing.T) {
 	assert.Equal(t, "WRONG_IMAGE", verdict.Code, "%s", answer.Stdout)
 	assert.Contains(t, verdict.Rollback, "not done")
 	assert.Equal(t, bad(4), s.imageOf(), "somebody else's change is not undone")
+}
+
+// None of its pods is needed to see what is undone, so it has none.
+func TestOnlyWhatIsOursIsUndone(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.apply(simple(0, "tool:1", forever, ""))
+	marked, answer := s.wait("deployment/app", "--mark-good")
+	require.Equal(t, "done", marked.State, "%s", answer.Stdout)
+	g, err := gate.Open(os.Getenv("KUBECONFIG"))
+	require.NoError(t, err)
+	t.Cleanup(g.Close)
+	config, err := g.Kubeconfig(t.TempDir(), "")
+	require.NoError(t, err)
+	undo := func(from string, meanwhile ...string) Answer {
+		g.Fault(func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPatch && meanwhile != nil {
+				_, err := scenes.Kubectl(t.Context(), "", append([]string{"-n", s.name}, meanwhile...)...)
+				assert.NoError(t, err)
+				meanwhile = nil
+			}
+			return false
+		})
+		return Helper(t.Context(), config, "rollout-wait", "-n", s.name, "deployment/app", "--undo", "--undo-from", from, "-o", "json")
+	}
+
+	require.Zero(t, s.deploy(bad(2)).Exit)
+	answer = undo(bad(2), "set", "image", "deployment/app", "c="+bad(3))
+	assert.Equal(t, 4, answer.Exit, "%+v", answer)
+	assert.Equal(t, bad(3), s.imageOf(), "what somebody deployed between the read and the change is left to them")
+
+	s.kubectl("rollout", "pause", "deployment/app")
+	answer = undo(bad(3))
+	assert.Equal(t, 1, answer.Exit, "%+v", answer)
+	assert.Contains(t, answer.Result.Error.Message, "is paused")
+	assert.Equal(t, bad(3), s.imageOf())
+	s.kubectl("rollout", "resume", "deployment/app")
+
+	answer = undo(bad(3), "annotate", "deployment/app", "a=b")
+	assert.Zero(t, answer.Exit, "what does not concern it is read again: %+v", answer)
+	assert.Equal(t, "tool:1", s.imageOf())
+	answer = undo(bad(3))
+	assert.Zero(t, answer.Exit, "who did not hear of the end may ask again: %+v", answer)
+	assert.Equal(t, "tool:1", s.imageOf())
 }
 
 func TestNothingToGoBackTo(t *testing.T) {

@@ -62,6 +62,14 @@ func (s stage) wait(arguments ...string) (Workload, Answer) {
 	return answer.Result.Workloads[0], answer
 }
 
+// waitAnd does something beside it, as soon as its progress says this.
+func (s stage) waitAnd(says string, do func(), arguments ...string) (Workload, Answer) {
+	s.Helper()
+	answer := HelperAnd(s.Context(), "", says, do, "rollout-wait", append([]string{"-n", s.name, "--timeout", "3m", "-o", "json"}, arguments...)...)
+	require.NotEmpty(s, answer.Result.Workloads, "%+v", answer)
+	return answer.Result.Workloads[0], answer
+}
+
 func (s stage) helper(name string, arguments ...string) Answer {
 	return Helper(s.Context(), "", name, arguments...)
 }
@@ -93,9 +101,9 @@ const forever = `[sleep, "100000"]`
 func TestOldPodsTroubleIsNotOurs(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.apply(simple(2, "tool:1", `["false"]`, ""))
-	before, _ := s.wait("deployment/app")
-	require.Equal(t, "CRASH_LOOP", before.Code)
+	s.apply(simple(2, "tool:1", `["false"]`, ", readinessProbe: {exec: {command: ['false']}, failureThreshold: 60}"))
+	before, answer := s.wait("deployment/app")
+	require.Equal(t, "CRASH_LOOP", before.Code, "%s", answer.Stdout)
 	s.apply(simple(2, "tool:1", forever, ""))
 	after, answer := s.wait("deployment/app")
 	assert.Equal(t, "done", after.State, "%s", answer.Stdout)
@@ -242,8 +250,11 @@ func TestTheImageIsProven(t *testing.T) {
 func TestHoldOnTheCluster(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.apply(simple(1, "tool:1", `[sh, -c, "sleep 12; echo the end; exit 5"]`, ""))
-	verdict, answer := s.wait("deployment/app", "--hold", "40s")
+	s.apply(simple(1, "tool:1", `[sh, -c, "until test -e /tmp/end; do sleep 1; done; echo the end; exit 5"]`, ""))
+	verdict, answer := s.waitAnd("has to stay so", func() {
+		_, err := scenes.Kubectl(t.Context(), "", "exec", "-n", s.name, "deployment/app", "--", "touch", "/tmp/end")
+		assert.NoError(t, err)
+	}, "deployment/app", "--hold", "60s")
 	assert.Equal(t, "NOT_STABLE", verdict.Code, "%s", answer.Stdout)
 	assert.Contains(t, answer.Stdout, "the end")
 	s.apply(simple(1, "tool:1", forever, ""))

@@ -346,11 +346,37 @@ func TestANodeThatIsNotReadyIsToldApart(t *testing.T) {
 	s.kubectl("patch", "node", "node2", "--subresource=status", "--type=merge", "-p", string(status))
 	s.apply(`{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: app}, spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app}}, spec: {terminationGracePeriodSeconds: 1, tolerations: [{operator: Exists}], containers: [{name: c, image: "tool:1", command: [sleep, "100000"]}]}}}}`)
 	s.kubectl("wait", "daemonset/app", "--for=jsonpath={.status.desiredNumberScheduled}=2", "--timeout=60s")
-	verdict, answer := s.wait("daemonset/app", "--grace-stuck", "20s")
+	judged := func(config string) (Workload, Answer) {
+		answer := Helper(t.Context(), config, "rollout-wait", "-n", s.name, "daemonset/app", "--grace-stuck", "15s", "-o", "json")
+		require.Len(t, answer.Result.Workloads, 1, "%+v", answer)
+		return answer.Result.Workloads[0], answer
+	}
+	config := s.agent(rights(t))
+	verdict, answer := judged(config)
+	assert.Equal(t, "STUCK", verdict.Code, "the Role does not reach to nodes: %s", answer.Stdout)
+	s.apply(s.nodeReader())
+	t.Cleanup(func() {
+		_, err := scenes.Kubectl(context.Background(), s.nodeReader(), "delete", "-f", "-")
+		assert.NoError(t, err)
+	})
+	require.Eventually(t, func() bool {
+		_, err := scenes.Kubectl(t.Context(), "", "--kubeconfig", config, "auth", "can-i", "get", "nodes")
+		return err == nil
+	}, minute, second, "the authorizer hears of the ClusterRole")
+	verdict, answer = judged(config)
 	t.Logf("%s: %s", verdict.Code, verdict.Cause)
 	assert.Equal(t, "NODE_NOT_READY", verdict.Code, "%s", answer.Stdout)
 	assert.Contains(t, verdict.Cause, "node2")
 	assert.Contains(t, verdict.Cause, "cordoned")
 	enough, answer := s.wait("daemonset/app", "--min-available", "1")
 	assert.Equal(t, "done", enough.State, "%s", answer.Stdout)
+}
+
+// nodeReader is k8s/optional/node-reader.yaml, for this stage's agent.
+func (s stage) nodeReader() string {
+	body, err := os.ReadFile(filepath.Join(Root(), "k8s/optional/node-reader.yaml"))
+	require.NoError(s, err)
+	mine := strings.Replace(string(body), "{kind: ServiceAccount, name: slipway, namespace: jenkins}", "{apiGroup: rbac.authorization.k8s.io, kind: User, name: "+s.user()+"}", 1)
+	require.NotEqual(s, string(body), mine)
+	return mine
 }

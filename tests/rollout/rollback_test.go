@@ -36,7 +36,7 @@ func TestBackToTheLastRevisionThatWasGood(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.apply(simple(2, "tool:1", forever, ""))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	good := s.good()
 	require.Zero(t, s.deploy(good).Exit)
 	marked, answer := s.wait("deployment/app", "--image", good, "--mark-good")
@@ -123,7 +123,7 @@ func TestDeployImage(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.apply(simple(1, "tool:1", forever, `, env: [{name: A, value: "1"}]`))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	g, err := gate.Open(os.Getenv("KUBECONFIG"))
 	require.NoError(t, err)
 	t.Cleanup(g.Close)
@@ -182,7 +182,7 @@ func TestDeployImageThatAdmissionRefuses(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.apply(simple(1, "tool:1", forever, ""))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	s.apply(strings.NewReplacer("closed", s.name, "resources: [pods]", "resources: [deployments]", `apiGroups: [""]`, "apiGroups: [apps]", "operations: [CREATE]", "operations: [UPDATE]",
 		"kubernetes.io/metadata.name: admission-policy", "kubernetes.io/metadata.name: "+s.name).Replace(scenes.Policy))
 	t.Cleanup(func() {

@@ -62,6 +62,14 @@ func (s stage) wait(arguments ...string) (Workload, Answer) {
 	return answer.Result.Workloads[0], answer
 }
 
+// done is a wait that has to end well.
+func (s stage) done(arguments ...string) Workload {
+	s.Helper()
+	verdict, answer := s.wait(arguments...)
+	require.Equal(s, "done", verdict.State, "%s", answer.Stdout)
+	return verdict
+}
+
 // waitAnd does something beside it, as soon as its progress says this.
 func (s stage) waitAnd(says string, do func(), arguments ...string) (Workload, Answer) {
 	s.Helper()
@@ -128,7 +136,7 @@ func TestAScaleUpThatNeverMeetsTheDeadline(t *testing.T) {
 	s := newStage(t)
 	s.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: one}\nspec: {hard: {pods: \"1\"}}\n")
 	s.apply(simple(1, "tool:1", forever, ""))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	s.kubectl("patch", "deployment/app", "--type=merge", "-p", `{"spec":{"progressDeadlineSeconds":5}}`)
 	s.kubectl("scale", "deployment/app", "--replicas=2")
 	verdict, answer := s.wait("deployment/app", "--grace-quota", "10s")
@@ -222,11 +230,11 @@ func TestAPullErrorThatPasses(t *testing.T) {
 	}
 }
 
-// imageOf gives the digest that the cluster runs where the tag is asked for.
+// digest is what the cluster runs where the tag is asked for.
 func (s stage) digest() string {
-	id := s.kubectl("get", "pods", "-o", "jsonpath={.items[0].status.containerStatuses[0].imageID}")
-	_, digest, found := strings.Cut(id, "@")
-	require.True(s, found, "%s", id)
+	pods := s.kubectl("get", "pods", "-o", "jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.reason} {.status.containerStatuses[0].imageID}{'\\n'}{end}")
+	_, digest, found := strings.Cut(strings.Fields(pods + " ")[len(strings.Fields(pods))-1], "@")
+	require.True(s, found, "%s", pods)
 	return digest
 }
 
@@ -235,7 +243,7 @@ func TestTheImageIsProven(t *testing.T) {
 	s := newStage(t)
 	other := "tool@sha256:" + strings.Repeat("1", 64)
 	s.apply(simple(2, "tool:1", forever, ""))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	proven, answer := s.wait("deployment/app", "--image", "tool@"+s.digest())
 	assert.Equal(t, "done", proven.State, "%s", answer.Stdout)
 	mismatch, answer := s.wait("deployment/app", "--image", other)

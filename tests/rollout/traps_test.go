@@ -232,9 +232,10 @@ func TestAPullErrorThatPasses(t *testing.T) {
 
 // digest is what the cluster runs where the tag is asked for.
 func (s stage) digest() string {
-	pods := s.kubectl("get", "pods", "-o", "jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.reason} {.status.containerStatuses[0].imageID}{'\\n'}{end}")
-	_, digest, found := strings.Cut(strings.Fields(pods + " ")[len(strings.Fields(pods))-1], "@")
+	pods := s.kubectl("get", "pods", "-o", "jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.reason} {.status.containerStatuses[0].imageID}; {end}")
+	_, digest, found := strings.Cut(pods, "@")
 	require.True(s, found, "%s", pods)
+	digest, _, _ = strings.Cut(digest, ";")
 	return digest
 }
 

@@ -149,6 +149,8 @@ func crashing(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *t
 		return say("CRASH_LOOP", "the container %s ends again and again", status.Name)
 	case last.Reason == "OOMKilled" || last.ExitCode == 137 && memory.Starved[key]:
 		return say("OOM_KILLED", "the container %s was killed because it needs more memory than its limit (%s), again and again", status.Name, memoryLimit(pod, status.Name))
+	case last.ExitCode == 137 && onlyMemoryKills(pod, status.Name):
+		return say("OOM_KILLED", "the container %s is killed again and again (exit code 137), and it has no probe that kills, but a limit of memory (%s)", status.Name, memoryLimit(pod, status.Name))
 	case last.ExitCode == 0:
 		return say("CRASH_LOOP", "the container %s ends by itself, with exit code 0, again and again: a service must go on", status.Name)
 	case last.ExitCode == 137:
@@ -179,6 +181,17 @@ func spec(pod *corev1.Pod, name string) (container *corev1.Container, restartabl
 func initOnly(pod *corev1.Pod, name string) bool {
 	container, restartable := spec(pod, name)
 	return container != nil && !restartable
+}
+
+// onlyMemoryKills says that nothing kills the container from outside but the
+// kernel at its limit: a busy node's runtime does not always hear of that.
+func onlyMemoryKills(pod *corev1.Pod, name string) bool {
+	container, _ := spec(pod, name)
+	if container == nil || container.LivenessProbe != nil || container.StartupProbe != nil {
+		return false
+	}
+	_, given := container.Resources.Limits[corev1.ResourceMemory]
+	return given
 }
 
 func memoryLimit(pod *corev1.Pod, name string) string {

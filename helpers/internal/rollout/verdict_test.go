@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -270,6 +271,19 @@ func TestOneOfManyDoesNotFailTheRestWhileItMoves(t *testing.T) {
 	w = crashing()
 	w.Criteria.Any = true
 	assert.Equal(t, "CRASH_LOOP", w.judge(0).Code)
+}
+
+func TestWhatOnlyTheKernelKillsWantsMemory(t *testing.T) {
+	killed := func(probe *corev1.Probe, limits corev1.ResourceList) string {
+		w := rollingOut().status(1, 3, 4).pod("new", "a", waitsFor("CrashLoopBackOff", "", 2))
+		w.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated.ExitCode = 137 // and not its reason
+		w.Pods[0].Spec.Containers[0].LivenessProbe, w.Pods[0].Spec.Containers[0].Resources.Limits = probe, limits
+		return w.judge(0).Code
+	}
+	limits := corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("24Mi")}
+	assert.Equal(t, "OOM_KILLED", killed(nil, limits))
+	assert.Equal(t, "CRASH_LOOP", killed(&corev1.Probe{}, limits), "or the probe killed it")
+	assert.Equal(t, "CRASH_LOOP", killed(nil, nil))
 }
 
 func TestACrashLoopIsOneAlsoBetweenItsEnds(t *testing.T) {

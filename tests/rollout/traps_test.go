@@ -224,7 +224,7 @@ func TestAPullErrorThatPasses(t *testing.T) {
 			host := fmt.Sprintf("passing-%d.lab:5999", test.status)
 			registry(t, host, test.status, test.times)
 			s.apply(simple(1, host+"/tool:1", forever, ""))
-			verdict, answer := s.wait("deployment/app", "--grace-pull", "60s", "--grace-pull-refused", "30s")
+			verdict, answer := s.wait("deployment/app", "--grace-pull-refused", "90s")
 			assert.Equal(t, "done", verdict.State, "%s", answer.Stdout)
 		})
 	}

@@ -98,6 +98,20 @@ func TestClientsShareOneConnection(t *testing.T) {
 	assert.Equal(t, 2, seen)
 }
 
+func TestAnAnswerThatBreaksOffMayComeWholeLater(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte(`{"kind":`))
+	}))
+	defer server.Close()
+	cluster, err := New(&rest.Config{Host: server.URL}, "prod", "probe")
+	require.NoError(t, err)
+	_, err = cluster.Core().Pods("prod").List(t.Context(), metav1.ListOptions{})
+	require.Error(t, err)
+	assert.True(t, IsPassing(err), "%v", err)
+	assert.True(t, IsPassing(Explain(err, "reading")), "%v", err)
+}
+
 func TestALateAnswerDoesNotMoveTheClock(t *testing.T) {
 	at := time.Date(2026, 3, 1, 23, 0, 0, 400e6, time.UTC)
 	for name, test := range map[string]struct {

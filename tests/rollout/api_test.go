@@ -32,11 +32,11 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// late becomes ready after 15 s; its probe has had its chance after 30 s.
-const late = `[sh, -c, "sleep 15; touch /tmp/ready; exec sleep 100000"]`
-
-func lateReady() string {
-	return simple(1, "tool:1", late, ", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 3}")
+// lateReady becomes ready after 15 s; its probe has had its chance after ten times
+// as many seconds as it may fail.
+func lateReady(failures int) string {
+	return simple(1, "tool:1", `[sh, -c, "sleep 15; touch /tmp/ready; exec sleep 100000"]`,
+		fmt.Sprintf(", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: %d}", failures))
 }
 
 // all are rollout-wait's watches of one Deployment: itself, its ReplicaSets, its pods.
@@ -51,7 +51,7 @@ func through(t *testing.T, wrong func(*gate.Gate), arguments ...string) (Workloa
 	t.Cleanup(g.Close)
 	config, err := g.Kubeconfig(t.TempDir(), "")
 	require.NoError(t, err)
-	s.apply(lateReady())
+	s.apply(lateReady(12))
 	var group sync.WaitGroup
 	group.Go(func() { wrong(g) })
 	answer := Helper(t.Context(), config, "rollout-wait", append([]string{"-n", s.name, "deployment/app", "--timeout", "3m", "-o", "json"}, arguments...)...)
@@ -164,7 +164,7 @@ func apiserver(t *testing.T) (pid int, arguments []string) {
 // whileItStarts does something as soon as rollout-wait follows a pod that runs
 // and is not ready yet.
 func whileItStarts(s stage, do func()) (Workload, Answer) {
-	s.apply(lateReady())
+	s.apply(lateReady(3))
 	s.kubectl("wait", "pod", "-l", "app=app", "--for=jsonpath={.status.containerStatuses[0].started}=true", "--timeout=60s")
 	return s.waitAnd("of 1 new pods are available", do, "deployment/app")
 }

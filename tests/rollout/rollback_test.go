@@ -77,12 +77,21 @@ func TestOnlyWhatIsOursIsUndone(t *testing.T) {
 	t.Cleanup(g.Close)
 	config, err := g.Kubeconfig(t.TempDir(), "")
 	require.NoError(t, err)
-	undo := func(from string, meanwhile ...string) Answer {
+	// Somebody's change comes between the undo's read and its own change.
+	undo := func(from, meanwhile string) Answer {
 		g.Fault(func(_ http.ResponseWriter, r *http.Request) bool {
-			if r.Method == http.MethodPatch && meanwhile != nil {
-				_, err := scenes.Kubectl(t.Context(), "", append([]string{"-n", s.name}, meanwhile...)...)
-				assert.NoError(t, err)
-				meanwhile = nil
+			if r.Method == http.MethodPatch && meanwhile != "" {
+				body := meanwhile
+				meanwhile = ""
+				change, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, g.Address()+r.URL.Path, strings.NewReader(body))
+				if assert.NoError(t, err) {
+					change.Header.Set("Content-Type", "application/strategic-merge-patch+json")
+					answered, err := http.DefaultClient.Do(change)
+					if assert.NoError(t, err) {
+						assert.Equal(t, http.StatusOK, answered.StatusCode)
+						assert.NoError(t, answered.Body.Close())
+					}
+				}
 			}
 			return false
 		})
@@ -90,21 +99,21 @@ func TestOnlyWhatIsOursIsUndone(t *testing.T) {
 	}
 
 	require.Zero(t, s.deploy(bad(2)).Exit)
-	answer = undo(bad(2), "set", "image", "deployment/app", "c="+bad(3))
+	answer = undo(bad(2), `{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"`+bad(3)+`"}]}}}}`)
 	assert.Equal(t, 4, answer.Exit, "%+v", answer)
 	assert.Equal(t, bad(3), s.imageOf(), "what somebody deployed between the read and the change is left to them")
 
 	s.kubectl("rollout", "pause", "deployment/app")
-	answer = undo(bad(3))
+	answer = undo(bad(3), "")
 	assert.Equal(t, 1, answer.Exit, "%+v", answer)
 	assert.Contains(t, answer.Result.Error.Message, "is paused")
 	assert.Equal(t, bad(3), s.imageOf())
 	s.kubectl("rollout", "resume", "deployment/app")
 
-	answer = undo(bad(3), "annotate", "deployment/app", "a=b")
+	answer = undo(bad(3), `{"metadata":{"annotations":{"a":"b"}}}`)
 	assert.Zero(t, answer.Exit, "what does not concern it is read again: %+v", answer)
 	assert.Equal(t, "tool:1", s.imageOf())
-	answer = undo(bad(3))
+	answer = undo(bad(3), "")
 	assert.Zero(t, answer.Exit, "who did not hear of the end may ask again: %+v", answer)
 	assert.Equal(t, "tool:1", s.imageOf())
 }

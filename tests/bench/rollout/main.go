@@ -28,7 +28,7 @@ type tool struct {
 
 const (
 	limit  = 160 // seconds, for each
-	atOnce = 8   // rollouts, of which most only wait
+	atOnce = 12  // rollouts, of which most only wait
 )
 
 var tools = []tool{

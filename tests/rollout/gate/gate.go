@@ -121,6 +121,9 @@ func (g *Gate) Fault(fault func(http.ResponseWriter, *http.Request) bool) {
 // Close ends it.
 func (g *Gate) Close() { _ = g.server.Close() }
 
+// Address is where it is asked.
+func (g *Gate) Address() string { return "http://" + g.listener.Addr().String() }
+
 // Kubeconfig writes one that leads through the gate; as impersonates that user, if it is not empty.
 func (g *Gate) Kubeconfig(dir, as string) (string, error) {
 	user := map[string]any{}
@@ -129,7 +132,7 @@ func (g *Gate) Kubeconfig(dir, as string) (string, error) {
 	}
 	body, err := yaml.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "gate",
-		"clusters": []any{map[string]any{"name": "gate", "cluster": map[string]any{"server": "http://" + g.listener.Addr().String()}}},
+		"clusters": []any{map[string]any{"name": "gate", "cluster": map[string]any{"server": g.Address()}}},
 		"users":    []any{map[string]any{"name": "gate", "user": user}},
 		"contexts": []any{map[string]any{"name": "gate", "context": map[string]any{"cluster": "gate", "user": "gate"}}},
 	})

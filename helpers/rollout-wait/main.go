@@ -70,12 +70,7 @@ func run(c *cli.Context, graces rollout.Graces) error {
 			if target.Kind != rollout.Deployment {
 				return slipway.Usagef("--undo knows Deployments only, and %s is none", target)
 			}
-			if from := c.String("undo-from"); from != "" {
-				if err := rollout.CheckImage(c.Context, cluster, target.Name, from); err != nil {
-					return slipway.Finish(c, nil, err)
-				}
-			}
-			if _, _, err := rollout.Undo(c.Context, cluster, target.Name, ""); err != nil {
+			if _, _, err := rollout.Undo(c.Context, cluster, target.Name, rollout.Leaving{Image: c.String("undo-from")}); err != nil {
 				return slipway.Finish(c, nil, err)
 			}
 		}

@@ -4,6 +4,7 @@ package rollout
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -30,12 +32,15 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// late becomes ready after 12 s; its probe has had its chance after 18 s.
-const late = `[sh, -c, "sleep 12; touch /tmp/ready; exec sleep 100000"]`
-
-func lateReady() string {
-	return simple(1, "tool:1", late, ", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 3, failureThreshold: 3}")
+// lateReady becomes ready after 15 s; its probe has had its chance after ten times
+// as many seconds as it may fail.
+func lateReady(failures int) string {
+	return simple(1, "tool:1", `[sh, -c, "sleep 15; touch /tmp/ready; exec sleep 100000"]`,
+		fmt.Sprintf(", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: %d}", failures))
 }
+
+// all are rollout-wait's watches of one Deployment: itself, its ReplicaSets, its pods.
+const all = 3
 
 // through runs rollout-wait through a gate, and meanwhile what goes wrong there.
 func through(t *testing.T, wrong func(*gate.Gate), arguments ...string) (Workload, Answer) {
@@ -46,28 +51,34 @@ func through(t *testing.T, wrong func(*gate.Gate), arguments ...string) (Workloa
 	t.Cleanup(g.Close)
 	config, err := g.Kubeconfig(t.TempDir(), "")
 	require.NoError(t, err)
-	s.apply(lateReady())
-	done := make(chan struct{})
-	go func() { defer close(done); wrong(g) }()
+	s.apply(lateReady(12))
+	var group sync.WaitGroup
+	group.Go(func() { wrong(g) })
 	answer := Helper(t.Context(), config, "rollout-wait", append([]string{"-n", s.name, "deployment/app", "--timeout", "3m", "-o", "json"}, arguments...)...)
-	<-done
+	group.Wait()
 	if len(answer.Result.Workloads) == 0 {
 		return Workload{}, answer
 	}
 	return answer.Result.Workloads[0], answer
 }
 
-func isWatch(r *http.Request) bool { return r.URL.Query().Get("watch") != "" }
+// watched waits until rollout-wait watches all that it needs.
+func watched(t *testing.T, g *gate.Gate) bool {
+	limited, cancel := context.WithTimeout(t.Context(), minute)
+	defer cancel()
+	return assert.NoError(t, g.Watching(limited, all))
+}
 
 func TestADroppedWatch(t *testing.T) {
 	t.Parallel()
+	dropped := 0
 	verdict, answer := through(t, func(g *gate.Gate) {
-		for range 8 {
-			time.Sleep(time.Second)
+		for ; dropped < 5 && watched(t, g); dropped++ {
 			g.Drop()
 		}
 	})
 	assert.Equal(t, "done", verdict.State, "%+v", answer)
+	assert.Equal(t, 5, dropped)
 }
 
 func TestAHistoryThatIsGone(t *testing.T) {
@@ -75,7 +86,7 @@ func TestAHistoryThatIsGone(t *testing.T) {
 	var gone atomic.Int32
 	verdict, answer := through(t, func(g *gate.Gate) {
 		g.Fault(func(w http.ResponseWriter, r *http.Request) bool {
-			if !isWatch(r) || gone.Add(1) > 9 {
+			if !gate.IsWatch(r) || gone.Add(1) > 9 {
 				return false
 			}
 			status := `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","message":"too old resource version","code":410}`
@@ -93,36 +104,36 @@ func TestAHistoryThatIsGone(t *testing.T) {
 	assert.GreaterOrEqual(t, gone.Load(), int32(9))
 }
 
+// throttled answers 429 for a while.
+func throttled(g *gate.Gate, lasts time.Duration) (times int32) {
+	var count atomic.Int32
+	g.Fault(func(w http.ResponseWriter, _ *http.Request) bool {
+		count.Add(1)
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return true
+	})
+	<-time.After(lasts)
+	g.Fault(nil)
+	return count.Load()
+}
+
 func TestAThrottlingAPIServer(t *testing.T) {
 	t.Parallel()
-	var throttled atomic.Int32
 	verdict, answer := through(t, func(g *gate.Gate) {
-		g.Fault(func(w http.ResponseWriter, _ *http.Request) bool {
-			throttled.Add(1)
-			w.Header().Set("Retry-After", "1")
-			w.WriteHeader(http.StatusTooManyRequests)
-			return true
-		})
-		time.Sleep(3 * time.Second)
-		g.Fault(nil)
-		time.Sleep(3 * time.Second)
-		g.Drop()
-		g.Fault(func(w http.ResponseWriter, _ *http.Request) bool {
-			w.Header().Set("Retry-After", "1")
-			w.WriteHeader(http.StatusTooManyRequests)
-			return true
-		})
-		time.Sleep(14 * time.Second)
-		g.Fault(nil)
+		assert.Positive(t, throttled(g, 3*time.Second), "from its first request on")
+		if watched(t, g) {
+			g.Drop()
+			assert.Positive(t, throttled(g, 14*time.Second), "while the pod becomes ready")
+		}
 	})
 	assert.Equal(t, "done", verdict.State, "%+v", answer)
-	assert.Positive(t, throttled.Load())
 }
 
 func TestAnAPIServerThatIsAwayForTooLong(t *testing.T) {
 	t.Parallel()
 	_, answer := through(t, func(g *gate.Gate) {
-		time.Sleep(3 * time.Second)
+		watched(t, g)
 		g.Close()
 		g.Drop()
 	}, "--api-grace", "5s")
@@ -150,40 +161,44 @@ func apiserver(t *testing.T) (pid int, arguments []string) {
 	return 0, nil
 }
 
+// whileItStarts does something as soon as rollout-wait follows a pod that runs
+// and is not ready yet.
+func whileItStarts(s stage, do func()) (Workload, Answer) {
+	s.apply(lateReady(3))
+	s.kubectl("wait", "pod", "-l", "app=app", "--for=jsonpath={.status.containerStatuses[0].started}=true", "--timeout=60s")
+	return s.waitAnd("of 1 new pods are available", do, "deployment/app")
+}
+
 // Both stop all of the cluster, so they run alone. The pod becomes ready while
 // nobody can hear of it, and its probe's chance passes.
+const outage = 32 * time.Second
+
 func TestAnAPIServerThatHangs(t *testing.T) {
 	s := newStage(t)
-	s.apply(lateReady())
 	pid, _ := apiserver(t)
-	go func() {
-		time.Sleep(4 * time.Second)
-		_ = syscall.Kill(pid, syscall.SIGSTOP)
-		time.Sleep(22 * time.Second)
-		_ = syscall.Kill(pid, syscall.SIGCONT)
-	}()
-	verdict, answer := s.wait("deployment/app")
+	verdict, answer := whileItStarts(s, func() {
+		assert.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+		<-time.After(outage)
+		assert.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+	})
 	assert.Equal(t, "done", verdict.State, "%+v", answer)
+	assert.Greater(t, answer.Seconds, outage.Seconds())
 }
 
 func TestAnAPIServerThatIsRestarted(t *testing.T) {
 	s := newStage(t)
-	s.apply(lateReady())
 	pid, arguments := apiserver(t)
 	var log bytes.Buffer
-	again := make(chan error, 1)
-	go func() {
-		time.Sleep(4 * time.Second)
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-		time.Sleep(18 * time.Second)
+	verdict, answer := whileItStarts(s, func() {
+		assert.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		<-time.After(outage)
 		// It outlives the test: the cluster needs it until the lab ends.
 		command := exec.Command(arguments[0], arguments[1:]...)
 		command.Stdout, command.Stderr = &log, &log
-		again <- command.Start()
-	}()
-	verdict, answer := s.wait("deployment/app")
-	require.NoError(t, <-again)
+		assert.NoError(t, command.Start())
+	})
 	assert.Equal(t, "done", verdict.State, "%+v", answer)
+	assert.Greater(t, answer.Seconds, outage.Seconds())
 	_, err := scenes.Kubectl(t.Context(), "", "get", "--raw", "/readyz")
 	assert.NoError(t, err)
 }

@@ -138,22 +138,28 @@ func (e errand) play(t *testing.T, rules []rule) Answer {
 	if e.prepare != nil {
 		e.prepare(s)
 	}
+	return Helper(t.Context(), s.agent(rules), e.helper, append([]string{"-n", s.name}, e.run...)...)
+}
+
+// agent gives the kubeconfig of somebody who has these rights here, and no others.
+func (s stage) agent(rules []rule) string {
 	role, err := yaml.Marshal(map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": map[string]string{"name": "slipway"}, "rules": rules})
-	require.NoError(t, err)
-	user := "agent-" + s.name
-	s.apply(string(role) + "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: slipway}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: slipway}\nsubjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: " + user + "}]\n")
+	require.NoError(s, err)
+	s.apply(string(role) + "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: slipway}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: slipway}\nsubjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: " + s.user() + "}]\n")
 	g, err := gate.Open(os.Getenv("KUBECONFIG"))
-	require.NoError(t, err)
-	t.Cleanup(g.Close)
-	config, err := g.Kubeconfig(t.TempDir(), user)
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		_, err := scenes.Kubectl(t.Context(), "", "--kubeconfig", config, "-n", s.name, "auth", "can-i", "list", "pods")
-		_, other := scenes.Kubectl(t.Context(), "", "--kubeconfig", config, "-n", s.name, "auth", "can-i", "get", "deployments")
+	require.NoError(s, err)
+	s.Cleanup(g.Close)
+	config, err := g.Kubeconfig(s.TempDir(), s.user())
+	require.NoError(s, err)
+	require.Eventually(s, func() bool {
+		_, err := scenes.Kubectl(s.Context(), "", "--kubeconfig", config, "-n", s.name, "auth", "can-i", "list", "pods")
+		_, other := scenes.Kubectl(s.Context(), "", "--kubeconfig", config, "-n", s.name, "auth", "can-i", "get", "deployments")
 		return err == nil || other == nil
 	}, minute, second, "the authorizer hears of the Role")
-	return Helper(t.Context(), config, e.helper, append([]string{"-n", s.name}, e.run...)...)
+	return config
 }
+
+func (s stage) user() string { return "agent-" + s.name }
 
 func flat(rules []rule) []string {
 	var all []string

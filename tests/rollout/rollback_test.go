@@ -5,6 +5,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,7 +36,7 @@ func TestBackToTheLastRevisionThatWasGood(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.apply(simple(2, "tool:1", forever, ""))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	good := s.good()
 	require.Zero(t, s.deploy(good).Exit)
 	marked, answer := s.wait("deployment/app", "--image", good, "--mark-good")
@@ -64,6 +65,59 @@ func TestBackToTheLastRevisionThatWasGood(t *testing.T) {
 	assert.Equal(t, bad(4), s.imageOf(), "somebody else's change is not undone")
 }
 
+// None of its pods is needed to see what is undone, so it has none.
+func TestOnlyWhatIsOursIsUndone(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.apply(simple(0, "tool:1", forever, ""))
+	marked, answer := s.wait("deployment/app", "--mark-good")
+	require.Equal(t, "done", marked.State, "%s", answer.Stdout)
+	g, err := gate.Open(os.Getenv("KUBECONFIG"))
+	require.NoError(t, err)
+	t.Cleanup(g.Close)
+	config, err := g.Kubeconfig(t.TempDir(), "")
+	require.NoError(t, err)
+	// Somebody's change comes between the undo's read and its own change.
+	undo := func(from, meanwhile string) Answer {
+		g.Fault(func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPatch && meanwhile != "" {
+				body := meanwhile
+				meanwhile = ""
+				change, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, g.Address()+r.URL.Path, strings.NewReader(body))
+				if assert.NoError(t, err) {
+					change.Header.Set("Content-Type", "application/strategic-merge-patch+json")
+					answered, err := http.DefaultClient.Do(change)
+					if assert.NoError(t, err) {
+						assert.Equal(t, http.StatusOK, answered.StatusCode)
+						assert.NoError(t, answered.Body.Close())
+					}
+				}
+			}
+			return false
+		})
+		return Helper(t.Context(), config, "rollout-wait", "-n", s.name, "deployment/app", "--undo", "--undo-from", from, "-o", "json")
+	}
+
+	require.Zero(t, s.deploy(bad(2)).Exit)
+	answer = undo(bad(2), `{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"`+bad(3)+`"}]}}}}`)
+	assert.Equal(t, 4, answer.Exit, "%+v", answer)
+	assert.Equal(t, bad(3), s.imageOf(), "what somebody deployed between the read and the change is left to them")
+
+	s.kubectl("rollout", "pause", "deployment/app")
+	answer = undo(bad(3), "")
+	assert.Equal(t, 1, answer.Exit, "%+v", answer)
+	assert.Contains(t, answer.Result.Error.Message, "is paused")
+	assert.Equal(t, bad(3), s.imageOf())
+	s.kubectl("rollout", "resume", "deployment/app")
+
+	answer = undo(bad(3), `{"metadata":{"annotations":{"a":"b"}}}`)
+	assert.Zero(t, answer.Exit, "what does not concern it is read again: %+v", answer)
+	assert.Equal(t, "tool:1", s.imageOf())
+	answer = undo(bad(3), "")
+	assert.Zero(t, answer.Exit, "who did not hear of the end may ask again: %+v", answer)
+	assert.Equal(t, "tool:1", s.imageOf())
+}
+
 func TestNothingToGoBackTo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -78,7 +132,7 @@ func TestDeployImage(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.apply(simple(1, "tool:1", forever, `, env: [{name: A, value: "1"}]`))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	g, err := gate.Open(os.Getenv("KUBECONFIG"))
 	require.NoError(t, err)
 	t.Cleanup(g.Close)
@@ -137,7 +191,7 @@ func TestDeployImageThatAdmissionRefuses(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.apply(simple(1, "tool:1", forever, ""))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	s.apply(strings.NewReplacer("closed", s.name, "resources: [pods]", "resources: [deployments]", `apiGroups: [""]`, "apiGroups: [apps]", "operations: [CREATE]", "operations: [UPDATE]",
 		"kubernetes.io/metadata.name: admission-policy", "kubernetes.io/metadata.name: "+s.name).Replace(scenes.Policy))
 	t.Cleanup(func() {

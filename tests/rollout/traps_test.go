@@ -62,6 +62,22 @@ func (s stage) wait(arguments ...string) (Workload, Answer) {
 	return answer.Result.Workloads[0], answer
 }
 
+// done is a wait that has to end well.
+func (s stage) done(arguments ...string) Workload {
+	s.Helper()
+	verdict, answer := s.wait(arguments...)
+	require.Equal(s, "done", verdict.State, "%s", answer.Stdout)
+	return verdict
+}
+
+// waitAnd does something beside it, as soon as its progress says this.
+func (s stage) waitAnd(says string, do func(), arguments ...string) (Workload, Answer) {
+	s.Helper()
+	answer := HelperAnd(s.Context(), "", says, do, "rollout-wait", append([]string{"-n", s.name, "--timeout", "3m", "-o", "json"}, arguments...)...)
+	require.NotEmpty(s, answer.Result.Workloads, "%+v", answer)
+	return answer.Result.Workloads[0], answer
+}
+
 func (s stage) helper(name string, arguments ...string) Answer {
 	return Helper(s.Context(), "", name, arguments...)
 }
@@ -93,9 +109,9 @@ const forever = `[sleep, "100000"]`
 func TestOldPodsTroubleIsNotOurs(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.apply(simple(2, "tool:1", `["false"]`, ""))
-	before, _ := s.wait("deployment/app")
-	require.Equal(t, "CRASH_LOOP", before.Code)
+	s.apply(simple(2, "tool:1", `["false"]`, ", readinessProbe: {exec: {command: ['false']}, failureThreshold: 60}"))
+	before, answer := s.wait("deployment/app")
+	require.Equal(t, "CRASH_LOOP", before.Code, "%s", answer.Stdout)
 	s.apply(simple(2, "tool:1", forever, ""))
 	after, answer := s.wait("deployment/app")
 	assert.Equal(t, "done", after.State, "%s", answer.Stdout)
@@ -120,7 +136,7 @@ func TestAScaleUpThatNeverMeetsTheDeadline(t *testing.T) {
 	s := newStage(t)
 	s.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: one}\nspec: {hard: {pods: \"1\"}}\n")
 	s.apply(simple(1, "tool:1", forever, ""))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	s.kubectl("patch", "deployment/app", "--type=merge", "-p", `{"spec":{"progressDeadlineSeconds":5}}`)
 	s.kubectl("scale", "deployment/app", "--replicas=2")
 	verdict, answer := s.wait("deployment/app", "--grace-quota", "10s")
@@ -208,17 +224,18 @@ func TestAPullErrorThatPasses(t *testing.T) {
 			host := fmt.Sprintf("passing-%d.lab:5999", test.status)
 			registry(t, host, test.status, test.times)
 			s.apply(simple(1, host+"/tool:1", forever, ""))
-			verdict, answer := s.wait("deployment/app", "--grace-pull", "60s", "--grace-pull-refused", "30s")
+			verdict, answer := s.wait("deployment/app", "--grace-pull-refused", "90s")
 			assert.Equal(t, "done", verdict.State, "%s", answer.Stdout)
 		})
 	}
 }
 
-// imageOf gives the digest that the cluster runs where the tag is asked for.
+// digest is what the cluster runs where the tag is asked for.
 func (s stage) digest() string {
-	id := s.kubectl("get", "pods", "-o", "jsonpath={.items[0].status.containerStatuses[0].imageID}")
-	_, digest, found := strings.Cut(id, "@")
-	require.True(s, found, "%s", id)
+	pods := s.kubectl("get", "pods", "-o", "jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.reason} {.status.containerStatuses[0].imageID}; {end}")
+	_, digest, found := strings.Cut(pods, "@")
+	require.True(s, found, "%s", pods)
+	digest, _, _ = strings.Cut(digest, ";")
 	return digest
 }
 
@@ -227,7 +244,7 @@ func TestTheImageIsProven(t *testing.T) {
 	s := newStage(t)
 	other := "tool@sha256:" + strings.Repeat("1", 64)
 	s.apply(simple(2, "tool:1", forever, ""))
-	s.wait("deployment/app")
+	s.done("deployment/app")
 	proven, answer := s.wait("deployment/app", "--image", "tool@"+s.digest())
 	assert.Equal(t, "done", proven.State, "%s", answer.Stdout)
 	mismatch, answer := s.wait("deployment/app", "--image", other)
@@ -242,8 +259,11 @@ func TestTheImageIsProven(t *testing.T) {
 func TestHoldOnTheCluster(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.apply(simple(1, "tool:1", `[sh, -c, "sleep 12; echo the end; exit 5"]`, ""))
-	verdict, answer := s.wait("deployment/app", "--hold", "40s")
+	s.apply(simple(1, "tool:1", `[sh, -c, "until test -e /tmp/end; do sleep 1; done; echo the end; exit 5"]`, ""))
+	verdict, answer := s.waitAnd("has to stay so", func() {
+		_, err := scenes.Kubectl(t.Context(), "", "exec", "-n", s.name, "deployment/app", "--", "touch", "/tmp/end")
+		assert.NoError(t, err)
+	}, "deployment/app", "--hold", "60s")
 	assert.Equal(t, "NOT_STABLE", verdict.Code, "%s", answer.Stdout)
 	assert.Contains(t, answer.Stdout, "the end")
 	s.apply(simple(1, "tool:1", forever, ""))
@@ -335,11 +355,37 @@ func TestANodeThatIsNotReadyIsToldApart(t *testing.T) {
 	s.kubectl("patch", "node", "node2", "--subresource=status", "--type=merge", "-p", string(status))
 	s.apply(`{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: app}, spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app}}, spec: {terminationGracePeriodSeconds: 1, tolerations: [{operator: Exists}], containers: [{name: c, image: "tool:1", command: [sleep, "100000"]}]}}}}`)
 	s.kubectl("wait", "daemonset/app", "--for=jsonpath={.status.desiredNumberScheduled}=2", "--timeout=60s")
-	verdict, answer := s.wait("daemonset/app", "--grace-stuck", "20s")
+	judged := func(config string) (Workload, Answer) {
+		answer := Helper(t.Context(), config, "rollout-wait", "-n", s.name, "daemonset/app", "--grace-stuck", "15s", "-o", "json")
+		require.Len(t, answer.Result.Workloads, 1, "%+v", answer)
+		return answer.Result.Workloads[0], answer
+	}
+	config := s.agent(rights(t))
+	verdict, answer := judged(config)
+	assert.Equal(t, "STUCK", verdict.Code, "the Role does not reach to nodes: %s", answer.Stdout)
+	s.apply(s.nodeReader())
+	t.Cleanup(func() {
+		_, err := scenes.Kubectl(context.Background(), s.nodeReader(), "delete", "-f", "-")
+		assert.NoError(t, err)
+	})
+	require.Eventually(t, func() bool {
+		_, err := scenes.Kubectl(t.Context(), "", "--kubeconfig", config, "auth", "can-i", "get", "nodes")
+		return err == nil
+	}, minute, second, "the authorizer hears of the ClusterRole")
+	verdict, answer = judged(config)
 	t.Logf("%s: %s", verdict.Code, verdict.Cause)
 	assert.Equal(t, "NODE_NOT_READY", verdict.Code, "%s", answer.Stdout)
 	assert.Contains(t, verdict.Cause, "node2")
 	assert.Contains(t, verdict.Cause, "cordoned")
 	enough, answer := s.wait("daemonset/app", "--min-available", "1")
 	assert.Equal(t, "done", enough.State, "%s", answer.Stdout)
+}
+
+// nodeReader is k8s/optional/node-reader.yaml, for this stage's agent.
+func (s stage) nodeReader() string {
+	body, err := os.ReadFile(filepath.Join(Root(), "k8s/optional/node-reader.yaml"))
+	require.NoError(s, err)
+	mine := strings.Replace(string(body), "{kind: ServiceAccount, name: slipway, namespace: jenkins}", "{apiGroup: rbac.authorization.k8s.io, kind: User, name: "+s.user()+"}", 1)
+	require.NotEqual(s, string(body), mine)
+	return mine
 }

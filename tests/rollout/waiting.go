@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -62,15 +64,22 @@ func Root() string {
 
 // Helper runs one of bin/ with the kubeconfig, or the lab's own where it is empty.
 func Helper(ctx context.Context, kubeconfig, name string, arguments ...string) Answer {
+	return HelperAnd(ctx, kubeconfig, "", nil, name, arguments...)
+}
+
+// HelperAnd does something beside it, as soon as its progress says this.
+func HelperAnd(ctx context.Context, kubeconfig, says string, do func(), name string, arguments ...string) Answer {
 	command := exec.CommandContext(ctx, filepath.Join(Root(), "bin", name), arguments...)
 	command.Env = os.Environ()
 	if kubeconfig != "" {
 		command.Env = append(command.Env, "KUBECONFIG="+kubeconfig)
 	}
 	var stdout, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &stdout, &stderr
+	said := &listener{heard: &stderr, says: says, do: do}
+	command.Stdout, command.Stderr = &stdout, said
 	begin := time.Now()
 	err := command.Run()
+	said.busy.Wait()
 	answer := Answer{Seconds: time.Since(begin).Seconds(), Stdout: stdout.String(), Stderr: stderr.String()}
 	var ended *exec.ExitError
 	switch {
@@ -81,4 +90,21 @@ func Helper(ctx context.Context, kubeconfig, name string, arguments ...string) A
 	}
 	_ = json.Unmarshal(stdout.Bytes(), &answer.Result) // text and env are no JSON; the tests look at Stdout then
 	return answer
+}
+
+// listener hears what a program says, and acts once on some words.
+type listener struct {
+	heard *bytes.Buffer
+	says  string
+	do    func() // nil when it was done, and where there is nothing to do
+	busy  sync.WaitGroup
+}
+
+func (l *listener) Write(text []byte) (int, error) {
+	n, err := l.heard.Write(text)
+	if l.do != nil && strings.Contains(l.heard.String(), l.says) {
+		l.busy.Go(l.do)
+		l.do = nil
+	}
+	return n, err
 }

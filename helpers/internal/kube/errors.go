@@ -71,5 +71,7 @@ func IsPassing(err error) bool {
 		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err) ||
 		utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) ||
 		utilnet.IsHTTP2ConnectionLost(err) ||
+		// client-go's words for an answer that broke off (k8s.io/client-go/rest, transformResponse).
+		strings.Contains(err.Error(), "when reading response body") ||
 		(errors.As(err, &network) && !errors.Is(err, context.Canceled))
 }

@@ -90,19 +90,22 @@ type clock struct {
 }
 
 func (c *clock) RoundTrip(request *http.Request) (*http.Response, error) {
+	sent := time.Now()
 	response, err := c.inner.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
 	if date, parseErr := http.ParseTime(response.Header.Get("Date")); parseErr == nil {
-		// Half a second off is what the header's precision brings.
-		if ahead := time.Until(date); ahead.Abs() > time.Second {
-			c.ahead.Store(int64(ahead))
-		} else {
-			c.ahead.Store(0)
-		}
+		c.ahead.Store(int64(estimate(time.Duration(c.ahead.Load()), date, sent, time.Now())))
 	}
 	return response, nil
+}
+
+// estimate is by how much the server is ahead that wrote this date, to the second,
+// between the two times of this machine. The former estimate stays where it fits:
+// an answer that was late says nothing against it.
+func estimate(former time.Duration, date, sent, received time.Time) time.Duration {
+	return min(max(former, date.Sub(received)), date.Add(time.Second).Sub(sent))
 }
 
 // Apps gives Deployments, ReplicaSets, StatefulSets and DaemonSets.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -95,4 +96,39 @@ func TestClientsShareOneConnection(t *testing.T) {
 	_, err = cluster.Core().Pods("prod").Get(t.Context(), "app", metav1.GetOptions{})
 	assert.True(t, apierrors.IsNotFound(err))
 	assert.Equal(t, 2, seen)
+}
+
+func TestAnAnswerThatBreaksOffMayComeWholeLater(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte(`{"kind":`))
+	}))
+	defer server.Close()
+	cluster, err := New(&rest.Config{Host: server.URL}, "prod", "probe")
+	require.NoError(t, err)
+	_, err = cluster.Core().Pods("prod").List(t.Context(), metav1.ListOptions{})
+	require.Error(t, err)
+	assert.True(t, IsPassing(err), "%v", err)
+	assert.True(t, IsPassing(Explain(err, "reading")), "%v", err)
+}
+
+func TestALateAnswerDoesNotMoveTheClock(t *testing.T) {
+	at := time.Date(2026, 3, 1, 23, 0, 0, 400e6, time.UTC)
+	for name, test := range map[string]struct {
+		former, ahead, until, after time.Duration // of the server, really; how long until it writes the date, and until that is here
+		least, most                 time.Duration
+	}{
+		"the same clock":              {0, 0, 0, 0, 0, 0},
+		"a late answer":               {0, 0, 0, 30 * time.Second, 0, 0},
+		"a late server":               {0, 0, 30 * time.Second, 0, 0, 0},
+		"an hour ahead":               {0, time.Hour, 0, 0, time.Hour - time.Second, time.Hour},
+		"an hour behind":              {0, -time.Hour, 0, 0, -time.Hour, -time.Hour + time.Second},
+		"an hour ahead, and late":     {time.Hour, time.Hour, 5 * time.Second, 5 * time.Second, time.Hour, time.Hour},
+		"an hour ahead, and put back": {time.Hour, 0, 0, 0, 0, time.Second},
+	} {
+		written := at.Add(test.until)
+		got := estimate(test.former, written.Add(test.ahead).Truncate(time.Second), at, written.Add(test.after))
+		assert.GreaterOrEqual(t, got, test.least, name)
+		assert.LessOrEqual(t, got, test.most, name)
+	}
 }

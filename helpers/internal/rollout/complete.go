@@ -36,7 +36,7 @@ func replicas(spec *int32) int32 {
 }
 
 // complete says what is still waited for, or nothing; blocked is what waiting cannot end.
-func complete(o Objects, v Verdict, now time.Time) (blocked *Failure, waiting string) {
+func complete(o Objects, v Verdict, memory *Memory, now time.Time) (blocked *Failure, waiting string) {
 	if blocked = never(o); blocked != nil {
 		return blocked, ""
 	}
@@ -47,7 +47,7 @@ func complete(o Objects, v Verdict, now time.Time) (blocked *Failure, waiting st
 	case o.Deployment != nil:
 		waiting = enough(v, o.Deployment.Status.Replicas)
 	case o.StatefulSet != nil:
-		waiting = completeStatefulSet(o, v)
+		waiting = completeStatefulSet(o, v, now)
 	default:
 		waiting = enough(v, v.Updated)
 	}
@@ -64,7 +64,7 @@ func complete(o Objects, v Verdict, now time.Time) (blocked *Failure, waiting st
 		}
 	}
 	if waiting == "" {
-		waiting = unproven(o, now)
+		waiting = unproven(o, memory, now)
 	}
 	if waiting != "" || o.Criteria.Image == "" {
 		return nil, waiting
@@ -75,15 +75,18 @@ func complete(o Objects, v Verdict, now time.Time) (blocked *Failure, waiting st
 // How long a container has to run before its pod counts. One that has ended once:
 // between two ends of a crash loop a pod without a readiness probe is ready for a
 // moment; this is the kubelet's first back-off. One that nothing probes: it is
-// ready as soon as it is started, also when it is about to end.
+// ready as soon as it is started, also when it is about to end. A node that was
+// slow to tell of the start may be as slow to tell of the end, so that it gets a
+// multiple of that, until the kubelet's regular report is over as well (settle).
 const (
 	proofAfterEnd  = 10 * time.Second
 	proofUnprobed  = 5 * time.Second
 	proofNotNeeded = 0
+	proofSlowness  = 4
 )
 
 // unproven names a container of the new revision that has not run for long enough to count.
-func unproven(o Objects, now time.Time) string {
+func unproven(o Objects, memory *Memory, now time.Time) string {
 	for _, pod := range o.newPods() {
 		for _, status := range containers(pod) {
 			running := status.State.Running
@@ -91,8 +94,12 @@ func unproven(o Objects, now time.Time) string {
 				continue
 			}
 			needed := proof(o, pod, status)
+			if needed != proofNotNeeded {
+				slowness := memory.Told[run(pod, status)].Sub(running.StartedAt.Time)
+				needed = max(needed, min(proofSlowness*slowness, settle))
+			}
 			if now.Sub(running.StartedAt.Time) < needed {
-				return fmt.Sprintf("the container %s of %s was started a moment ago, and has to run for %s to count", status.Name, pod.Name, needed)
+				return fmt.Sprintf("the container %s of %s was started a moment ago, and has to run for %s to count", status.Name, pod.Name, needed.Round(time.Second))
 			}
 		}
 	}
@@ -110,6 +117,11 @@ func proof(o Objects, pod *corev1.Pod, status corev1.ContainerStatus) time.Durat
 		return proofUnprobed
 	}
 	return proofNotNeeded
+}
+
+// run names one run of a container, from its start to its end.
+func run(pod *corev1.Pod, status corev1.ContainerStatus) string {
+	return fmt.Sprint(pod.Name, " ", status.Name, " ", status.State.Running.StartedAt.Unix())
 }
 
 // least is how many pods --min-available asks for; given is false without it.
@@ -157,9 +169,10 @@ func enough(v Verdict, total int32) string {
 }
 
 // completeStatefulSet asks for the update revision in every ordinal from the
-// partition on, and that all are available, which unlike kubectl counts minReadySeconds.
+// partition on, and that all are available, which unlike kubectl counts minReadySeconds:
+// by its status, and by its pods, of which the status may still know the former ones.
 // https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#rolling-updates
-func completeStatefulSet(o Objects, v Verdict) string {
+func completeStatefulSet(o Objects, v Verdict, now time.Time) string {
 	set := o.StatefulSet
 	first := int32(0)
 	if set.Spec.Ordinals != nil {
@@ -171,7 +184,7 @@ func completeStatefulSet(o Objects, v Verdict) string {
 	}
 	updated := map[string]bool{}
 	for _, pod := range o.newPods() {
-		updated[pod.Name] = true
+		updated[pod.Name] = available(pod, o.minReady(), now)
 	}
 	wanted, found := int32(0), int32(0)
 	for ordinal := from; ordinal < first+v.Desired; ordinal++ {
@@ -182,7 +195,7 @@ func completeStatefulSet(o Objects, v Verdict) string {
 	}
 	switch {
 	case found < wanted:
-		return fmt.Sprintf("%d of %d pods are new", found, wanted)
+		return fmt.Sprintf("%d of %d pods are new and available", found, wanted)
 	case set.Status.Replicas > v.Desired:
 		return fmt.Sprintf("%d pods too many are still there", set.Status.Replicas-v.Desired)
 	case v.Available < v.Desired:

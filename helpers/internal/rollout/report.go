@@ -132,22 +132,23 @@ func warnings(events []*corev1.Event) []string {
 	return lines
 }
 
-// lastWords are the last lines of the container in question, of the one before
-// its restart where it restarted.
+// lastWords are the last lines of the container in question, of the run that ended
+// where one has: it may have been started again since that was told.
 func lastWords(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, container string) (lines []string, previous bool) {
 	for _, status := range containers(pod) {
 		if container == "" && !status.Ready || status.Name == container {
-			container, previous = status.Name, status.RestartCount > 0 && status.LastTerminationState.Terminated != nil
+			container, previous = status.Name, status.State.Terminated != nil || status.RestartCount > 0 && status.LastTerminationState.Terminated != nil
 			break
 		}
 	}
 	if container == "" {
 		return []string{}, false
 	}
-	tail := int64(logLines)
-	answer := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).Do(ctx)
-	err := answer.Error() // unlike Raw's, it is what the API server said
-	body, _ := answer.Raw()
+	body, err := logOf(ctx, cluster, pod, container, previous)
+	if err != nil && !kube.IsDenied(err) && previous {
+		previous = false // it was not started again, or the earlier run's log is gone
+		body, err = logOf(ctx, cluster, pod, container, previous)
+	}
 	switch {
 	case kube.IsDenied(err):
 		return []string{"the log cannot be read: " + kube.Explain(err, "reading it").Error()}, previous
@@ -155,6 +156,15 @@ func lastWords(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, cont
 		return []string{}, previous // there may be none, or none any more
 	}
 	return strings.Split(strings.TrimRight(withoutSecrets(string(body)), "\n"), "\n"), previous
+}
+
+func logOf(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, container string, previous bool) ([]byte, error) {
+	tail := int64(logLines)
+	answer := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).Do(ctx)
+	if err := answer.Error(); err != nil { // unlike Raw's, it is what the API server said
+		return nil, err
+	}
+	return answer.Raw()
 }
 
 // What a program may print of an address or a header, and nobody else should read.

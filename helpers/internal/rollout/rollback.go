@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -56,7 +58,7 @@ func rollBack(ctx context.Context, cluster *kube.Cluster, target Target, options
 	case untouched[failed.Code]:
 		return "not done: " + failed.Code + " says nothing against the revision", false
 	}
-	hash, changed, err := Undo(ctx, cluster, target.Name, failed.Revision)
+	hash, changed, err := Undo(ctx, cluster, target.Name, Leaving{Revision: failed.Revision})
 	switch {
 	case err != nil:
 		return "failed: " + slipway.AsError(err).Error(), false
@@ -75,16 +77,22 @@ func rollBack(ctx context.Context, cluster *kube.Cluster, target Target, options
 
 const undoes = 5 // how often a change by somebody else is read again
 
+// Leaving says what is to be undone, and nothing else: somebody else's change is
+// left to them. The zero value undoes whatever is there.
+type Leaving struct {
+	Revision string // the hash of the revision that failed
+	Image    string // what one of the containers has to have
+}
+
 // Undo puts the pod template of the last good revision back, and gives its hash;
 // changed is false where it has it already. It goes by the annotations, not by
-// the second highest revision number, which may be another bad one. With failed,
-// the hash of the revision to leave, another one is not undone.
-func Undo(ctx context.Context, cluster *kube.Cluster, name, failed string) (hash string, changed bool, err error) {
+// the second highest revision number, which may be another bad one.
+func Undo(ctx context.Context, cluster *kube.Cluster, name string, leaving Leaving) (hash string, changed bool, err error) {
 	// Once begun it is brought to its end, also when the caller's time is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		hash, changed, err = undo(ctx, cluster, name, failed)
+		hash, changed, err = undo(ctx, cluster, name, leaving)
 		if err == nil || !apierrors.IsConflict(err) || attempt == undoes {
 			break
 		}
@@ -95,7 +103,7 @@ func Undo(ctx context.Context, cluster *kube.Cluster, name, failed string) (hash
 	return hash, changed, nil
 }
 
-func undo(ctx context.Context, cluster *kube.Cluster, name, failed string) (hash string, changed bool, err error) {
+func undo(ctx context.Context, cluster *kube.Cluster, name string, leaving Leaving) (hash string, changed bool, err error) {
 	deployments := cluster.Apps().Deployments(cluster.Namespace)
 	deployment, err := deployments.Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -106,54 +114,88 @@ func undo(ctx context.Context, cluster *kube.Cluster, name, failed string) (hash
 		return "", false, err
 	}
 	o := Objects{Deployment: deployment}
-	byHash := map[string]*appsv1.ReplicaSet{}
 	for i := range sets.Items {
-		set := &sets.Items[i]
-		o.ReplicaSets = append(o.ReplicaSets, set)
-		if metav1.IsControlledBy(set, deployment) {
-			byHash[set.Labels[appsv1.DefaultDeploymentUniqueLabelKey]] = set
-		}
+		o.ReplicaSets = append(o.ReplicaSets, &sets.Items[i])
 	}
-	present := ""
-	if newest := o.NewReplicaSet(); newest != nil {
-		present = newest.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+	good, present, err := wayBack(o, leaving)
+	if err != nil || good == nil {
+		return present, false, err
 	}
-	if failed != "" && present != failed {
-		return "", false, slipway.Errorf(slipway.Conflict, "deployment/%s was changed by somebody else meanwhile, and is left to them", name)
-	}
-	back, err := lastGood(deployment, present)
-	if err != nil {
-		return "", false, err
-	}
-	if back.Hash == present || failed != "" && deployment.Annotations[GoodAnnotation] == failed {
-		return present, false, nil
-	}
-	good := byHash[back.Hash]
-	if good == nil {
-		return "", false, slipway.Errorf(slipway.No, "the ReplicaSet of the good revision %s is gone", back.Hash).Next("deploy its image again: deploy-image deployment/%s --image %s", name, back.Image)
-	}
+	hash = good.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
 	template := good.Spec.Template.DeepCopy()
 	delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	// The resourceVersion makes a change by somebody else meanwhile a conflict.
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": deployment.ResourceVersion},
-		{"op": "add", "path": "/metadata/annotations/slipway.dev~1good", "value": back.Hash},
+		{"op": "add", "path": "/metadata/annotations/slipway.dev~1good", "value": hash},
 		{"op": "replace", "path": "/spec/template", "value": template},
 	})
 	if err != nil {
 		return "", false, err
 	}
 	_, err = deployments.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{})
-	return back.Hash, err == nil, err
+	return hash, err == nil, err
+}
+
+// wayBack finds the ReplicaSet to go back to; nil where it is there already, or
+// where the revision that fails now is the one that was good before.
+func wayBack(o Objects, leaving Leaving) (good *appsv1.ReplicaSet, present string, err error) {
+	deployment := o.Deployment
+	name := deployment.Name
+	byHash := map[string]*appsv1.ReplicaSet{}
+	for _, set := range o.ReplicaSets {
+		if metav1.IsControlledBy(set, deployment) {
+			byHash[set.Labels[appsv1.DefaultDeploymentUniqueLabelKey]] = set
+		}
+	}
+	if newest := o.NewReplicaSet(); newest != nil {
+		present = newest.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+	}
+	back, err := lastGood(deployment, present)
+	switch {
+	case leaving.Image != "" && !has(deployment, leaving.Image):
+		if err == nil && back.Hash == present {
+			return nil, present, nil // the one before it is back already
+		}
+		return nil, "", slipway.Errorf(slipway.Conflict, "deployment/%s does not have %s, and is left alone", name, leaving.Image).
+			Next("see who changed it: kubectl describe -n %s deployment/%s", deployment.Namespace, name)
+	case leaving.Revision != "" && leaving.Revision != present:
+		return nil, "", slipway.Errorf(slipway.Conflict, "deployment/%s was changed by somebody else meanwhile, and is left to them", name)
+	case leaving.Revision != "" && deployment.Annotations[GoodAnnotation] == leaving.Revision:
+		return nil, present, nil
+	case err != nil:
+		return nil, "", err
+	case back.Hash == present:
+		return nil, present, nil
+	case deployment.Spec.Paused:
+		return nil, "", slipway.Errorf(slipway.No, "deployment/%s is paused, and would not go back", name).
+			Next("let it go on: kubectl rollout resume -n %s deployment/%s; then run this again", deployment.Namespace, name)
+	case byHash[back.Hash] == nil:
+		image := back.Image
+		if image == "" {
+			image = "REPOSITORY:TAG@sha256:..."
+		}
+		return nil, "", slipway.Errorf(slipway.No, "the ReplicaSet of the good revision %s is gone", back.Hash).Next("deploy its image again: deploy-image deployment/%s --image %s", name, image)
+	}
+	return byHash[back.Hash], present, nil
+}
+
+func has(deployment *appsv1.Deployment, image string) bool {
+	return slices.ContainsFunc(deployment.Spec.Template.Spec.Containers, func(c corev1.Container) bool { return c.Image == image })
 }
 
 // lastGood is the revision that was marked good last; where that is the present
 // one, the good one before it.
 func lastGood(deployment *appsv1.Deployment, present string) (LastGood, error) {
-	if marked := deployment.Annotations[GoodAnnotation]; marked != "" && marked != present {
-		return LastGood{Hash: marked}, nil
-	}
 	var last LastGood
-	if err := json.Unmarshal([]byte(deployment.Annotations[LastGoodAnnotation]), &last); err != nil || last.Hash == "" {
+	err := json.Unmarshal([]byte(deployment.Annotations[LastGoodAnnotation]), &last)
+	if marked := deployment.Annotations[GoodAnnotation]; marked != "" && marked != present {
+		if last.Hash != marked {
+			last = LastGood{Hash: marked}
+		}
+		return last, nil
+	}
+	if err != nil || last.Hash == "" {
 		return last, slipway.Errorf(slipway.No, "deployment/%s does not say which revision was good", deployment.Name).
 			Next("go back by hand: kubectl rollout undo -n %s deployment/%s --to-revision=N", deployment.Namespace, deployment.Name)
 	}

@@ -38,8 +38,9 @@ func TestStatefulSet(t *testing.T) {
 		state  State
 		code   string
 	}{
-		"complete":                         {nil, Done, ""},
-		"ready and not yet available":      {func(w *world) { w.StatefulSet.Status.AvailableReplicas = 1 }, Progressing, ""},
+		"complete":                    {nil, Done, ""},
+		"ready and not yet available": {func(w *world) { w.StatefulSet.Status.AvailableReplicas = 1 }, Progressing, ""},
+		"replaced, which the status does not know yet": {func(w *world) { runsSince(0, 0)(w.Pods[0]) }, Progressing, ""},
 		"one is old":                       {func(w *world) { old(w, 0) }, Progressing, ""},
 		"one is below the partition":       {func(w *world) { old(w, 0); w.StatefulSet.Spec.UpdateStrategy = partition(1) }, Done, ""},
 		"one from the partition on is old": {func(w *world) { old(w, 1); w.StatefulSet.Spec.UpdateStrategy = partition(1) }, Progressing, ""},

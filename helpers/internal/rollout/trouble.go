@@ -149,6 +149,8 @@ func crashing(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *t
 		return say("CRASH_LOOP", "the container %s ends again and again", status.Name)
 	case last.Reason == "OOMKilled" || last.ExitCode == 137 && memory.Starved[key]:
 		return say("OOM_KILLED", "the container %s was killed because it needs more memory than its limit (%s), again and again", status.Name, memoryLimit(pod, status.Name))
+	case last.ExitCode == 137 && onlyMemoryKills(pod, status.Name):
+		return say("OOM_KILLED", "the container %s is killed again and again (exit code 137), and it has no probe that kills, but a limit of memory (%s)", status.Name, memoryLimit(pod, status.Name))
 	case last.ExitCode == 0:
 		return say("CRASH_LOOP", "the container %s ends by itself, with exit code 0, again and again: a service must go on", status.Name)
 	case last.ExitCode == 137:
@@ -181,6 +183,17 @@ func initOnly(pod *corev1.Pod, name string) bool {
 	return container != nil && !restartable
 }
 
+// onlyMemoryKills says that nothing kills the container from outside but the
+// kernel at its limit: a busy node's runtime does not always hear of that.
+func onlyMemoryKills(pod *corev1.Pod, name string) bool {
+	container, _ := spec(pod, name)
+	if container == nil || container.LivenessProbe != nil || container.StartupProbe != nil {
+		return false
+	}
+	_, given := container.Resources.Limits[corev1.ResourceMemory]
+	return given
+}
+
 func memoryLimit(pod *corev1.Pod, name string) string {
 	if container, _ := spec(pod, name); container != nil {
 		if limit, given := container.Resources.Limits[corev1.ResourceMemory]; given {
@@ -191,7 +204,8 @@ func memoryLimit(pod *corev1.Pod, name string) string {
 }
 
 // unready judges a container that runs and is not ready, by its probe's own fields:
-// it has had its chance after initialDelay + period × failures, twice.
+// it has had its chance after initialDelay + period × failures, twice. An attempt
+// that takes longer than the period puts the next one off, so its time-out counts.
 // https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
 func unready(pod *corev1.Pod, status corev1.ContainerStatus, now time.Time) *trouble {
 	running := status.State.Running
@@ -214,7 +228,7 @@ func unready(pod *corev1.Pod, status corev1.ContainerStatus, now time.Time) *tro
 }
 
 func chance(probe *corev1.Probe) time.Duration {
-	period, failures := max(probe.PeriodSeconds, 1), max(probe.FailureThreshold, 1)
+	period, failures := max(probe.PeriodSeconds, probe.TimeoutSeconds, 1), max(probe.FailureThreshold, 1)
 	return time.Duration(probe.InitialDelaySeconds+period*failures) * time.Second
 }
 

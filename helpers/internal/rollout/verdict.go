@@ -63,6 +63,7 @@ type Memory struct {
 	Pulls    map[string]pull      // by pod and container
 	Crashed  map[string]bool      // containers that were in a crash loop and have not been ready since
 	Starved  map[string]bool      // containers that were once killed for want of memory
+	Told     map[string]time.Time // when each run of a container was first told of; its start, where it was before all
 	Done     time.Time            // since when it is done, for Hold; zero while it is not
 	Held     map[string]int32     // the pods that were there when it was done, and their restarts
 }
@@ -95,7 +96,7 @@ func Compute(o Objects, now time.Time) (Verdict, *Memory) {
 	if broken := unstable(o, memory, now); broken != nil {
 		return verdict.failed(*broken), memory
 	}
-	blocked, waiting := complete(o, verdict, now)
+	blocked, waiting := complete(o, verdict, memory, now)
 	switch {
 	case blocked != nil:
 		return verdict.failed(*blocked), memory
@@ -177,15 +178,37 @@ func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	before := o.Memory
 	holding := before != nil && !before.Done.IsZero() && o.Criteria.Hold > 0
 	if before == nil || before.Revision != hash && !holding {
-		return &Memory{Revision: hash, Begin: now, Most: ready, Updated: verdict.Updated, Seen: map[string]time.Time{}, Pulls: map[string]pull{}, Crashed: map[string]bool{}, Starved: map[string]bool{}}
+		memory := &Memory{Revision: hash, Begin: now, Most: ready, Updated: verdict.Updated, Seen: map[string]time.Time{}, Pulls: map[string]pull{}, Crashed: map[string]bool{}, Starved: map[string]bool{}, Told: map[string]time.Time{}}
+		memory.hear(o, before == nil, now)
+		return memory
 	}
 	memory := *before
 	memory.Seen, memory.Pulls = copied(before.Seen), copied(before.Pulls)
-	memory.Crashed, memory.Starved = copied(before.Crashed), copied(before.Starved)
+	memory.Crashed, memory.Starved, memory.Told = copied(before.Crashed), copied(before.Starved), copied(before.Told)
+	memory.hear(o, false, now)
 	if ready > memory.Most || verdict.Updated > memory.Updated {
 		memory.Most, memory.Updated, memory.Progress = max(ready, memory.Most), max(verdict.Updated, memory.Updated), now
 	}
 	return &memory
+}
+
+// hear notes which containers are told to run, and since when that was told.
+func (m *Memory) hear(o Objects, first bool, now time.Time) {
+	for _, pod := range o.newPods() {
+		for _, status := range containers(pod) {
+			running := status.State.Running
+			if running == nil {
+				continue
+			}
+			if _, known := m.Told[run(pod, status)]; known {
+				continue
+			}
+			m.Told[run(pod, status)] = now
+			if first {
+				m.Told[run(pod, status)] = running.StartedAt.Time
+			}
+		}
+	}
 }
 
 func copied[V any](from map[string]V) map[string]V {

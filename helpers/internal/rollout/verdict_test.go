@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -86,6 +87,12 @@ func runsSince(since time.Duration, restarts int32) func(*corev1.Pod) {
 	}
 }
 
+// slowProbe takes up to 10 s an attempt, which is longer than its period of 5 s.
+func slowProbe(pod *corev1.Pod) {
+	runsSince(0, 0)(pod)
+	pod.Spec.Containers[0].ReadinessProbe.TimeoutSeconds = 10
+}
+
 // judge asks at each of the instants and gives the last verdict.
 func (w *world) judge(instants ...time.Duration) Verdict {
 	var verdict Verdict
@@ -146,6 +153,23 @@ func TestDone(t *testing.T) {
 	}
 }
 
+func TestANodeThatIsSlowToTellIsWaitedForLonger(t *testing.T) {
+	unprobed := func(p *corev1.Pod) { p.Spec.Containers[0].ReadinessProbe = nil }
+	w := rollingOut()
+	w.judge(0)
+	w.pod("new", "a", unprobed)
+	assert.Contains(t, w.judge(3*time.Second, 11*time.Second).Cause, "has to run for 12s", "it was told of after 3 s")
+	assert.Equal(t, Done, w.judge(12*time.Second).State)
+
+	w = rollingOut()
+	w.judge(0)
+	w.pod("new", "a", unprobed)
+	assert.Contains(t, w.judge(8*time.Second).Cause, "has to run for 20s", "and no longer than kubelets take to report")
+
+	w = rollingOut().pod("new", "a", unprobed)
+	assert.Equal(t, Done, w.judge(8*time.Second).State, "when it was told of is not known, and it has run for long enough")
+}
+
 func TestFailures(t *testing.T) {
 	unscheduled := func(message string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
@@ -169,6 +193,7 @@ func TestFailures(t *testing.T) {
 		"one crash":                         {waitsFor("CrashLoopBackOff", "", 1), 89, 0, ""},
 		"one restart, within its budget":    {runsSince(0, 1), 29, 0, ""},
 		"readiness inside its budget":       {runsSince(0, 0), 29, 31, "NOT_READY"},
+		"readiness with a long time-out":    {slowProbe, 59, 61, "NOT_READY"},
 		"unschedulable":                     {unscheduled("0/2 nodes are available: 2 Insufficient cpu."), 59, 61, "UNSCHEDULABLE"},
 		"no node can ever match":            {unscheduled("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: x"), 0, 1, "UNSCHEDULABLE"},
 		"one node matches, and is full":     {unscheduled("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), 59, 61, "UNSCHEDULABLE"},
@@ -246,6 +271,19 @@ func TestOneOfManyDoesNotFailTheRestWhileItMoves(t *testing.T) {
 	w = crashing()
 	w.Criteria.Any = true
 	assert.Equal(t, "CRASH_LOOP", w.judge(0).Code)
+}
+
+func TestWhatOnlyTheKernelKillsWantsMemory(t *testing.T) {
+	killed := func(probe *corev1.Probe, limits corev1.ResourceList) string {
+		w := rollingOut().status(1, 3, 4).pod("new", "a", waitsFor("CrashLoopBackOff", "", 2))
+		w.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated.ExitCode = 137 // and not its reason
+		w.Pods[0].Spec.Containers[0].LivenessProbe, w.Pods[0].Spec.Containers[0].Resources.Limits = probe, limits
+		return w.judge(0).Code
+	}
+	limits := corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("24Mi")}
+	assert.Equal(t, "OOM_KILLED", killed(nil, limits))
+	assert.Equal(t, "CRASH_LOOP", killed(&corev1.Probe{}, limits), "or the probe killed it")
+	assert.Equal(t, "CRASH_LOOP", killed(nil, nil))
 }
 
 func TestACrashLoopIsOneAlsoBetweenItsEnds(t *testing.T) {

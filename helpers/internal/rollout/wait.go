@@ -2,7 +2,11 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -236,18 +240,22 @@ func (f *follower) probe(ctx context.Context) error {
 	return nil
 }
 
+// read reads the workload, then its parts, so that these are not older than what
+// its status says of them.
 func (f *follower) read(ctx context.Context) ([]runtime.Object, error) {
-	var objects []runtime.Object
-	for _, source := range f.sources {
-		found, _, err := source.list(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, object := range found {
-			objects = append(objects, object)
-		}
+	lists, errs := make([]map[types.UID]runtime.Object, len(f.sources)), make([]error, len(f.sources))
+	read := func(i int) { lists[i], _, errs[i] = f.sources[i].list(ctx) }
+	read(0)
+	var parts sync.WaitGroup
+	for i := 1; i < len(f.sources); i++ {
+		parts.Go(func() { read(i) })
 	}
-	return objects, nil
+	parts.Wait()
+	var objects []runtime.Object
+	for _, list := range lists {
+		objects = slices.AppendSeq(objects, maps.Values(list))
+	}
+	return objects, errors.Join(errs...)
 }
 
 // snapshot is what the watches know; complete is false before all have begun.

@@ -26,7 +26,10 @@ type tool struct {
 	command func(namespace, kind, name string) []string
 }
 
-const limit = 200 // seconds, for each
+const (
+	limit  = 160 // seconds, for each
+	atOnce = 12  // rollouts, of which most only wait
+)
 
 var tools = []tool{
 	{"rollout-wait", func(namespace, kind, name string) []string {
@@ -76,43 +79,71 @@ func run(ctx context.Context, only, crowds string) error {
 	return nil
 }
 
-// verdicts plays each scene for all tools at once and counts rollout-wait's wrong ones.
-func verdicts(ctx context.Context, only string) (wrong int, err error) {
-	fmt.Println("| rollout | is | rollout-wait | kubectl | kubedog |\n|---|---|---|---|---|")
-	type score struct{ named, falseAlarm, falseSuccess, silent int }
-	scores := make([]score, len(tools))
+// score counts how one tool did.
+type score struct{ named, falseAlarm, falseSuccess, silent int }
+
+func (s *score) add(scene scenes.Scene, result measured) {
+	good := scene.Code == ""
+	switch {
+	case good && result.code == 0, !good && result.code != 0 && result.seconds < limit-1:
+	case good && result.seconds < limit-1:
+		s.falseAlarm++
+	case !good && result.code == 0:
+		s.falseSuccess++
+	default:
+		s.silent++
+	}
+	if named(scene, result) {
+		s.named++
+	}
+}
+
+func named(scene scenes.Scene, result measured) bool {
+	return scene.Code != "" && strings.Contains(result.text, cause(scene))
+}
+
+// chosen are the scenes that the lab can play and that were asked for.
+func chosen(only string) (list []scenes.Scene) {
 	for _, scene := range append(append([]scenes.Scene{}, scenes.Failing...), scenes.Fine...) {
 		if only != "" && !strings.Contains(","+only+",", ","+scene.Name+",") || scene.NeedsLab != "" && os.Getenv("LAB_REGISTRY") == "" {
 			continue
 		}
-		if err := scene.Set(ctx, scene.Name); err != nil {
-			return wrong, err
-		}
-		row := "| " + scene.Name + " | " + is(scene) + " |"
-		results := together(func(i int) measured { return play(ctx, tools[i], scene, "") })
-		for i, result := range results {
-			named := scene.Code != "" && strings.Contains(result.text, cause(scene))
-			switch {
-			case scene.Code == "" && result.code == 0, scene.Code != "" && result.code != 0 && result.seconds < limit-1:
-			case scene.Code == "" && result.seconds < limit-1:
-				scores[i].falseAlarm++
-			case scene.Code != "" && result.code == 0:
-				scores[i].falseSuccess++
-			default:
-				scores[i].silent++
+		list = append(list, scene)
+	}
+	return list
+}
+
+// verdicts plays each scene for all tools at once and counts rollout-wait's wrong ones.
+func verdicts(ctx context.Context, only string) (wrong int, err error) {
+	list := chosen(only)
+	results, errs := make([][]measured, len(list)), make([]error, len(list))
+	places, group := make(chan struct{}, atOnce), sync.WaitGroup{}
+	for i, scene := range list {
+		places <- struct{}{}
+		group.Go(func() {
+			defer func() { <-places }()
+			if errs[i] = scene.Set(ctx, scene.Name); errs[i] != nil {
+				return
 			}
-			if named {
-				scores[i].named++
-			}
-			row += fmt.Sprintf(" %s |", cell(result, named))
+			results[i] = together(func(tool int) measured { return play(ctx, tools[tool], scene, "") })
+			fmt.Fprintln(os.Stderr, row(scene, results[i])) // as it comes, in whatever order
+			_, errs[i] = scenes.Kubectl(ctx, "", "delete", "namespace", scene.Name, "--wait=false")
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return 0, err
+	}
+	fmt.Println("| rollout | is | rollout-wait | kubectl | kubedog |\n|---|---|---|---|---|")
+	scores := make([]score, len(tools))
+	for i, scene := range list {
+		fmt.Println(row(scene, results[i]))
+		for tool := range tools {
+			scores[tool].add(scene, results[i][tool])
 		}
-		if good := results[0].code == 0; good != (scene.Code == "") || !good && !strings.Contains(results[0].text, scene.Code) {
+		if own := results[i][0]; (own.code == 0) != (scene.Code == "") || own.code != 0 && !strings.Contains(own.text, scene.Code) {
 			wrong++
-			fmt.Fprintf(os.Stderr, "bench: %s: %s\n", scene.Name, results[0].text)
-		}
-		fmt.Println(row)
-		if _, err := scenes.Kubectl(ctx, "", "delete", "namespace", scene.Name, "--wait=false"); err != nil {
-			return wrong, err
+			fmt.Fprintf(os.Stderr, "bench: %s: %s\n", scene.Name, own.text)
 		}
 	}
 	fmt.Println("\n| | rollout-wait | kubectl | kubedog |\n|---|---|---|---|")
@@ -128,6 +159,14 @@ func verdicts(ctx context.Context, only string) (wrong int, err error) {
 	return wrong, nil
 }
 
+func row(scene scenes.Scene, results []measured) string {
+	text := "| " + scene.Name + " | " + is(scene) + " |"
+	for _, result := range results {
+		text += fmt.Sprintf(" %s |", cell(result, named(scene, result)))
+	}
+	return text
+}
+
 func is(scene scenes.Scene) string {
 	switch {
 	case scene.Code == "":
@@ -135,8 +174,11 @@ func is(scene scenes.Scene) string {
 	case scene.Grace == "":
 		return scene.Code
 	}
-	return scene.Code + " (grace " + scene.Grace + ")"
+	return fmt.Sprintf("%s after %d s", scene.Code, graces[scene.Grace])
 }
+
+// graces are rollout-wait's defaults, in seconds, from when the trouble shows.
+var graces = map[string]int{"pull": 120, "config": 20, "create": 60, "unschedulable": 60, "claim": 60, "quota": 30, "webhook": 60, "stuck": 90}
 
 // cause is what a person has to be told, by whatever tool.
 func cause(scene scenes.Scene) string {

@@ -3,11 +3,11 @@
 package gate
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -27,11 +27,13 @@ type Gate struct {
 	listener        net.Listener
 	server          *http.Server
 
-	lock    sync.Mutex
-	fault   func(http.ResponseWriter, *http.Request) bool
-	between func(next http.RoundTripper, r *http.Request) (*http.Response, error)
-	watches map[*http.Request]func()
-	Asked   []string // METHOD path of each request
+	lock        sync.Mutex
+	fault       func(http.ResponseWriter, *http.Request) bool
+	between     func(next http.RoundTripper, r *http.Request) (*http.Response, error)
+	connections map[net.Conn]bool
+	watches     map[*counting]bool // those that the API server has granted and that are open
+	granted     chan struct{}      // closed when there is one more
+	Asked       []string           // METHOD path of each request
 }
 
 // Open makes a gate before the API server of the kubeconfig.
@@ -44,7 +46,7 @@ func Open(kubeconfig string) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{listener: listener, watches: map[*http.Request]func(){}}
+	g := &Gate{listener: listener, connections: map[net.Conn]bool{}, watches: map[*counting]bool{}, granted: make(chan struct{})}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(server) },
 		Transport:     &asking{transport, g},
@@ -65,10 +67,49 @@ func Open(kubeconfig string) (*Gate, error) {
 		if fault != nil && fault(w, r) {
 			return
 		}
-		proxy.ServeHTTP(&counting{w, &g.Bytes}, r)
+		answer := &counting{ResponseWriter: w, bytes: &g.Bytes}
+		if IsWatch(r) {
+			answer.granted = func() { g.opened(answer) }
+			defer g.closed(answer)
+		}
+		proxy.ServeHTTP(answer, r)
 	})}
 	go func() { _ = g.server.Serve(&holding{Listener: listener, gate: g}) }()
 	return g, nil
+}
+
+// IsWatch tells a watch from the other requests.
+func IsWatch(r *http.Request) bool { return r.URL.Query().Get("watch") != "" }
+
+func (g *Gate) opened(watch *counting) {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	g.watches[watch] = true
+	close(g.granted)
+	g.granted = make(chan struct{})
+}
+
+func (g *Gate) closed(watch *counting) {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	delete(g.watches, watch)
+}
+
+// Watching waits until so many watches are open at once.
+func (g *Gate) Watching(ctx context.Context, count int) error {
+	for {
+		g.lock.Lock()
+		open, granted := len(g.watches), g.granted
+		g.lock.Unlock()
+		if open >= count {
+			return nil
+		}
+		select {
+		case <-granted:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d watches are open: %w", open, count, ctx.Err())
+		}
+	}
 }
 
 // Fault asks before each request; what answers true has answered the request itself. Nil ends it.
@@ -104,6 +145,9 @@ func (a *asking) RoundTrip(r *http.Request) (*http.Response, error) {
 // Close ends it.
 func (g *Gate) Close() { _ = g.server.Close() }
 
+// Address is where it is asked.
+func (g *Gate) Address() string { return "http://" + g.listener.Addr().String() }
+
 // Kubeconfig writes one that leads through the gate; as impersonates that user, if it is not empty.
 func (g *Gate) Kubeconfig(dir, as string) (string, error) {
 	user := map[string]any{}
@@ -112,7 +156,7 @@ func (g *Gate) Kubeconfig(dir, as string) (string, error) {
 	}
 	body, err := yaml.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "gate",
-		"clusters": []any{map[string]any{"name": "gate", "cluster": map[string]any{"server": "http://" + g.listener.Addr().String()}}},
+		"clusters": []any{map[string]any{"name": "gate", "cluster": map[string]any{"server": g.Address()}}},
 		"users":    []any{map[string]any{"name": "gate", "user": user}},
 		"contexts": []any{map[string]any{"name": "gate", "context": map[string]any{"cluster": "gate", "user": "gate"}}},
 	})
@@ -127,8 +171,10 @@ func (g *Gate) Kubeconfig(dir, as string) (string, error) {
 func (g *Gate) Drop() {
 	g.lock.Lock()
 	defer g.lock.Unlock()
-	for _, cut := range g.watches {
-		cut()
+	clear(g.watches)
+	for connection := range g.connections {
+		_ = connection.Close()
+		delete(g.connections, connection)
 	}
 }
 
@@ -142,15 +188,24 @@ func (h *holding) Accept() (net.Conn, error) {
 	connection, err := h.Listener.Accept()
 	if err == nil {
 		h.gate.lock.Lock()
-		h.gate.watches[&http.Request{}] = func() { _ = connection.Close() }
+		h.gate.connections[connection] = true
 		h.gate.lock.Unlock()
 	}
 	return connection, err
 }
 
+// counting counts what is answered, and says when the answer of a watch has begun.
 type counting struct {
 	http.ResponseWriter
-	bytes *atomic.Int64
+	bytes   *atomic.Int64
+	granted func() // nil where nobody asks
+}
+
+func (c *counting) WriteHeader(status int) {
+	c.ResponseWriter.WriteHeader(status)
+	if c.granted != nil && status == http.StatusOK {
+		c.granted()
+	}
 }
 
 func (c *counting) Write(body []byte) (int, error) {
@@ -226,5 +281,3 @@ func fileOr(file, data string) ([]byte, error) {
 	}
 	return body, nil
 }
-
-var _ io.Writer = (*counting)(nil)

@@ -145,7 +145,7 @@ var Failing = []Scene{
 var Fine = []Scene{
 	{Name: "good", Manifest: deployment(2, idle(""))},
 	{Name: "one-crash", Manifest: deployment(1, "volumes: [{name: data, emptyDir: {}}]", containers(container(tool, `[sh, -c, "test -e /data/a && exec sleep 100000; touch /data/a; exit 1"]`, "volumeMounts: [{name: data, mountPath: /data}]")))},
-	{Name: "late-ready", Manifest: deployment(1, containers(container(tool, `[sh, -c, "sleep 12; touch /tmp/ready; exec sleep 100000"]`, "readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 3, failureThreshold: 3}")))},
+	{Name: "late-ready", Manifest: deployment(1, containers(container(tool, `[sh, -c, "sleep 25; touch /tmp/ready; exec sleep 100000"]`, "readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 4}")))},
 	{Name: "slow-init", Manifest: deployment(1, `initContainers: [{name: prepare, image: "tool:1", command: [sleep, "15"]}]`, idle(""))},
 	{Name: "slow-start", Manifest: deployment(1, containers(container(tool, `[sh, -c, "sleep 12; touch /tmp/up; exec sleep 100000"]`, "startupProbe: {exec: {command: [test, -e, /tmp/up]}, periodSeconds: 1, failureThreshold: 60}, readinessProbe: {exec: {command: [test, -e, /tmp/up]}, periodSeconds: 1, failureThreshold: 1}")))},
 	{Name: "stateful-min-ready", Workload: "statefulset/app", Manifest: statefulSet("minReadySeconds: 5", idle(""))},

@@ -137,7 +137,10 @@ final class DurableTask {
 
     /** TERM to every process of it, wherever its children are. */
     void terminate() throws Exception {
-        String program = "for p in /proc/[0-9]*; do if grep -q JENKINS_SERVER_COOKIE=" + cookie + " $p/environ 2>/dev/null; then kill ${p#/proc/} 2>/dev/null; fi; done; exit 0";
+        // Again where there is none yet: it may have been started just now.
+        String program = "d=" + OnNode.quoted(folder) + "; i=0; k=; while [ -z \"$k\" ] && [ ! -f \"$d/jenkins-result.txt\" ] && [ $i -lt 50 ]; do "
+                + "for f in $(grep -ls JENKINS_SERVER_COOKIE=" + cookie + " /proc/[0-9]*/environ); do p=${f#/proc/}; kill ${p%/environ} 2>/dev/null; k=1; done; "
+                + "i=$((i+1)); [ -n \"$k\" ] || sleep 0.1; done; exit 0";
         if (context.isInContainer()) {
             say("Killing processes");
         }

@@ -8,7 +8,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import org.yaml.snakeyaml.Yaml;
+import org.snakeyaml.engine.v2.api.Load;
+import org.snakeyaml.engine.v2.api.LoadSettings;
 
 /** podTemplate yaml: '...' { }: node(POD_LABEL) inside it makes such a pod. */
 public final class PodTemplateStep extends Step {
@@ -23,7 +24,7 @@ public final class PodTemplateStep extends Step {
         }
         String yaml = arguments.text("yaml", false);
         if (yaml != null) {
-            new Yaml().load(new StringReader(yaml)); // what is no YAML fails here, not at the node
+            new Load(LoadSettings.builder().build()).loadFromReader(new StringReader(yaml)); // what is no YAML fails here, not at the node
         }
         String own = arguments.text("label", false);
         String label = own != null ? own : build.store.job().replaceAll("[^A-Za-z0-9._-]+", "_") + "_" + build.store.number() + "-" + random();

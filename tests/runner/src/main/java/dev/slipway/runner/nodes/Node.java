@@ -34,10 +34,21 @@ public interface Node extends Serializable {
         int await() throws Exception;
     }
 
-    /** The node refused to start a program: there is no shell, or no such container. */
+    /** The container has no such shell. */
     final class NotStarted extends Exception {
         NotStarted(String message) {
             super(message);
+        }
+    }
+
+    /** To try again makes no sense; the cause is what a step ends with. */
+    final class Refused extends Exception {
+        Refused(Exception why) {
+            super(why);
+        }
+
+        public Exception why() {
+            return (Exception) getCause();
         }
     }
 }

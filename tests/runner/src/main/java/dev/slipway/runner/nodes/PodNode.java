@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 
 /**
  * A pod of the Kubernetes cloud. Programs are started in its containers by exec:
@@ -113,7 +114,19 @@ public final class PodNode implements Node {
         byte[] all = new byte[text.length + input.length];
         System.arraycopy(text, 0, all, 0, text.length);
         System.arraycopy(input, 0, all, text.length, input.length);
-        return new PodExecution(place.container() == null ? AgentPod.AGENT : place.container(), new String[] {place.shell(), "-c", "{ " + bootstrap + "; } 2>&1"}, all, out);
+        try {
+            return execution(place, bootstrap, all, out);
+        } catch (KubernetesClientException problem) {
+            if (problem.getMessage().contains(" not found in pod ")) {
+                throw new ExecutionException(new Refused(problem));
+            }
+            throw problem;
+        }
+    }
+
+    private Execution execution(Place place, String bootstrap, byte[] all, OutputStream out) throws Exception {
+        String container = place.container() == null ? AgentPod.AGENT : place.container();
+        return new PodExecution(container, new String[] {place.shell(), "-c", "{ " + bootstrap + "; } 2>&1"}, all, out);
     }
 
     private static String quoted(String text) {
@@ -144,7 +157,7 @@ public final class PodNode implements Node {
                         @Override
                         public void onFailure(Throwable problem, Response response) {
                             // Refused, which is another thing than unreachable.
-                            exit.completeExceptionally(response != null && response.code() >= 400 && response.code() < 500 ? new AbortException(problem.getMessage()) : problem);
+                            exit.completeExceptionally(response != null && response.code() >= 400 && response.code() < 500 ? new Refused(new AbortException(problem.getMessage())) : problem);
                         }
                     }).exec(command);
             watch.exitCode().whenComplete((code, problem) -> {

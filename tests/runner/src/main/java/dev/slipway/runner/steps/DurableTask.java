@@ -173,8 +173,8 @@ final class DurableTask {
             if (context.node.isGone()) {
                 throw new Gone();
             }
-            if (problem != null && problem.getCause() instanceof AbortException refused) {
-                throw refused;
+            if (problem != null && problem.getCause() instanceof Node.Refused refused) {
+                throw refused.why();
             }
             if (problem != null && problem.getCause() instanceof Node.NotStarted) {
                 say("ERROR: Process exited immediately after creation. See output below\nExecuting " + place.shell() + " script inside container " + place.container() + " of pod " + context.node.name() + "\n");

@@ -117,7 +117,7 @@ func (in Input) images() []image {
 			},
 		},
 		{
-			names: []string{"jenkins/inbound-agent:3355.v388858a_47b_33-3-jdk21", "jenkins/inbound-agent:latest"}, version: 1,
+			names: []string{"jenkins/inbound-agent:3355.v388858a_47b_33-3-jdk21", "jenkins/inbound-agent:latest"}, version: 2,
 			make: agent,
 		},
 		{

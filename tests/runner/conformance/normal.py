@@ -17,6 +17,8 @@ RULES = [
     (r"^Resuming build at .* after Jenkins restart$", "Resuming build at TIME after Jenkins restart"),
     (r"^Ready to run at .*$", "Ready to run at TIME"),
     (r"/\S*/script\.sh(\.copy)?", "SCRIPT"),
+    # Java names one or both of two classes here, by whether the code was compiled yet.
+    (r" \([^()]* of loader 'bootstrap'\)$", ""),
     (r"found among steps \[.*", "found among steps [...]"),
 ]
 NAMES = [

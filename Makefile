@@ -18,20 +18,20 @@ MODULES := . tests/lab tests/e2e tests/pipelines tests/registry tests/canary tes
 ANSWER  ?= yes
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 demo: setup build ## ship the reference service through both pipelines, on a real cluster (ANSWER=ask lets you approve)
 	@$(LAB) run $(SITE) -- bin/demo -answer $(ANSWER)
 
 test: setup build lint ## everything but test-canary and test-rollout
 	@go test -count=1 ./helpers/...
-	command -v buildah > /dev/null && command -v skopeo > /dev/null || apt-get install -y --no-install-recommends buildah skopeo
 	go test -C tests/registry -count=1 -timeout 15m ./...
 	go test -C tests/registry/cosign -count=1 ./...
 	$(MAKE) -C tests/app test
 	$(MAKE) -C tests/lab test
 	go test -C tests/pipelines -count=1 ./...
-	$(MAKE) conformance-known
+	cd tests/runner && mvn -q -B -ntp test && cd ../..
+	$(MAKE) conformance-known conformance-pods
 	$(LAB) run $(SITE) -- bin/demo
 	$(LAB) setup traefik
 	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
@@ -76,7 +76,6 @@ bench-rollout: setup build
 bench-registry: setup build
 	@go build -C tests/bench/registry/peers -o $(CURDIR)/bin/ github.com/google/go-containerregistry/cmd/crane github.com/regclient/regclient/cmd/regctl
 	go build -C tests/bench/registry -o $(CURDIR)/bin/bench-registry .
-	command -v skopeo > /dev/null || apt-get install -y --no-install-recommends skopeo
 	bin/bench-registry
 
 bench-migrate: build # needs postgresql-15, which setup brings
@@ -99,6 +98,9 @@ conformance: build ## play pipelines whose answers a real Jenkins gave (CASES=DI
 conformance-known: build
 	@tests/runner/conformance/run --known
 
+conformance-pods: setup build ## the same with pods, on the lab
+	@$(LAB) run -- tests/runner/conformance/run --pods --known
+
 setup: ## what demo and test need: Debian's packages, the cluster's programs, the images; all cached
 	@tests/needs
 	$(MAKE) -s -C tests/lab
@@ -107,4 +109,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-canary test-rollout build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance conformance-known setup clean
+.PHONY: help demo test test-canary test-rollout build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance conformance-known conformance-pods setup clean

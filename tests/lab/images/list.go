@@ -53,6 +53,11 @@ func (in Input) images() []image {
 		}
 	}
 	certificates := program("etc/ssl/certs/ca-certificates.crt", in.dir("systems", "python-1", "etc/ssl/certs/ca-certificates.crt"))
+	agent := onGround(v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "AGENT_WORKDIR=/home/jenkins/agent", "HOME=/home/jenkins", "LANG=C.UTF-8"}, User: "1000:1000", WorkingDir: "/home/jenkins", Entrypoint: []string{"/usr/local/bin/jenkins-agent"}},
+		folder("home/jenkins", 0o755, 1000), folder("home/jenkins/agent", 0o755, 1000), folder("home/jenkins/.jenkins", 0o755, 1000),
+		text("usr/local/bin/jenkins-agent", 0o755, idleAgent),
+		text("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/bash\njenkins:x:1000:1000::/home/jenkins:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
+		text("etc/group", 0o644, "root:x:0:\njenkins:x:1000:\nnogroup:x:65534:\n"))
 	kaniko, trivy := in.Programs["kaniko"], in.Programs["trivy"]
 	return []image{
 		{
@@ -112,12 +117,13 @@ func (in Input) images() []image {
 			},
 		},
 		{
-			names: []string{"jenkins/inbound-agent:3355.v388858a_47b_33-3-jdk21", "jenkins/inbound-agent:latest"}, version: 1,
-			make: onGround(v1.Config{Env: []string{path, "HOME=/home/jenkins", "LANG=C.UTF-8"}, User: "1000:1000", WorkingDir: "/home/jenkins", Entrypoint: []string{"/usr/local/bin/jenkins-agent"}},
-				folder("home/jenkins", 0o755, 1000), folder("home/jenkins/agent", 0o755, 1000), folder("home/jenkins/.jenkins", 0o755, 1000),
-				text("usr/local/bin/jenkins-agent", 0o755, idleAgent),
-				text("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/bash\njenkins:x:1000:1000::/home/jenkins:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
-				text("etc/group", 0o644, "root:x:0:\njenkins:x:1000:\nnogroup:x:65534:\n")),
+			names: []string{"jenkins/inbound-agent:3355.v388858a_47b_33-3-jdk21", "jenkins/inbound-agent:latest"}, version: 2,
+			make: agent,
+		},
+		{
+			// The one whose answers the runner is measured against.
+			names: []string{"jenkins/inbound-agent:3192.v713e3b_039fb_e-1"}, version: 1,
+			make: agent,
 		},
 		{
 			names: []string{"osscontainertools/kaniko:v1.24.0-debug", "osscontainertools/kaniko:debug"}, version: 1, files: []string{kaniko},
@@ -133,8 +139,8 @@ func (in Input) images() []image {
 				program("usr/local/bin/trivy", trivy), shell("bin"), certificates, folder("tmp", 0o1777, 0), folder("root", 0o755, 0)),
 		},
 		{
-			names: []string{"library/tool:1"}, version: 1,
-			make: onGround(v1.Config{Env: []string{path}, Cmd: []string{"sh"}}, text("etc/tool", 0o644, "a tool's image\n")),
+			names: []string{"library/tool:1"}, version: 2,
+			make: onGround(v1.Config{Cmd: []string{"sh"}}, text("etc/tool", 0o644, "a tool's image\n")),
 		},
 		{
 			names: []string{"library/noshell:1"}, version: 1,

@@ -6,7 +6,10 @@ import time
 from pathlib import Path
 
 RUN = Path(__file__).parent.parent / "run"
-CREDENTIALS = """credentials:
+SITE = """jenkins:
+  clouds:
+  - kubernetes: {name: kubernetes, namespace: ci}
+credentials:
   system:
     domainCredentials:
     - credentials:
@@ -30,7 +33,8 @@ class Controller:
     def start(self) -> subprocess.Popen[str]:
         """The process, started where it does not run."""
         if self.process is None:
-            self.process = subprocess.Popen([RUN, "--controller"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen([RUN, "--controller"], stdin=pipe, stdout=pipe, stderr=self.errors, text=True)
             threading.Thread(target=self.read, args=(self.process,), daemon=True).start()
         return self.process
 

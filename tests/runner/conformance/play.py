@@ -3,14 +3,18 @@
 import os
 import re
 import shlex
+import subprocess
 import time
 import uuid
 from pathlib import Path
 
+import lab
 from controller import Controller
 
 USER = "admin"
 QUEUED_SECONDS = 2  # a second build that has not begun by then waits for the first
+# The plugin that gave the answers misses an agent for five minutes before it gives it up.
+POD_OPTIONS = ["--cloud", "--agent-image", "jenkins/inbound-agent:3192.v713e3b_039fb_e-1", "--agent-timeout", "300"]
 RESTART_SECONDS = "20"  # a controller is away for so long; the clock of a build skips it
 
 
@@ -25,6 +29,7 @@ def actions(case: Path) -> list[list[str]]:
     for play in header(case, "play"):
         lexer = shlex.shlex(play, posix=True, punctuation_chars=";")
         lexer.whitespace_split = True
+        lexer.commenters = ""
         words: list[str] = []
         for word in lexer:
             if word == ";":
@@ -36,10 +41,16 @@ def actions(case: Path) -> list[list[str]]:
     return [words for words in found if words]
 
 
+def limit(case: Path) -> float:
+    """The seconds that a case may take."""
+    limits = header(case, "limit")
+    return float(limits[0]) if limits else 120
+
+
 class Play:
     """One case in a home of its own."""
 
-    def __init__(self, case: Path, library: Path, home: Path, controller: Controller, untrusted: bool) -> None:
+    def __init__(self, case: Path, library: Path, home: Path, controller: Controller, untrusted: bool, pods: bool) -> None:
         self.case = case
         self.home = home
         self.controller = controller
@@ -47,10 +58,13 @@ class Play:
         self.builds = 0
         self.seen: dict[int, int] = {}
         self.actions = actions(case)
-        limits = header(case, "limit")
-        self.until = time.monotonic() + (float(limits[0]) if limits else 120)
-        self.options = ["--jenkinsfile", str(case), "--library", f"conformance={library}", "--sandbox", "--config", str(controller.site), "--answer", "wait",
-                        "--user", USER, "--virtual-time", *(["--untrusted"] if untrusted else [])]
+        self.until = time.monotonic() + limit(case)
+        self.options = [
+            *("--jenkinsfile", str(case), "--library", f"conformance={library}", "--sandbox", "--config", str(controller.site)),
+            *("--answer", "wait", "--user", USER, "--virtual-time"),
+            *(["--untrusted"] if untrusted else []),
+            *(POD_OPTIONS if pods else []),
+        ]
 
     def folder(self, number: int) -> Path:
         """Of a build."""
@@ -58,6 +72,16 @@ class Play:
 
     def run(self) -> str:
         """Empty, or what could not be played."""
+        for command in header(self.case, "before"):
+            subprocess.run(shlex.split(command), check=True, capture_output=True)
+        try:
+            return self.play()
+        finally:
+            for command in header(self.case, "after"):
+                subprocess.run(shlex.split(command), check=False, capture_output=True)
+
+    def play(self) -> str:
+        """The builds of the case, and what happens to them from outside."""
         self.build([], self.held(0))
         for index, words in enumerate(self.actions):
             if index > 0 and self.held(index - 1) and not self.held(index):
@@ -99,7 +123,18 @@ class Play:
             case "wait" | "sleep":
                 time.sleep(float(rest[0]))
             case "restart":
-                self.restart(held)
+                self.controller.kill()
+                self.resume(held)
+            case "kill":
+                self.controller.kill()
+            case "start":
+                self.resume(held)
+            case "kubectl":
+                lab.kubectl([self.pod(word) for word in rest])
+            case "killcontainer":
+                lab.kill_container(*self.pods()[-1], rest[0])
+            case "api":
+                lab.stop_api_server(float(rest[1]))
             case _:
                 return f"the action {verb} is not known"
         return ""
@@ -111,12 +146,20 @@ class Play:
         self.controller.build([*self.options, "--home", str(self.home), "--job", self.job, *(["--hold-clock"] if held else []), *given])
         self.controller.started(self.folder(self.builds), QUEUED_SECONDS if self.builds > 1 else self.until - time.monotonic())
 
-    def restart(self, held: bool) -> None:
-        """Kills the controller and lets a new one find the builds on disk."""
-        self.controller.kill()
+    def pods(self) -> list[tuple[str, str]]:
+        """Namespace and name of each pod of the first build, the oldest first."""
+        return re.findall(r"^Created Pod: \S+ ([^/]+)/(\S+)$", (self.folder(1) / "log").read_text(), re.MULTILINE)
+
+    def pod(self, word: str) -> str:
+        """The word of a command; $POD stands for the newest pod, $POD1 for the oldest."""
+        return {"$POD": lambda: self.pods()[-1][1], "$POD1": lambda: self.pods()[0][1]}.get(word, lambda: word)()
+
+    def resume(self, held: bool) -> None:
+        """Lets a new controller find the builds on disk."""
         for number in range(1, self.builds + 1):
             if not (self.folder(number) / "build.properties").exists():
-                self.controller.build(["--resume", "--home", str(self.home), "--job", self.job, "--build", str(number), "--away", RESTART_SECONDS, *(["--hold-clock"] if held else [])])
+                which = ["--home", str(self.home), "--job", self.job, "--build", str(number)]
+                self.controller.build(["--resume", *which, "--away", RESTART_SECONDS, *(["--hold-clock"] if held else [])])
 
     def release(self) -> None:
         """From now on waiting may be skipped."""

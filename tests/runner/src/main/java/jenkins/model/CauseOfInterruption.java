@@ -16,6 +16,17 @@ public abstract class CauseOfInterruption implements Serializable {
         return description;
     }
 
+    /** Two of a kind that say the same are told once. */
+    @Override
+    public boolean equals(Object other) {
+        return other != null && getClass() == other.getClass() && description.equals(((CauseOfInterruption) other).description);
+    }
+
+    @Override
+    public int hashCode() {
+        return description.hashCode();
+    }
+
     /** Somebody pressed the abort button. */
     public static final class UserInterruption extends CauseOfInterruption {
         public UserInterruption(String user) {
@@ -46,8 +57,33 @@ public abstract class CauseOfInterruption implements Serializable {
 
     /** The agent's pod is gone. */
     public static final class RemovedNodeCause extends CauseOfInterruption {
-        public RemovedNodeCause() {
+        private final String node;
+        private final String label;
+
+        public RemovedNodeCause(String node, String label) {
             super("Agent was removed");
+            this.node = node;
+            this.label = label;
+        }
+
+        /** The agent that was removed, and what it had been asked for by. */
+        public String node() {
+            return node;
+        }
+
+        public String label() {
+            return label;
+        }
+
+        /** Each loss is told. */
+        @Override
+        public boolean equals(Object other) {
+            return this == other;
+        }
+
+        @Override
+        public int hashCode() {
+            return System.identityHashCode(this);
         }
     }
 
@@ -55,6 +91,17 @@ public abstract class CauseOfInterruption implements Serializable {
     public static final class QueueTaskCancelled extends CauseOfInterruption {
         public QueueTaskCancelled() {
             super("Queue task was cancelled");
+        }
+
+        /** Each is told. */
+        @Override
+        public boolean equals(Object other) {
+            return this == other;
+        }
+
+        @Override
+        public int hashCode() {
+            return System.identityHashCode(this);
         }
     }
 

@@ -5,13 +5,16 @@ import com.cloudbees.groovy.cps.impl.CpsCallableInvocation;
 import dev.slipway.runner.nodes.Cloud;
 import dev.slipway.runner.site.Answers;
 import dev.slipway.runner.site.Site;
+import dev.slipway.runner.steps.NodeStep;
 import dev.slipway.runner.steps.Timeout;
 import hudson.AbortException;
 import hudson.model.Result;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutorService;
@@ -26,6 +29,7 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
 /** One run of a pipeline in this process: its program, its clock, its console. All of it happens on one thread. */
 public final class Build {
+    private static final long FORCE_AFTER = 15_000;
     private static final ThreadLocal<Build> RUNNING = new ThreadLocal<>();
 
     public final Site site;
@@ -47,6 +51,7 @@ public final class Build {
     public State state = new State();
 
     private final LinkedBlockingQueue<Runnable> queue = new LinkedBlockingQueue<>();
+    private final List<Runnable> afterSave = new ArrayList<>();
     private CpsThreadGroup program;
     private CpsThread current;
     private Step actOn;
@@ -115,12 +120,28 @@ public final class Build {
             console.line("Resuming build at " + new java.util.Date() + " after Jenkins restart");
             program.attach(this);
             hideSecrets();
+            List<NodeStep> lost = reconnect();
             program.resume(this);
             console.line("Ready to run at " + new java.util.Date());
+            lost.forEach(NodeStep::giveUp);
             return loop();
         } finally {
             RUNNING.remove();
         }
+    }
+
+    /** Waits for every agent that a body runs on; those that do not come back. */
+    private List<NodeStep> reconnect() throws InterruptedException {
+        List<NodeStep> nodes = program.threads().stream().filter(thread -> thread.running() instanceof NodeStep).map(thread -> (NodeStep) thread.running()).toList();
+        nodes.forEach(NodeStep::reconnect);
+        List<NodeStep> lost = nodes.stream().filter(NodeStep::isLost).toList();
+        if (!lost.isEmpty() && options.virtualTime) {
+            clock.skipTo(clock.now() + options.agentTimeout);
+        } else if (!lost.isEmpty()) {
+            TimeUnit.MILLISECONDS.sleep(options.agentTimeout);
+        }
+        lost.forEach(NodeStep::sayNotComingBack);
+        return lost;
     }
 
     private void enter() {
@@ -299,8 +320,15 @@ public final class Build {
         state.logLength = console.length();
         state.logNext = console.held();
         Persistence.save(program, loader.classes(), store.program());
+        afterSave.forEach(workers::submit);
+        afterSave.clear();
         console.release();
         console.hold();
+    }
+
+    /** Does this, beside the build, once it is on disk that the program is past what it needed until now. */
+    public void afterSave(Runnable action) {
+        afterSave.add(action);
     }
 
     /** The abort button. */
@@ -310,12 +338,13 @@ public final class Build {
 
     void abortNow(String user) {
         stop("Aborted by " + user, Result.ABORTED, new CauseOfInterruption.UserInterruption(user));
+        clock.at(clock.now() + FORCE_AFTER, () -> console.line("Click here to forcibly terminate running steps"));
     }
 
     /** Stops whatever runs; that the build was told so is its result, unless it comes to a worse one. */
     void stop(String why, Result result, CauseOfInterruption cause) {
         console.line(why);
-        state.told.add(cause.getShortDescription());
+        state.told.add(cause);
         state.stopped = result;
         program.stop(new FlowInterruptedException(result, cause));
     }
@@ -323,7 +352,7 @@ public final class Build {
     /** The causes of an interruption, each once in a build. */
     public void tell(FlowInterruptedException interrupted) {
         for (CauseOfInterruption cause : interrupted.getCauses()) {
-            if (state.told.add(cause.getShortDescription())) {
+            if (state.told.add(cause)) {
                 console.line(cause.getShortDescription());
             }
         }
@@ -355,13 +384,20 @@ public final class Build {
             state.result = Result.SUCCESS;
         }
         done = true;
+        afterSave.forEach(workers::submit);
         store.finished(this);
         console.line("Finished: " + state.result);
     }
 
-    /** The environment that the program sees now. */
+    /** The environment that the program sees now: the agent's is below it. */
     public Map<String, String> environment() {
-        return current == null ? new LinkedHashMap<>(state.environment) : environment(current.context());
+        if (current == null) {
+            return new LinkedHashMap<>(state.environment);
+        }
+        Context context = current.context();
+        Map<String, String> all = new LinkedHashMap<>(context.node == null ? Map.of() : context.node.environment());
+        all.putAll(environment(context));
+        return all;
     }
 
     /** What a step's process gets: variables set by env.X = ... come below those of withEnv. Null takes one away. */

@@ -1,6 +1,7 @@
 package dev.slipway.runner.engine;
 
 import dev.slipway.runner.nodes.Node;
+import dev.slipway.runner.nodes.Place;
 import dev.slipway.runner.nodes.PodTemplate;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
@@ -13,16 +14,18 @@ public final class Context implements Serializable {
     /** Values are text, a CredentialValue, or null for a variable that is taken away. */
     public final Map<String, Object> environment;
     public final Node node;
-    public final String container;
+    private final String container;
+    private final String shell;
     public final String directory;
     public final PodTemplate template;
     public final String stage;
     public final String branch;
 
-    private Context(Map<String, Object> environment, Node node, String container, String directory, PodTemplate template, String stage, String branch) {
+    private Context(Map<String, Object> environment, Node node, String container, String shell, String directory, PodTemplate template, String stage, String branch) {
         this.environment = environment;
         this.node = node;
         this.container = container;
+        this.shell = shell;
         this.directory = directory;
         this.template = template;
         this.stage = stage;
@@ -30,7 +33,7 @@ public final class Context implements Serializable {
     }
 
     public static Context empty() {
-        return new Context(new LinkedHashMap<>(), null, null, null, null, null, null);
+        return new Context(new LinkedHashMap<>(), null, null, "sh", null, null, null, null);
     }
 
     /** With more variables; a value of null or nothing after the = takes one away. */
@@ -48,30 +51,45 @@ public final class Context implements Serializable {
                 all.put(name, value);
             }
         });
-        return new Context(all, node, container, directory, template, stage, branch);
+        return new Context(all, node, container, shell, directory, template, stage, branch);
     }
 
     public Context withNode(Node on, String workspace) {
-        return new Context(environment, on, null, workspace, template, stage, branch);
+        return new Context(environment, on, null, "sh", workspace, template, stage, branch);
     }
 
-    public Context withContainer(String name) {
-        return new Context(environment, node, name, directory, template, stage, branch);
+    /** Where programs run: in the container around the step, if there is one. */
+    public Place place() {
+        return new Place(container, shell, directory);
+    }
+
+    /** Where the agent itself works, whatever container is around the step. */
+    public Place agent() {
+        return Place.agent(directory);
+    }
+
+    public boolean isInContainer() {
+        return container != null;
+    }
+
+    /** The shell is what programs are started by there. */
+    public Context withContainer(String name, String by) {
+        return new Context(environment, node, name, by, directory, template, stage, branch);
     }
 
     public Context withDirectory(String dir) {
-        return new Context(environment, node, container, dir, template, stage, branch);
+        return new Context(environment, node, container, shell, dir, template, stage, branch);
     }
 
     public Context withTemplate(PodTemplate pod) {
-        return new Context(environment, node, container, directory, pod, stage, branch);
+        return new Context(environment, node, container, shell, directory, pod, stage, branch);
     }
 
     public Context withStage(String name) {
-        return new Context(environment, node, container, directory, template, name, branch);
+        return new Context(environment, node, container, shell, directory, template, name, branch);
     }
 
     public Context withBranch(String name) {
-        return new Context(environment, node, container, directory, template, stage, name);
+        return new Context(environment, node, container, shell, directory, template, stage, name);
     }
 }

@@ -29,6 +29,7 @@ public final class Options {
     public boolean heldClock;
     public boolean resume;
     public long away;
+    public long agentTimeout;
     public Path config;
     public String request;
     public final Answers answers = new Answers();
@@ -98,6 +99,7 @@ public final class Options {
             case "--at" -> at.add(value);
             case "--restart-at" -> at.add(value + "=kill");
             case "--away" -> away = Long.parseLong(value) * 1000;
+            case "--agent-timeout" -> agentTimeout = Long.parseLong(value) * 1000;
             case "--request" -> request = value;
             case "--env" -> pair(option, value, environment);
             case "--library" -> pair(option, value, libraries);

@@ -7,6 +7,8 @@ import org.codehaus.groovy.control.MultipleCompilationErrorsException;
 
 /** How the console shows what ended a build. */
 public final class Problems {
+    private static final List<String> KNOWN = List.of("java.", "groovy.", "org.codehaus.groovy.", "hudson.", "jenkins.", "org.jenkinsci.");
+
     private Problems() {}
 
     /** Its lines: an AbortException's text alone, anything else with its class and its place in the pipeline. */
@@ -22,9 +24,9 @@ public final class Problems {
             }
             lines.add("Caused: java.io.NotSerializableException: " + problem.getMessage());
         } else {
-            // A class of the library's own does not exist for the rest of Jenkins.
-            boolean own = problem.getClass().getClassLoader() instanceof groovy.lang.GroovyClassLoader;
-            (own ? "hudson.remoting.ProxyException: " + problem : String.valueOf(problem)).lines().forEach(lines::add);
+            // A class of a library's own, or of one that a plugin brings, does not exist for the rest of Jenkins.
+            boolean known = KNOWN.stream().anyMatch(problem.getClass().getName()::startsWith) && !(problem.getClass().getClassLoader() instanceof groovy.lang.GroovyClassLoader);
+            (known ? String.valueOf(problem) : "hudson.remoting.ProxyException: " + problem).lines().forEach(lines::add);
             for (StackTraceElement frame : problem.getStackTrace()) {
                 String file = frame.getFileName();
                 if (file != null && (file.endsWith(".groovy") || file.equals("WorkflowScript")) && frame.getLineNumber() > 0) {

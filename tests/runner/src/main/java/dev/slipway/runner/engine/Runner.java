@@ -76,7 +76,7 @@ public final class Runner {
             jenkinsfile = Files.readString(Files.exists(kept) ? kept : Path.of(options.jenkinsfile));
         }
         Files.writeString(kept, jenkinsfile);
-        Cloud cloud = options.localPods ? new LocalCloud(store.directory(), options.localPath) : options.cloud ? new KubernetesCloud(site.cloudNamespace(), options.agentImage) : null;
+        Cloud cloud = options.localPods ? new LocalCloud(store.directory(), options.localPath) : options.cloud ? new KubernetesCloud(site.cloudName(), site.cloudNamespace(), options.agentImage, site.jenkinsUrl()) : null;
         Map<String, Object> parameters = new LinkedHashMap<>(new Jobs(options.home, job).parameters());
         options.parameters.forEach(parameters::put);
         parameters.forEach((name, value) -> site.setEnvironment(name, String.valueOf(value)));

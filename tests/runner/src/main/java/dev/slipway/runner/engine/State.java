@@ -3,9 +3,11 @@ package dev.slipway.runner.engine;
 import hudson.model.Result;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Set;
+import jenkins.model.CauseOfInterruption;
 
 /** What a build has come to, beside its program; written with it. */
 public final class State implements Serializable {
@@ -23,7 +25,7 @@ public final class State implements Serializable {
     /** The actions of --at that have been done, by their step's number. */
     public final Set<Integer> acted = new LinkedHashSet<>();
     /** The causes of interruptions that the console has named. */
-    public final Set<String> told = new LinkedHashSet<>();
+    public final Set<CauseOfInterruption> told = new HashSet<>();
     /** How long the log was when this was written, and what was about to be added to it. */
     public long logLength;
     public String logNext = "";

@@ -7,7 +7,8 @@ import java.util.Set;
 /** What a call such as string(name: 'X') stands for: a description that a step reads. */
 public final class Symbol extends LinkedHashMap<String, Object> {
     public static final Set<String> NAMES = Set.of("string", "booleanParam", "choice", "text", "password", "usernamePassword", "usernameColonPassword", "file",
-            "parameters", "disableConcurrentBuilds", "buildDiscarder", "logRotator", "pipelineTriggers", "kubernetesAgent", "nonresumable", "agent", "disableResume", "durabilityHint");
+            "parameters", "disableConcurrentBuilds", "buildDiscarder", "logRotator", "pipelineTriggers", "kubernetesAgent", "nonresumable", "agent", "disableResume", "durabilityHint", "containerTemplate",
+            "emptyDirWorkspaceVolume", "never", "always", "onFailure");
 
     public final String symbol;
     public final Object single;

@@ -1,33 +1,32 @@
 package dev.slipway.runner.nodes;
 
-import hudson.AbortException;
-import io.fabric8.kubernetes.api.model.Container;
-import io.fabric8.kubernetes.api.model.ContainerBuilder;
-import io.fabric8.kubernetes.api.model.ContainerStatus;
 import io.fabric8.kubernetes.api.model.Pod;
-import io.fabric8.kubernetes.api.model.PodBuilder;
-import io.fabric8.kubernetes.api.model.VolumeMountBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientException;
-import io.fabric8.kubernetes.client.utils.Serialization;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.Locale;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 
 /** The Kubernetes cloud: makes an agent's pod of a template, and takes it away. */
 public final class KubernetesCloud implements Cloud {
-    private static final String VOLUME = "workspace-volume";
-    private static final String AGENT_DIRECTORY = "/home/jenkins/agent";
+    private static final int UNAVAILABLE = 0;
     private static KubernetesClient client;
 
+    private final String name;
     private final String namespace;
     private final String agentImage;
+    private final String jenkinsUrl;
 
-    public KubernetesCloud(String namespace, String agentImage) {
+    public KubernetesCloud(String name, String namespace, String agentImage, String jenkinsUrl) {
+        this.name = name;
         this.namespace = namespace;
         this.agentImage = agentImage;
+        this.jenkinsUrl = jenkinsUrl;
     }
 
     static synchronized KubernetesClient client() {
@@ -38,52 +37,24 @@ public final class KubernetesCloud implements Cloud {
     }
 
     @Override
-    public String name(PodTemplate template) {
-        return template.label() + "-" + UUID.randomUUID().toString().substring(0, 5);
-    }
-
-    /** The pod as it will be asked for: the template's, with an agent, a workspace and the plugin's labels. */
-    private Pod plan(String name, PodTemplate template) throws AbortException {
-        Pod pod;
-        try {
-            pod = template.yaml() == null || template.yaml().isBlank() ? new PodBuilder().withNewMetadata().endMetadata().withNewSpec().endSpec().build()
-                    : Serialization.unmarshal(template.yaml(), Pod.class);
-        } catch (RuntimeException broken) {
-            throw new AbortException("the pod template is no YAML of a Pod: " + broken.getMessage());
-        }
-        pod = new PodBuilder(pod)
-                .editOrNewMetadata().withName(name).withNamespace(namespace(template))
-                .addToLabels("jenkins", "slave").addToLabels("jenkins/label", template.label())
-                .addToAnnotations("buildUrl", template.buildUrl()).addToAnnotations("runUrl", template.runUrl()).endMetadata()
-                .editOrNewSpec().withRestartPolicy("Never").addNewVolume().withName(VOLUME).withNewEmptyDir().endEmptyDir().endVolume().endSpec()
-                .build();
-        List<Container> containers = new ArrayList<>(pod.getSpec().getContainers());
-        if (containers.stream().noneMatch(container -> container.getName().equals("jnlp"))) {
-            containers.add(new ContainerBuilder().withName("jnlp").withImage(agentImage)
-                    .withNewResources().addToRequests("cpu", new io.fabric8.kubernetes.api.model.Quantity("100m")).addToRequests("memory", new io.fabric8.kubernetes.api.model.Quantity("256Mi")).endResources().build());
-        }
-        for (Container container : containers) {
-            if (container.getVolumeMounts().stream().noneMatch(mount -> AGENT_DIRECTORY.equals(mount.getMountPath()))) {
-                container.getVolumeMounts().add(new VolumeMountBuilder().withName(VOLUME).withMountPath(AGENT_DIRECTORY).withReadOnly(false).build());
-            }
-            if (container.getName().equals("jnlp") && (container.getImage() == null || container.getImage().isBlank())) {
-                container.setImage(agentImage);
-            }
-        }
-        pod.getSpec().setContainers(containers);
-        return pod;
-    }
-
-    private String namespace(PodTemplate template) {
-        return template.namespace() == null ? namespace : template.namespace();
+    public boolean isNamed(String other) {
+        return name.equals(other);
     }
 
     @Override
-    public void create(String name, PodTemplate template, Watcher watcher) throws AbortException {
-        Pod planned = plan(name, template);
-        String in = planned.getMetadata().getNamespace();
+    public String name(PodTemplate template) {
+        return template.name.toLowerCase(Locale.ROOT).replace('_', '-') + "-" + UUID.randomUUID().toString().substring(0, 5);
+    }
+
+    private String namespace(PodTemplate template) {
+        return template.namespace == null ? namespace : template.namespace;
+    }
+
+    @Override
+    public void create(String agent, PodTemplate template, Consumer<String> log) throws NoAgent {
+        String in = namespace(template);
         try {
-            client().pods().inNamespace(in).resource(planned).create();
+            client().pods().inNamespace(in).resource(AgentPod.of(agent, template, in, agentImage, jenkinsUrl)).create();
         } catch (KubernetesClientException refused) {
             if (refused.getCode() == 409) {
                 return;
@@ -92,56 +63,66 @@ public final class KubernetesCloud implements Cloud {
             while (refused.getStatus() == null && cause.getCause() != null) {
                 cause = cause.getCause();
             }
-            throw new AbortException("the pod " + name + " was refused by " + client().getMasterUrl() + ": " + cause.getMessage());
+            String problem = cause.getMessage();
+            String failed = "ERROR: Failed to launch " + agent + "\n" + refused.getClass().getName() + ": " + problem;
+            if (refused.getCode() == 403 && problem.contains("exceeded quota")) {
+                throw new NoAgent(true, "WARNING: Unable to create pod: " + name + " " + in + "/" + agent + " because kubernetes resource quota exceeded.\n" + problem + "\nRetrying...\n\n" + failed);
+            }
+            throw new NoAgent(refused.getCode() == UNAVAILABLE || refused.getCode() >= 500, "ERROR: Unable to create pod " + name + " " + in + "/" + agent + ".\n" + problem + "\n" + failed);
         }
-        watcher.line("Created Pod: kubernetes " + in + "/" + name);
+        log.accept("Created Pod: " + name + " " + in + "/" + agent);
     }
 
     @Override
-    public Node await(String name, PodTemplate template, String job, Watcher watcher) throws AbortException {
+    public Node await(String agent, PodTemplate template, String job, Consumer<String> log, CompletableFuture<Void> stop) throws Exception {
         String in = namespace(template);
-        int seconds = template.connectTimeout();
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(template.connectTimeout);
+        try (Reaper reaper = new Reaper(client(), in, agent, log)) {
+            CompletableFuture<Object> ended = CompletableFuture.anyOf(stop, reaper.lost);
+            try {
+                CompletableFuture.anyOf(ended, reaper.running).get(until - System.nanoTime(), TimeUnit.NANOSECONDS);
+                while (!ended.isDone()) {
+                    PodNode node = PodNode.connect(agent, in, job);
+                    if (node != null) {
+                        log.accept("Agent " + agent + " is provisioned from template " + template.name + (template.showsYaml ? "\n" + AgentPod.shown(AgentPod.of(agent, template, in, agentImage, jenkinsUrl)) : ""));
+                        return node;
+                    }
+                    pause(ended, Math.min(TimeUnit.SECONDS.toNanos(1), until - System.nanoTime()), until);
+                }
+            } catch (TimeoutException late) {
+                Pod pod = client().pods().inNamespace(in).withName(agent).get();
+                throw new NoAgent(true, "ERROR: Failed to launch " + agent + "\njava.lang.IllegalStateException: Agent is not connected after " + template.connectTimeout + " seconds, status: "
+                        + (pod == null ? "gone" : pod.getStatus().getPhase()));
+            }
+            if (stop.isDone()) {
+                return null;
+            }
+            throw new NoAgent(false, reaper.lost.get());
+        }
+    }
+
+    /** A moment, unless the waiting ends before; a time-out where it was the last. */
+    private static void pause(CompletableFuture<Object> ended, long nanoseconds, long until) throws InterruptedException, ExecutionException, TimeoutException {
         try {
-            Pod pod = client().pods().inNamespace(in).withName(name).waitUntilCondition(seen -> seen == null || watcher.isStopped() || ready(seen) || problem(seen) != null, seconds, TimeUnit.SECONDS);
-            if (pod == null) {
-                throw new AbortException("the pod " + name + " was deleted before it ran");
-            }
-            if (problem(pod) != null) {
-                throw new AbortException("the pod " + name + " does not start: " + problem(pod));
-            }
-        } catch (KubernetesClientException late) {
-            delete(name, template);
-            throw new AbortException("the pod " + name + " did not start within " + seconds + " s");
-        } catch (AbortException failed) {
-            delete(name, template);
-            throw failed;
-        }
-        return new PodNode(name, in, job);
-    }
-
-    private static boolean ready(Pod pod) {
-        return "Running".equals(pod.getStatus().getPhase()) && pod.getStatus().getContainerStatuses().stream().allMatch(ContainerStatus::getReady);
-    }
-
-    private static String problem(Pod pod) {
-        if ("Failed".equals(pod.getStatus().getPhase()) || "Succeeded".equals(pod.getStatus().getPhase())) {
-            return "its phase is " + pod.getStatus().getPhase();
-        }
-        for (ContainerStatus status : pod.getStatus().getContainerStatuses()) {
-            if (status.getState().getWaiting() != null && List.of("ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError").contains(status.getState().getWaiting().getReason())) {
-                return status.getName() + ": " + status.getState().getWaiting().getReason() + ": " + status.getState().getWaiting().getMessage();
-            }
-            if (status.getState().getTerminated() != null) {
-                return status.getName() + " ended with exit code " + status.getState().getTerminated().getExitCode();
+            ended.get(nanoseconds, TimeUnit.NANOSECONDS);
+        } catch (TimeoutException moment) {
+            if (System.nanoTime() >= until) {
+                throw moment;
             }
         }
-        return null;
     }
 
     @Override
-    public void delete(String name, PodTemplate template) {
+    public AutoCloseable follow(Node node, Consumer<String> log, Runnable lost) {
+        Reaper reaper = new Reaper(client(), ((PodNode) node).namespace(), node.name(), log);
+        reaper.lost.thenRun(lost);
+        return reaper;
+    }
+
+    @Override
+    public void delete(String agent, PodTemplate template) {
         try {
-            client().pods().inNamespace(namespace(template)).withName(name).delete();
+            client().pods().inNamespace(namespace(template)).withName(agent).delete();
         } catch (KubernetesClientException gone) {
             // The pod's own deadline ends it where the API server cannot be asked.
         }

@@ -3,6 +3,8 @@ package dev.slipway.runner.nodes;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
 
 /**
  * Stands in for a cluster where only the Groovy of a pipeline is tested: a pod
@@ -19,16 +21,26 @@ public final class LocalCloud implements Cloud {
     }
 
     @Override
-    public String name(PodTemplate template) {
-        return template.label() + "-" + UUID.randomUUID().toString().substring(0, 5);
+    public boolean isNamed(String name) {
+        return true;
     }
 
     @Override
-    public void create(String name, PodTemplate template, Watcher watcher) {}
+    public String name(PodTemplate template) {
+        return template.name + "-" + UUID.randomUUID().toString().substring(0, 5);
+    }
 
     @Override
-    public Node await(String name, PodTemplate template, String job, Watcher watcher) throws IOException {
-        return new LocalNode(name, folder.resolve("pods").resolve(name).resolve("workspace").resolve(job), path);
+    public void create(String name, PodTemplate template, Consumer<String> log) {}
+
+    @Override
+    public Node await(String name, PodTemplate template, String job, Consumer<String> log, CompletableFuture<Void> stop) throws IOException {
+        return new LocalNode(name, folder.resolve("pods").resolve(name).resolve("workspace").resolve(job), path, true);
+    }
+
+    @Override
+    public AutoCloseable follow(Node node, Consumer<String> log, Runnable lost) {
+        return () -> {};
     }
 
     @Override

@@ -14,12 +14,15 @@ public final class LocalNode implements Node {
     private final String name;
     private final String workspace;
     private final String path;
+    private final boolean pod;
 
-    public LocalNode(String name, Path workspace, String path) throws IOException {
+    /** The path is put in front of PATH, null for none; pod says whether it stands in for one. */
+    public LocalNode(String name, Path workspace, String path, boolean pod) throws IOException {
         Files.createDirectories(workspace);
         this.name = name;
         this.workspace = workspace.toString();
         this.path = path;
+        this.pod = pod;
     }
 
     @Override
@@ -33,9 +36,14 @@ public final class LocalNode implements Node {
     }
 
     @Override
-    public Execution start(String container, String program, String directory, Map<String, String> environment, byte[] input, OutputStream out) throws IOException {
-        Files.createDirectories(Path.of(directory));
-        ProcessBuilder builder = new ProcessBuilder("sh", "-c", program).directory(new File(directory)).redirectErrorStream(true);
+    public boolean hasContainers() {
+        return pod;
+    }
+
+    @Override
+    public Execution start(Place place, String program, Map<String, String> environment, byte[] input, OutputStream out) throws IOException {
+        Files.createDirectories(Path.of(place.directory()));
+        ProcessBuilder builder = new ProcessBuilder("sh", "-c", program).directory(new File(place.directory())).redirectErrorStream(true);
         Map<String, String> variables = builder.environment();
         if (path != null) {
             variables.merge("PATH", path, (old, own) -> own + ":" + old);

@@ -11,10 +11,20 @@ public interface Node extends Serializable {
     String workspace();
 
     /** Starts a shell program. Its output, both streams in one, goes to out. */
-    Execution start(String container, String program, String directory, Map<String, String> environment, byte[] input, OutputStream out) throws Exception;
+    Execution start(Place place, String program, Map<String, String> environment, byte[] input, OutputStream out) throws Exception;
+
+    /** The variables of the agent's own process that a pipeline sees in env. */
+    default Map<String, String> environment() {
+        return Map.of();
+    }
 
     /** Whether it is known that nothing will ever run there again. */
     default boolean isGone() {
+        return false;
+    }
+
+    /** Whether its containers are others than the agent's own: what is started there is started from outside. */
+    default boolean hasContainers() {
         return false;
     }
 
@@ -22,5 +32,23 @@ public interface Node extends Serializable {
     interface Execution {
         /** Waits for its end; the exit code. */
         int await() throws Exception;
+    }
+
+    /** The container has no such shell. */
+    final class NotStarted extends Exception {
+        NotStarted(String message) {
+            super(message);
+        }
+    }
+
+    /** To try again makes no sense; the cause is what a step ends with. */
+    final class Refused extends Exception {
+        Refused(Exception why) {
+            super(why);
+        }
+
+        public Exception why() {
+            return (Exception) getCause();
+        }
     }
 }

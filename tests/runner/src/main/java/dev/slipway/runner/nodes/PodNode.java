@@ -1,28 +1,56 @@
 package dev.slipway.runner.nodes;
 
 import hudson.AbortException;
+import io.fabric8.kubernetes.api.model.Status;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.ExecListener;
 import io.fabric8.kubernetes.client.dsl.ExecWatch;
+import java.io.ByteArrayOutputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 
-/** A pod of the Kubernetes cloud. Programs are started in its containers by exec, as the Kubernetes plugin does. */
+/**
+ * A pod of the Kubernetes cloud. Programs are started in its containers by exec:
+ * in the agent's where Jenkins' agent would start them itself.
+ */
 public final class PodNode implements Node {
     private static final long serialVersionUID = 1;
+    /** Says the agent's environment if there is an agent: a pod whose main container only sleeps never connects. */
+    private static final String AGENT = "grep -qs '[j]enkins-agent' /proc/[0-9]*/cmdline && env -0";
 
     private final String name;
     private final String namespace;
     private final String workspace;
+    private final Map<String, String> environment;
 
-    PodNode(String name, String namespace, String job) {
+    private PodNode(String name, String namespace, String workspace, Map<String, String> environment) {
         this.name = name;
         this.namespace = namespace;
-        this.workspace = "/home/jenkins/agent/workspace/" + job;
+        this.workspace = workspace;
+        this.environment = environment;
+    }
+
+    /** The node, with a workspace for this job, once its agent is there; else null. */
+    static PodNode connect(String name, String namespace, String job) throws Exception {
+        String workspace = AgentPod.DIRECTORY + "/workspace/" + job;
+        PodNode node = new PodNode(name, namespace, workspace, new LinkedHashMap<>());
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        if (node.start(Place.agent(AgentPod.DIRECTORY), AGENT + " && mkdir -p " + quoted(workspace), Map.of(), new byte[0], out).await() != 0) {
+            return null;
+        }
+        for (String variable : out.toString(StandardCharsets.UTF_8).split("\0")) {
+            int equals = variable.indexOf('=');
+            if (equals > 0) {
+                node.environment.put(variable.substring(0, equals), variable.substring(equals + 1));
+            }
+        }
+        return node;
     }
 
     @Override
@@ -34,15 +62,26 @@ public final class PodNode implements Node {
         return namespace;
     }
 
+    @Override
+    public Map<String, String> environment() {
+        return environment;
+    }
+
     /** Deleted, or ended; unknown while the API server does not answer. */
     @Override
     public boolean isGone() {
         try {
             var pod = client().pods().inNamespace(namespace).withName(name).get();
-            return pod == null || pod.getMetadata().getDeletionTimestamp() != null || List.of("Failed", "Succeeded").contains(pod.getStatus().getPhase());
+            return pod == null || pod.getMetadata().getDeletionTimestamp() != null || List.of("Failed", "Succeeded").contains(pod.getStatus().getPhase())
+                    || pod.getStatus().getContainerStatuses().stream().anyMatch(each -> each.getState().getTerminated() != null);
         } catch (KubernetesClientException away) {
             return false;
         }
+    }
+
+    @Override
+    public boolean hasContainers() {
+        return true;
     }
 
     @Override
@@ -55,9 +94,9 @@ public final class PodNode implements Node {
      * argument, which everybody on the node could read with ps.
      */
     @Override
-    public Execution start(String container, String program, String directory, Map<String, String> environment, byte[] input, OutputStream out) throws Exception {
+    public Execution start(Place place, String program, Map<String, String> variables, byte[] input, OutputStream out) throws Exception {
         StringBuilder prologue = new StringBuilder();
-        environment.forEach((key, value) -> {
+        variables.forEach((key, value) -> {
             int plus = key.indexOf('+');
             if (plus > 0) {
                 String base = key.substring(0, plus);
@@ -66,7 +105,8 @@ public final class PodNode implements Node {
                 prologue.append(value == null ? "unset " + key + "\n" : "export " + key + "=" + quoted(value) + "\n");
             }
         });
-        prologue.append("mkdir -p ").append(quoted(directory)).append(" && cd ").append(quoted(directory)).append(" || exit 126\n");
+        // What is not there yet is the agent's, whoever uses it.
+        prologue.append(place.container() == null ? "mkdir -p " + quoted(place.directory()) + " && " : "").append("cd ").append(quoted(place.directory())).append(" || exit 126\n");
         prologue.append(program).append('\n');
         byte[] text = prologue.toString().getBytes(StandardCharsets.UTF_8);
         // The program is read from stdin by its length into a variable; what follows is the program's own input.
@@ -74,7 +114,19 @@ public final class PodNode implements Node {
         byte[] all = new byte[text.length + input.length];
         System.arraycopy(text, 0, all, 0, text.length);
         System.arraycopy(input, 0, all, text.length, input.length);
-        return new PodExecution(container == null ? "jnlp" : container, new String[] {"sh", "-c", "{ " + bootstrap + "; } 2>&1"}, all, out);
+        try {
+            return execution(place, bootstrap, all, out);
+        } catch (KubernetesClientException problem) {
+            if (problem.getMessage().contains(" not found in pod ")) {
+                throw new ExecutionException(new Refused(problem));
+            }
+            throw problem;
+        }
+    }
+
+    private Execution execution(Place place, String bootstrap, byte[] all, OutputStream out) throws Exception {
+        String container = place.container() == null ? AgentPod.AGENT : place.container();
+        return new PodExecution(container, new String[] {place.shell(), "-c", "{ " + bootstrap + "; } 2>&1"}, all, out);
     }
 
     private static String quoted(String text) {
@@ -84,13 +136,19 @@ public final class PodNode implements Node {
     private final class PodExecution implements Execution {
         private final ExecWatch watch;
         private final CompletableFuture<Integer> exit = new CompletableFuture<>();
-        private final OutputStream out;
 
         PodExecution(String container, String[] command, byte[] input, OutputStream out) throws Exception {
-            this.out = out;
             watch = client().pods().inNamespace(namespace).withName(name).inContainer(container)
                     .redirectingInput().writingOutput(out).writingError(out)
                     .usingListener(new ExecListener() {
+                        @Override
+                        public void onExit(int code, Status status) {
+                            // Neither an end nor an exit code: what was to be started could not be.
+                            if (code < 0 && status != null && "InternalError".equals(status.getReason())) {
+                                exit.completeExceptionally(new NotStarted(status.getMessage()));
+                            }
+                        }
+
                         @Override
                         public void onClose(int code, String reason) {
                             exit.complete(-1); // if no exit code came before
@@ -99,13 +157,13 @@ public final class PodNode implements Node {
                         @Override
                         public void onFailure(Throwable problem, Response response) {
                             // Refused, which is another thing than unreachable.
-                            exit.completeExceptionally(response != null && response.code() >= 400 && response.code() < 500 ? new AbortException(problem.getMessage()) : problem);
+                            exit.completeExceptionally(response != null && response.code() >= 400 && response.code() < 500 ? new Refused(new AbortException(problem.getMessage())) : problem);
                         }
                     }).exec(command);
             watch.exitCode().whenComplete((code, problem) -> {
                 if (problem != null) {
                     exit.completeExceptionally(problem);
-                } else if (code != null) {
+                } else if (code != null && code >= 0) {
                     exit.complete(code);
                 }
             });

@@ -1,54 +1,50 @@
 package dev.slipway.runner.nodes;
 
 import java.io.Serializable;
+import java.util.List;
+import java.util.Map;
 
-/** What podTemplate says: the pod's YAML, its label, and how long an agent may take, in seconds; and which build asks. */
+/** What podTemplate says, and which build says it. */
 public final class PodTemplate implements Serializable {
     private static final long serialVersionUID = 1;
 
-    private final String label;
-    private final String yaml;
-    private final String namespace;
-    private final String cloud;
-    private final int connectTimeout;
-    private final String buildUrl;
-    private final String runUrl;
+    /** What node(...) asks for; the template's own name begins with it. */
+    public final String label;
+    public final String name;
+    public final String yaml;
+    public final String namespace;
+    public final String serviceAccount;
+    /** By containerTemplate(...), beside those of the YAML. */
+    public final List<Map<String, Object>> containers;
+    public final boolean showsYaml;
+    /** How long an agent may take until it is connected, in seconds. */
+    public final int connectTimeout;
+    public final String buildUrl;
+    public final String runUrl;
+    /** The template around this one, or null. */
+    private final PodTemplate outer;
 
-    public PodTemplate(String label, String yaml, String namespace, String cloud, int connectTimeout, String buildUrl, String runUrl) {
+    public PodTemplate(String label, String name, String yaml, String namespace, String serviceAccount, List<Map<String, Object>> containers, boolean showsYaml, int connectTimeout,
+            String buildUrl, String runUrl, PodTemplate outer) {
         this.label = label;
+        this.name = name;
         this.yaml = yaml;
         this.namespace = namespace;
-        this.cloud = cloud;
+        this.serviceAccount = serviceAccount;
+        this.containers = containers;
+        this.showsYaml = showsYaml;
         this.connectTimeout = connectTimeout;
         this.buildUrl = buildUrl;
         this.runUrl = runUrl;
+        this.outer = outer;
     }
 
-    public String label() {
-        return label;
-    }
-
-    public String yaml() {
-        return yaml;
-    }
-
-    public String namespace() {
-        return namespace;
-    }
-
-    public String cloud() {
-        return cloud;
-    }
-
-    public int connectTimeout() {
-        return connectTimeout;
-    }
-
-    public String buildUrl() {
-        return buildUrl;
-    }
-
-    public String runUrl() {
-        return runUrl;
+    /** The template of that label, this one or one around it; null where there is none. */
+    public static PodTemplate labelled(String label, PodTemplate innermost) {
+        PodTemplate each = innermost;
+        while (each != null && !each.label.equals(label)) {
+            each = each.outer;
+        }
+        return each;
     }
 }

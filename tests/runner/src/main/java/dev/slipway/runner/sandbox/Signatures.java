@@ -41,7 +41,7 @@ final class Signatures {
     private static Method declared(Class<?> type, String name, Object[] arguments, boolean isStatic) {
         Method best = null;
         for (Method each : type.getDeclaredMethods()) {
-            if (each.getName().equals(name) && Modifier.isStatic(each.getModifiers()) == isStatic && !each.isBridge() && fits(each, arguments) && (best == null || moreSpecific(each, best))) {
+            if (each.getName().equals(name) && Modifier.isStatic(each.getModifiers()) == isStatic && !each.isBridge() && fits(each, arguments) && (best == null || preferred(each, best))) {
                 best = each;
             }
         }
@@ -125,11 +125,19 @@ final class Signatures {
         return order.indexOf(to) >= order.indexOf(from);
     }
 
+    /** Java tells a class's methods in any order: where neither of two is the more specific, their names decide. */
+    private static boolean preferred(Method one, Method other) {
+        return moreSpecific(one, other) || !moreSpecific(other, one) && of(one).compareTo(of(other)) < 0;
+    }
+
     private static boolean moreSpecific(Executable one, Executable other) {
+        if (one.isVarArgs() != other.isVarArgs()) {
+            return other.isVarArgs();
+        }
         Class<?>[] a = one.getParameterTypes();
         Class<?>[] b = other.getParameterTypes();
         if (a.length != b.length) {
-            return !one.isVarArgs() && other.isVarArgs();
+            return false;
         }
         for (int i = 0; i < a.length; i++) {
             Class<?> left = BOXES.getOrDefault(a[i], a[i]);

@@ -19,6 +19,7 @@ public final class Site {
     private final Map<String, String> environment = new LinkedHashMap<>();
     private final Map<String, Credential> credentials = new LinkedHashMap<>();
     private final Map<String, Library> libraries = new LinkedHashMap<>();
+    private String cloudName = "kubernetes";
     private String cloudNamespace = "jenkins";
     private String jenkinsUrl = "http://localhost:8080/";
     private final String user;
@@ -42,7 +43,9 @@ public final class Site {
             }
         }
         for (Object cloud : list(jenkins, "clouds")) {
-            String namespace = text(map((Map<?, ?>) cloud, "kubernetes"), "namespace");
+            Map<?, ?> given = map((Map<?, ?>) cloud, "kubernetes");
+            cloudName = text(given, "name") == null ? cloudName : text(given, "name");
+            String namespace = text(given, "namespace");
             if (namespace != null) {
                 cloudNamespace = namespace;
             }
@@ -105,6 +108,10 @@ public final class Site {
             throw new AbortException("Could not find credentials entry with ID '" + id + "'");
         }
         return found;
+    }
+
+    public String cloudName() {
+        return cloudName;
     }
 
     public String cloudNamespace() {

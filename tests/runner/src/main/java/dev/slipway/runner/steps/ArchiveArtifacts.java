@@ -1,6 +1,7 @@
 package dev.slipway.runner.steps;
 
 import hudson.AbortException;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,6 +11,7 @@ import java.util.Base64;
 public final class ArchiveArtifacts extends OnNode {
     private static final long serialVersionUID = 1;
     private static final int NONE = 9;
+    private static final int UNREADABLE = 8;
 
     private boolean junit() {
         return arguments.step().equals("junit");
@@ -25,12 +27,14 @@ public final class ArchiveArtifacts extends OnNode {
         String patterns = arguments.text(junit() ? "testResults" : "artifacts", true);
         boolean mayBeEmpty = arguments.flag(junit() ? "allowEmptyResults" : "allowEmptyArchive", false);
         String list = Patterns.list(patterns, arguments.text("excludes", false), arguments.flag("defaultExcludes", true));
-        String program = "l=$(" + list + "); if [ -z \"$l\" ]; then exit " + NONE + "; fi; echo \"$l\" | tar czf - -T - | base64";
+        String program = "l=$(" + list + "); if [ -z \"$l\" ]; then exit " + NONE + "; fi; if [ -n \"$(" + Patterns.unreadable() + ")\" ]; then echo \"$l\" | wc -l; exit " + UNREADABLE + "; fi; echo \"$l\" | tar czf - -T - | base64";
         capture(program, new byte[0], (code, out) -> {
             String none = "No artifacts found that match the file pattern \"" + patterns + "\". Configuration error?";
             if (code == NONE && mayBeEmpty) {
                 build.console.line(none);
                 success(null);
+            } else if (code == UNREADABLE) {
+                failure(new IOException("Failed to extract " + context.directory + "/transfer of " + new String(out, StandardCharsets.UTF_8).strip() + " files"));
             } else if (code != 0) {
                 failure(new AbortException(code == NONE ? none : new String(out, StandardCharsets.UTF_8).strip()));
             } else {

@@ -1,6 +1,9 @@
 package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.Step;
+import hudson.AbortException;
+import java.util.Map;
+import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException;
 
 /** container name { }: steps run in this container of the pod. */
 public final class Container extends Step {
@@ -8,6 +11,14 @@ public final class Container extends Step {
 
     @Override
     protected void start() throws Exception {
-        runBody(context.withContainer(arguments.required("name")));
+        String container = arguments.required("name");
+        if (context.node == null) {
+            throw new MissingContextVariableException("hudson.FilePath", name());
+        }
+        if (!context.node.hasContainers()) {
+            throw new AbortException("Node is not a Kubernetes node: ");
+        }
+        String shell = arguments.text("shell", false);
+        runBody(context.withContainer(container, shell == null ? "sh" : shell).withEnvironment(Map.of("POD_CONTAINER", container)));
     }
 }

@@ -1,7 +1,6 @@
 package dev.slipway.runner.steps;
 
-import hudson.AbortException;
-import java.nio.charset.StandardCharsets;
+import jenkins.util.io.CompositeIOException;
 
 /** deleteDir() */
 public final class DeleteDir extends OnNode {
@@ -13,7 +12,7 @@ public final class DeleteDir extends OnNode {
             if (code == 0) {
                 success(null);
             } else {
-                failure(new AbortException(new String(out, StandardCharsets.UTF_8).strip()));
+                failure(new CompositeIOException("Unable to delete '" + context.directory + "'. Tried 3 times (of a maximum of 3) waiting 0.1 sec between attempts."));
             }
         });
     }

@@ -2,8 +2,9 @@ package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.Build;
 import dev.slipway.runner.engine.Context;
+import dev.slipway.runner.nodes.Node;
+import dev.slipway.runner.nodes.Place;
 import hudson.AbortException;
-import hudson.model.Result;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -16,8 +17,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import jenkins.model.CauseOfInterruption;
-import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
 /**
  * A shell that belongs to nobody: its script, output and exit code are files in
@@ -25,8 +24,15 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
  * whoever comes later can follow it.
  */
 final class DurableTask {
-    private static final int GONE = 97;
+    private static final int UNTOUCHED = 97;
+    private static final int NEVER_STARTED = 98;
+    private static final int KILLED = 128; // and above: by a signal, which may have been the end of the node
     private static final int TRIES = 180;
+    /** For so long a shell may take to start, and the one that started it to say that it is alive (it does so every 3 s). Jenkins waits for 300 s. */
+    private static final int PATIENCE_SECONDS = 30;
+
+    /** The agent is gone, and the shell with it. */
+    static final class Gone extends Exception {}
 
     /** How it ended. */
     static final class Answer {
@@ -57,17 +63,24 @@ final class DurableTask {
         this.folder = context.node.workspace() + "@tmp/durable-" + id;
     }
 
-    /** Starts it, unless an earlier process has. */
+    /** Starts it, unless an earlier process has. The agent writes its files; whoever runs it has to cope with what the agent allows. */
     void launch() throws Exception {
         byte[] text = script.getBytes(StandardCharsets.UTF_8);
         String call = script.startsWith("#!") ? "\"$d/script.sh\"" : "sh -xe \"$d/script.sh\"";
         String to = keepsOutput ? "> \"$d/output.txt\" 2> \"$d/jenkins-log.txt\"" : "> \"$d/jenkins-log.txt\" 2>&1";
-        String run = "export d; JENKINS_SERVER_COOKIE=" + cookie + " " + call + " " + to + " < /dev/null; echo $? > \"$d/result\"; mv \"$d/result\" \"$d/jenkins-result.txt\"";
-        String program = "d=" + OnNode.quoted(folder) + "; [ -s \"$d/pid\" ] && exit 0; mkdir -p \"$d\" && { chmod 777 \"${d%/*}\" 2> /dev/null || true; } && head -c " + text.length + " > \"$d/script.sh\" && "
-                + "[ \"$(wc -c < \"$d/script.sh\")\" -eq " + text.length + " ] && chmod +x \"$d/script.sh\" && : > \"$d/jenkins-log.txt\" || exit 96; "
-                + "export d; s=$(command -v setsid || true); $s sh -c " + OnNode.quoted(run) + " > /dev/null 2>&1 < /dev/null & echo $! > \"$d/pid\"";
+        String prepare = "d=" + OnNode.quoted(folder) + "; if [ ! -d \"$d/started\" ]; then mkdir -p \"$d\" && head -c " + text.length + " > \"$d/script.sh\" && "
+                + "[ \"$(wc -c < \"$d/script.sh\")\" -eq " + text.length + " ] && chmod +x \"$d/script.sh\" || exit 96; fi\n";
+        // Only one of two can make the folder: a connection that broke may have started it.
+        String wrapper = "(d=" + OnNode.quoted(folder) + "; mkdir \"$d/started\" || exit 0; { while [ -d \"$d\" ] && [ ! -f \"$d/jenkins-result.txt\" ]; do touch \"$d/jenkins-log.txt\"; sleep 3; done; } & "
+                + "JENKINS_SERVER_COOKIE=" + cookie + " " + call + " " + to + " < /dev/null; echo $? > \"$d/jenkins-result.txt.tmp\"; mv \"$d/jenkins-result.txt.tmp\" \"$d/jenkins-result.txt\"; wait) >&- 2>&- &";
+        String start = "s=$(command -v setsid || true); $s sh -c " + OnNode.quoted(wrapper) + "\n";
         Map<String, String> environment = new LinkedHashMap<>(build.environment(context));
-        int code = retried(program, environment, text, OutputStream.nullOutputStream(), true);
+        environment.put("JENKINS_SERVER_COOKIE", "the-build-" + build.store.number());
+        boolean elsewhere = context.isInContainer();
+        int code = retried(context.agent(), prepare + (elsewhere ? "" : start), environment, text, OutputStream.nullOutputStream(), true);
+        if (code == 0 && elsewhere) {
+            code = retried(context.place(), start, environment, new byte[0], OutputStream.nullOutputStream(), true);
+        }
         if (code != 0) {
             throw new AgentLost("the shell could not be started in " + folder + ": exit code " + code);
         }
@@ -77,14 +90,23 @@ final class DurableTask {
     void follow(Runnable activity) throws Exception {
         try (Output output = new Output(activity)) {
             while (true) {
-                String program = "d=" + OnNode.quoted(folder) + "; n=" + output.received() + "; while :; do e=0; [ -f \"$d/jenkins-result.txt\" ] && e=1; "
-                        + "s=$(wc -c < \"$d/jenkins-log.txt\"); if [ \"$s\" -gt \"$n\" ]; then tail -c +$((n+1)) \"$d/jenkins-log.txt\" | head -c $((s-n)); n=$s; "
-                        + "elif [ $e = 1 ]; then exit 0; elif kill -0 \"$(cat \"$d/pid\")\" 2>/dev/null; then sleep 0.1; elif [ ! -f \"$d/jenkins-result.txt\" ]; then exit " + GONE + "; fi; done";
-                int code = retried(program, Map.of(), new byte[0], output, false);
+                String program = "d=" + OnNode.quoted(folder) + "; n=" + output.received() + "; i=0; while :; do e=0; [ -f \"$d/jenkins-result.txt\" ] && e=1; "
+                        + "s=0; [ -f \"$d/jenkins-log.txt\" ] && s=$(wc -c < \"$d/jenkins-log.txt\"); "
+                        + "if [ \"$s\" -gt \"$n\" ]; then tail -c +$((n+1)) \"$d/jenkins-log.txt\" | head -c $((s-n)); n=$s; elif [ $e = 1 ]; then exit 0; "
+                        + "else sleep 0.1; i=$((i+1)); if [ $((i % " + PATIENCE_SECONDS * 10 + ")) = 0 ]; then [ -f \"$d/jenkins-log.txt\" ] || exit " + NEVER_STARTED + "; "
+                        + "[ $(($(date +%s) - $(stat -c %Y \"$d/jenkins-log.txt\"))) -lt " + PATIENCE_SECONDS + " ] || [ -f \"$d/jenkins-result.txt\" ] || exit " + UNTOUCHED + "; fi; fi; done";
+                int code = retried(context.agent(), program, Map.of(), new byte[0], output, false);
                 if (code == 0) {
                     return;
                 }
-                if (code == GONE) {
+                if (code == NEVER_STARTED) {
+                    build.post(() -> build.console.line("process apparently never started in " + folder + "\n(running Jenkins temporarily with "
+                            + "-Dorg.jenkinsci.plugins.durabletask.BourneShellScript.LAUNCH_DIAGNOSTICS=true might make the problem clearer)"));
+                    lostCode = -2;
+                    return;
+                }
+                if (code == UNTOUCHED) {
+                    build.post(() -> build.console.line("wrapper script does not seem to be touching the log file in " + folder));
                     lostCode = -1;
                     return;
                 }
@@ -97,17 +119,39 @@ final class DurableTask {
             return new Answer(lostCode, "");
         }
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        String program = "d=" + OnNode.quoted(folder) + "; cat \"$d/jenkins-result.txt\"" + (keepsOutput ? "; cat \"$d/output.txt\"" : "");
-        retried(program, Map.of(), new byte[0], out, true);
+        String program = "d=" + OnNode.quoted(folder) + "; cat \"$d/jenkins-result.txt\"" + (keepsOutput ? " \"$d/output.txt\"" : "");
+        retried(context.agent(), program, Map.of(), new byte[0], out, true);
         String text = out.toString(StandardCharsets.UTF_8);
         int line = text.indexOf('\n');
         return new Answer(Integer.parseInt(text.substring(0, line).strip()), text.substring(line + 1));
     }
 
+    /** Takes its files away, where that can be done. */
+    void cleanUp() {
+        try {
+            context.node.start(context.agent(), "cd / && rm -rf -- " + OnNode.quoted(folder), Map.of(), new byte[0], OutputStream.nullOutputStream()).await();
+        } catch (Exception gone) {
+            // They go with the node.
+        }
+    }
+
     /** TERM to every process of it, wherever its children are. */
     void terminate() throws Exception {
-        String program = "for p in /proc/[0-9]*; do if grep -q JENKINS_SERVER_COOKIE=" + cookie + " $p/environ 2>/dev/null; then kill ${p#/proc/} 2>/dev/null; fi; done";
-        retried(program, Map.of(), new byte[0], OutputStream.nullOutputStream(), true);
+        // Again where there is none yet: it may have been started just now.
+        String program = "d=" + OnNode.quoted(folder) + "; i=0; k=; while [ -z \"$k\" ] && [ ! -f \"$d/jenkins-result.txt\" ] && [ $i -lt 50 ]; do "
+                + "for f in $(grep -ls JENKINS_SERVER_COOKIE=" + cookie + " /proc/[0-9]*/environ); do p=${f#/proc/}; kill ${p%/environ} 2>/dev/null; k=1; done; "
+                + "i=$((i+1)); [ -n \"$k\" ] || sleep 0.1; done; exit 0";
+        if (context.isInContainer()) {
+            say("Killing processes");
+        }
+        int code = retried(context.place(), program, Map.of(), new byte[0], OutputStream.nullOutputStream(), true);
+        if (context.isInContainer()) {
+            say("kill finished with exit code " + code);
+        }
+    }
+
+    private void say(String text) {
+        build.post(() -> build.console.line(text));
     }
 
     /**
@@ -115,22 +159,26 @@ final class DurableTask {
      * agent is known to be gone, or has not answered for minutes. Where what
      * came counts (not anew), the caller asks for the rest itself.
      */
-    private int retried(String program, Map<String, String> environment, byte[] input, OutputStream out, boolean anew) throws Exception {
+    private int retried(Place place, String program, Map<String, String> environment, byte[] input, OutputStream out, boolean anew) throws Exception {
         for (int tries = 0;; tries++) {
             Exception problem = null;
             try {
-                int code = context.node.start(context.container, program, context.directory, environment, input, out).await();
-                if (code >= 0) {
+                int code = context.node.start(place, program, environment, input, out).await();
+                if (code >= 0 && (code < KILLED || !context.node.isGone())) {
                     return code;
                 }
             } catch (IOException | RuntimeException | ExecutionException broken) {
                 problem = broken;
             }
             if (context.node.isGone()) {
-                throw new FlowInterruptedException(Result.ABORTED, new CauseOfInterruption.RemovedNodeCause());
+                throw new Gone();
             }
-            if (problem != null && problem.getCause() instanceof AbortException refused) {
-                throw refused;
+            if (problem != null && problem.getCause() instanceof Node.Refused refused) {
+                throw refused.why();
+            }
+            if (problem != null && problem.getCause() instanceof Node.NotStarted) {
+                say("ERROR: Process exited immediately after creation. See output below\nExecuting " + place.shell() + " script inside container " + place.container() + " of pod " + context.node.name() + "\n");
+                throw new AbortException("Process exited immediately after creation. Check logs above for more details.");
             }
             if (tries >= TRIES) {
                 throw new AgentLost("the agent does not answer: " + (problem == null ? "the connection ends at once" : problem.getMessage()));

@@ -16,6 +16,11 @@ final class Patterns {
         return program.append(" | sort").toString();
     }
 
+    /** Of the files in $l, prints the first that the agent may not read, and its size. */
+    static String unreadable() {
+        return "echo \"$l\" | while IFS= read -r f; do [ -r \"$f\" ] || { echo \"$f\"; stat -c %s \"$f\"; break; }; done";
+    }
+
     private static String regex(String patterns) {
         StringBuilder all = new StringBuilder("^(");
         for (String pattern : patterns.strip().split("\\s*,\\s*")) {

@@ -2,19 +2,41 @@ package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.Step;
 import dev.slipway.runner.nodes.PodTemplate;
+import hudson.AbortException;
+import java.io.StringReader;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import org.snakeyaml.engine.v2.api.Load;
+import org.snakeyaml.engine.v2.api.LoadSettings;
 
 /** podTemplate yaml: '...' { }: node(POD_LABEL) inside it makes such a pod. */
 public final class PodTemplateStep extends Step {
     private static final long serialVersionUID = 1;
 
     @Override
-    protected void start() {
-        String given = arguments.text("label", false);
-        String label = given != null ? given : build.store.job().toLowerCase().replaceAll("[^a-z0-9-]+", "-") + "-" + build.store.number() + "-" + UUID.randomUUID().toString().substring(0, 5);
-        PodTemplate template = new PodTemplate(label, arguments.text("yaml", false), arguments.text("namespace", false), arguments.text("cloud", false), (int) arguments.number("slaveConnectTimeout", false, 1000),
-                build.store.url(), "job/" + build.store.job() + "/" + build.store.number() + "/");
-        runBody(context.withTemplate(template).withEnvironment(Map.of("POD_LABEL", label)));
+    @SuppressWarnings("unchecked")
+    protected void start() throws Exception {
+        String cloud = arguments.text("cloud", false);
+        if (cloud != null && build.cloud != null && !build.cloud.isNamed(cloud)) {
+            throw new AbortException("Cloud does not exist: " + cloud);
+        }
+        String yaml = arguments.text("yaml", false);
+        if (yaml != null) {
+            new Load(LoadSettings.builder().build()).loadFromReader(new StringReader(yaml)); // what is no YAML fails here, not at the node
+        }
+        String own = arguments.text("label", false);
+        String label = own != null ? own : build.store.job().replaceAll("[^A-Za-z0-9._-]+", "_") + "_" + build.store.number() + "-" + random();
+        String name = arguments.text("name", false);
+        List<Map<String, Object>> containers = arguments.named().get("containers") instanceof List<?> given ? (List<Map<String, Object>>) given : new ArrayList<>();
+        PodTemplate template = new PodTemplate(label, (name != null ? name : label) + "-" + random(), yaml, arguments.text("namespace", false), arguments.text("serviceAccount", false), containers,
+                arguments.flag("showRawYaml", true), (int) arguments.number("slaveConnectTimeout", false, 1000),
+                build.store.url(), "job/" + build.store.job() + "/" + build.store.number() + "/", context.template);
+        runBody(own != null ? context.withTemplate(template) : context.withTemplate(template).withEnvironment(Map.of("POD_LABEL", label)));
+    }
+
+    private static String random() {
+        return UUID.randomUUID().toString().substring(0, 5);
     }
 }

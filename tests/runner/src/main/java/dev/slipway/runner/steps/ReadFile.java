@@ -1,6 +1,8 @@
 package dev.slipway.runner.steps;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 
 /** readFile file */
@@ -10,11 +12,13 @@ public final class ReadFile extends OnNode {
     @Override
     protected void begin() throws Exception {
         String file = arguments.required("file");
-        capture("cat -- " + quoted(file), new byte[0], (code, out) -> {
+        capture("cat -- " + quoted(file) + " 2>&1", new byte[0], (code, out) -> {
             if (code == 0) {
                 success(new String(out, StandardCharsets.UTF_8));
+            } else if (denied(out)) {
+                failure(new IOException(new AccessDeniedException(absolute(file))));
             } else {
-                failure(new NoSuchFileException(context.directory + "/" + file));
+                failure(new NoSuchFileException(absolute(file)));
             }
         });
     }

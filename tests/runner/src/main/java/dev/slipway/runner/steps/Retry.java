@@ -3,6 +3,7 @@ package dev.slipway.runner.steps;
 import com.cloudbees.groovy.cps.Outcome;
 import dev.slipway.runner.engine.Step;
 import dev.slipway.runner.engine.Symbol;
+import dev.slipway.runner.nodes.PodTemplate;
 import java.util.List;
 import jenkins.model.CauseOfInterruption;
 import org.jenkinsci.plugins.workflow.cps.CpsThread;
@@ -42,14 +43,32 @@ public final class Retry extends Step {
             return !(problem instanceof FlowInterruptedException);
         }
         return conditions.stream().anyMatch(each -> each instanceof Symbol condition && switch (condition.symbol) {
-            case "kubernetesAgent", "agent" -> lostAgent(problem);
+            case "kubernetesAgent" -> lostAgent(problem) && wasPod(problem);
+            case "agent" -> lostAgent(problem);
             case "nonresumable" -> problem instanceof SynchronousResumeNotSupportedException;
             default -> false;
         });
     }
 
     private static boolean lostAgent(Throwable problem) {
-        return problem instanceof AgentLost || problem instanceof FlowInterruptedException stopped && stopped.getCauses().stream()
+        return problem instanceof AgentLost || causes(problem).stream()
                 .anyMatch(cause -> cause instanceof CauseOfInterruption.RemovedNodeCause || cause instanceof CauseOfInterruption.QueueTaskCancelled);
+    }
+
+    private static List<CauseOfInterruption> causes(Throwable problem) {
+        return problem instanceof FlowInterruptedException stopped ? stopped.getCauses() : List.of();
+    }
+
+    /** The plugin knows a pod by its template, which is forgotten where podTemplate ends. */
+    private boolean wasPod(Throwable problem) {
+        for (CauseOfInterruption cause : causes(problem)) {
+            if (cause instanceof CauseOfInterruption.QueueTaskCancelled) {
+                build.console.line("Could not find a node block associated with node (source of error) but inside podTemplate");
+            } else if (cause instanceof CauseOfInterruption.RemovedNodeCause removed && PodTemplate.labelled(removed.label(), context.template) == null) {
+                build.console.line(removed.node() + " did not look like a Kubernetes agent judging by [" + removed.label() + "]; make sure retry is inside podTemplate, not outside");
+                return false;
+            }
+        }
+        return true;
     }
 }

@@ -2,7 +2,6 @@ package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.Step;
 import hudson.AbortException;
-import java.nio.charset.StandardCharsets;
 import java.util.UUID;
 import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException;
 
@@ -14,6 +13,8 @@ public final class Shell extends Step {
     private final String id = UUID.randomUUID().toString().substring(0, 8);
     private Throwable stopped;
     private transient DurableTask task;
+    /** Its agent is gone: it waits to be stopped. */
+    private transient boolean disconnected;
 
     @Override
     protected void start() throws Exception {
@@ -30,7 +31,11 @@ public final class Shell extends Step {
     }
 
     @Override
-    protected void begin() {
+    protected void begin() throws Exception {
+        NodeStep node = NodeStep.around(this);
+        if (node.isRemoved()) {
+            throw new AgentLost("Unable to create live FilePath for " + context.node.name());
+        }
         task = new DurableTask(id, context, build, arguments.text("script", true), arguments.flag("returnStdout", false));
         task.number = number();
         build.begin();
@@ -41,6 +46,9 @@ public final class Shell extends Step {
                 task.follow(this::activity);
                 DurableTask.Answer answer = task.answer();
                 build.post(() -> ended(answer, null));
+            } catch (DurableTask.Gone gone) {
+                build.post(this::begun);
+                build.post(this::disconnect);
             } catch (Throwable lost) {
                 build.post(this::begun);
                 build.post(() -> ended(null, lost));
@@ -56,17 +64,38 @@ public final class Shell extends Step {
         }));
     }
 
-    /** The new process finds the shell where the old one left it. */
+    /** The new process finds the shell where the old one left it, if its agent is still there. */
     @Override
-    protected void resume() {
+    protected void resume() throws Exception {
+        if (NodeStep.around(this).isLost()) {
+            return;
+        }
         begin();
         if (stopped != null) {
             kill(stopped);
         }
     }
 
+    /** Whether the agent comes back is the node's business: what this step is then stopped with ends it. */
+    private void disconnect() {
+        build.ended();
+        if (hasEnded()) {
+            return;
+        }
+        build.console.line("Cannot contact " + context.node.name() + ": its connection is closed");
+        disconnected = true;
+        if (stopped != null) {
+            failure(stopped);
+        } else {
+            NodeStep.around(this).missed();
+        }
+    }
+
     private void ended(DurableTask.Answer answer, Throwable lost) {
         build.ended();
+        if (answer != null) {
+            build.afterSave(task::cleanUp);
+        }
         if (stopped != null) {
             if (answer != null && answer.code != 0 && !hasEnded()) {
                 build.console.line("script returned exit code " + answer.code);
@@ -89,7 +118,12 @@ public final class Shell extends Step {
     /** TERM to all its processes; the step ends when they have, or 20 s later without them. */
     @Override
     public void stop(Throwable cause) {
-        if (stopped == null) {
+        if (task == null) {
+            failure(cause);
+        } else if (disconnected || NodeStep.around(this).isLost()) {
+            build.console.line("Could not connect to " + context.node.name() + " to send interrupt signal to process");
+            failure(cause);
+        } else if (stopped == null) {
             stopped = cause;
             kill(cause);
         }
@@ -107,9 +141,5 @@ public final class Shell extends Step {
                 failure(cause);
             }
         });
-    }
-
-    static byte[] bytes(String text) {
-        return text.getBytes(StandardCharsets.UTF_8);
     }
 }

@@ -2,6 +2,7 @@ package dev.slipway.runner.steps;
 
 import hudson.AbortException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 
 /** writeFile file, text */
 public final class WriteFile extends OnNode {
@@ -15,6 +16,8 @@ public final class WriteFile extends OnNode {
         capture(program, body, (code, out) -> {
             if (code == 0) {
                 success(null);
+            } else if (denied(out)) {
+                failure(new AccessDeniedException(absolute(file)));
             } else {
                 failure(new AbortException("writing " + file + ": " + new String(out, StandardCharsets.UTF_8).strip()));
             }

@@ -143,8 +143,8 @@ func (in Input) images() []image {
 			make: onGround(v1.Config{Cmd: []string{"sh"}}, text("etc/tool", 0o644, "a tool's image\n")),
 		},
 		{
-			names: []string{"library/noshell:1"}, version: 1,
-			make: alone(v1.Config{Entrypoint: []string{"/busybox-sleep", "infinity"}}, program("busybox-sleep", busybox)),
+			names: []string{"library/noshell:1"}, version: 2,
+			make: alone(v1.Config{Entrypoint: []string{"/sleep", "infinity"}}, program("sleep", busybox)),
 		},
 		{
 			names: []string{"aquasecurity/trivy-db:2"}, version: 1, files: []string{filepath.Join(in.Source, "images", "advisories.json")},

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import subprocess
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -12,6 +13,7 @@ import lab
 from controller import Controller
 
 USER = "admin"
+PREPARED = threading.Lock()  # two cases may want the same thing prepared
 QUEUED_SECONDS = 2  # a second build that has not begun by then waits for the first
 # The plugin that gave the answers misses an agent for five minutes before it gives it up.
 POD_OPTIONS = ["--cloud", "--agent-image", "jenkins/inbound-agent:3192.v713e3b_039fb_e-1", "--agent-timeout", "300"]
@@ -72,13 +74,17 @@ class Play:
 
     def run(self) -> str:
         """Empty, or what could not be played."""
-        for command in header(self.case, "before"):
-            subprocess.run(shlex.split(command), check=True, capture_output=True)
-        try:
+        if not header(self.case, "before"):
             return self.play()
-        finally:
-            for command in header(self.case, "after"):
-                subprocess.run(shlex.split(command), check=False, capture_output=True)
+        with PREPARED:
+            for command in header(self.case, "before"):
+                subprocess.run(shlex.split(command), check=True, capture_output=True)
+            try:
+                self.until = time.monotonic() + limit(self.case)
+                return self.play()
+            finally:
+                for command in header(self.case, "after"):
+                    subprocess.run(shlex.split(command), check=False, capture_output=True)
 
     def play(self) -> str:
         """The builds of the case, and what happens to them from outside."""

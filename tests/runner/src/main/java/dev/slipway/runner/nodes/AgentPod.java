@@ -78,8 +78,10 @@ final class AgentPod {
     /** How the agent finds its controller. The variables' order is that of a HashMap, as the plugin's is. */
     private static void complete(Container agent, String name, String image, String jenkinsUrl) {
         Map<String, EnvVar> variables = new HashMap<>();
-        Map.of(SECRET, (UUID.randomUUID() + "" + UUID.randomUUID()).replace("-", ""), "JENKINS_AGENT_NAME", name, "JENKINS_NAME", name, "JENKINS_WEB_SOCKET", "true",
-                "JENKINS_AGENT_WORKDIR", DIRECTORY, "JENKINS_URL", jenkinsUrl).forEach((key, value) -> variables.put(key, new EnvVarBuilder().withName(key).withValue(value).build()));
+        String secret = (UUID.randomUUID() + "" + UUID.randomUUID()).replace("-", "");
+        for (String[] each : new String[][] {{SECRET, secret}, {"JENKINS_AGENT_NAME", name}, {"JENKINS_WEB_SOCKET", "true"}, {"JENKINS_NAME", name}, {"JENKINS_AGENT_WORKDIR", DIRECTORY}, {"JENKINS_URL", jenkinsUrl}}) {
+            variables.put(each[0], new EnvVarBuilder().withName(each[0]).withValue(each[1]).build());
+        }
         agent.getEnv().forEach(own -> variables.put(own.getName(), own));
         agent.setEnv(new ArrayList<>(variables.values()));
         if (agent.getImage() == null || agent.getImage().isBlank()) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -29,6 +30,7 @@ type session struct {
 	first      time.Duration // the wait before the second try
 	agent      string
 	who        string
+	granted    atomic.Bool // an upload was begun: the login may push
 }
 
 // open logs in for the given actions (transport.PullScope, PushScope) and, for

@@ -56,6 +56,7 @@ func (s *session) begin(ctx context.Context, digest v1.Hash, from *name.Reposito
 		return nil, err
 	}
 	defer response.Body.Close()
+	s.granted.Store(true)
 	if response.StatusCode == http.StatusCreated {
 		return nil, nil
 	}
@@ -126,7 +127,10 @@ func (s *session) putLayer(ctx context.Context, l *layer, from *name.Repository,
 		if err == nil {
 			return sent, nil
 		}
-		if ctx.Err() != nil || !again(err) {
+		// Layers share a token. One that ends soon can be used up by the others
+		// between its renewal and this layer's next request.
+		expired := status(err) == http.StatusUnauthorized && s.granted.Load()
+		if ctx.Err() != nil || !expired && !again(err) {
 			return sent, err
 		}
 		if failures++; failures == attempts {

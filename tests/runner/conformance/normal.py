@@ -29,6 +29,7 @@ NAMES = [
 # Also: what the API server and the agent say themselves, in words that are not Jenkins'.
 LEFT_OUT = re.compile(
     r"^\s*at \S+\(|ErrorId|^$"
+    r"|^Still waiting to schedule task$|^(‘.*’ is|All nodes of label .* are) offline$"  # by how long it took
     r"|^Failure executing: |KubernetesClientException: Failure executing: |^(INFO|TIME|-----Logs--|Picked up )"
 )
 # Several parts of Jenkins notice that a pod is lost, in no order.

@@ -4,6 +4,7 @@ import re
 
 RULES = [
     # What Jenkins' own names are made of: a job's, its build's number, five random letters or more.
+    (r"/\S*/script\.sh(\.copy)?", "SCRIPT"),
     (r"^Running on .* in .*$", "Running on NODE in WORKSPACE"),
     (r"https?://[^/\s\"]+/", "http://HOST/"),
     (r"(case-[a-z0-9-]+)/\d+/", r"\1/N/"),
@@ -16,7 +17,6 @@ RULES = [
     (r"^Running in .*$", "Running in WORKSPACE"),
     (r"^Resuming build at .* after Jenkins restart$", "Resuming build at TIME after Jenkins restart"),
     (r"^Ready to run at .*$", "Ready to run at TIME"),
-    (r"/\S*/script\.sh(\.copy)?", "SCRIPT"),
     # Java names one or both of two classes here, by whether the code was compiled yet.
     (r" \([^()]* of loader 'bootstrap'\)$", ""),
     (r"found among steps \[.*", "found among steps [...]"),

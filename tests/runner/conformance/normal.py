@@ -4,6 +4,7 @@ import re
 
 RULES = [
     # What Jenkins' own names are made of: a job's, its build's number, five random letters or more.
+    (r"/\S*/script\.sh(\.copy)?", "SCRIPT"),
     (r"^Running on .* in .*$", "Running on NODE in WORKSPACE"),
     (r"https?://[^/\s\"]+/", "http://HOST/"),
     (r"(case-[a-z0-9-]+)/\d+/", r"\1/N/"),
@@ -16,7 +17,6 @@ RULES = [
     (r"^Running in .*$", "Running in WORKSPACE"),
     (r"^Resuming build at .* after Jenkins restart$", "Resuming build at TIME after Jenkins restart"),
     (r"^Ready to run at .*$", "Ready to run at TIME"),
-    (r"/\S*/script\.sh(\.copy)?", "SCRIPT"),
     # Java names one or both of two classes here, by whether the code was compiled yet.
     (r" \([^()]* of loader 'bootstrap'\)$", ""),
     (r"found among steps \[.*", "found among steps [...]"),
@@ -29,6 +29,7 @@ NAMES = [
 # Also: what the API server and the agent say themselves, in words that are not Jenkins'.
 LEFT_OUT = re.compile(
     r"^\s*at \S+\(|ErrorId|^$"
+    r"|^Still waiting to schedule task$|^(‘.*’ is|All nodes of label .* are) offline$"  # by how long it took
     r"|^Failure executing: |KubernetesClientException: Failure executing: |^(INFO|TIME|-----Logs--|Picked up )"
 )
 # Several parts of Jenkins notice that a pod is lost, in no order.

@@ -151,8 +151,9 @@ func nowhere(t *testing.T) string {
 
 func TestAClusterThatIsAwayIsSaidSo(t *testing.T) {
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile", Environment: []string{"KUBECONFIG=" + nowhere(t)}})
-	assert.Equal(t, "FAILURE", run.Result())
-	assert.Contains(t, run.Console, "127.0.0.1:9")
+	assert.Equal(t, "ABORTED", run.Result(), "as in Jenkins, where a pod that cannot be made cancels what waits for it")
+	assert.Contains(t, run.Console, "Unable to create pod kubernetes jenkins/")
+	assert.Contains(t, run.Console, "Connection refused")
 	_, err := site.Command{Env: []string{"KUBECONFIG=" + nowhere(t)}}.Run(t.Context(), filepath.Join(prepared.Root, "bin/rollout-wait"), "-n", "prod", "deployment/"+site.App, "--timeout", "10s")
 	assert.ErrorContains(t, err, "127.0.0.1:9")
 	assert.ErrorContains(t, err, "exit status 3")

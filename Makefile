@@ -58,7 +58,8 @@ build: ## the helpers into bin/, statically linked; the runner and the demo besi
 	cd ../runner && ./build
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
-	@test -z "$$(gofmt -l helpers tests | tee /dev/stderr)"
+	@unformatted="$$(gofmt -l helpers tests)"
+	if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	for module in $(MODULES); do
 	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
 	done

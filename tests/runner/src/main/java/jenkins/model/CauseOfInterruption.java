@@ -55,8 +55,25 @@ public abstract class CauseOfInterruption implements Serializable {
         }
     }
 
+    /** A cause of which no two are the same, so that each is told. */
+    private abstract static class ToldEachTime extends CauseOfInterruption {
+        ToldEachTime(String description) {
+            super(description);
+        }
+
+        @Override
+        public boolean equals(Object other) {
+            return this == other;
+        }
+
+        @Override
+        public int hashCode() {
+            return System.identityHashCode(this);
+        }
+    }
+
     /** The agent's pod is gone. */
-    public static final class RemovedNodeCause extends CauseOfInterruption {
+    public static final class RemovedNodeCause extends ToldEachTime {
         private final String node;
         private final String label;
 
@@ -74,34 +91,12 @@ public abstract class CauseOfInterruption implements Serializable {
         public String label() {
             return label;
         }
-
-        /** Each loss is told. */
-        @Override
-        public boolean equals(Object other) {
-            return this == other;
-        }
-
-        @Override
-        public int hashCode() {
-            return System.identityHashCode(this);
-        }
     }
 
     /** The pod could not be had. */
-    public static final class QueueTaskCancelled extends CauseOfInterruption {
+    public static final class QueueTaskCancelled extends ToldEachTime {
         public QueueTaskCancelled() {
             super("Queue task was cancelled");
-        }
-
-        /** Each is told. */
-        @Override
-        public boolean equals(Object other) {
-            return this == other;
-        }
-
-        @Override
-        public int hashCode() {
-            return System.identityHashCode(this);
         }
     }
 

@@ -6,10 +6,12 @@ package site
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -55,7 +57,7 @@ func Prepare(ctx context.Context, root, dir string, options Options, log io.Writ
 		do   func(context.Context) error
 	}{
 		{"namespaces, accounts and databases", s.namespaces},
-		{"the agents' image, built by Kaniko", s.agentImage},
+		{"the agents' image, built by Kaniko where it is not there yet", s.agentImage},
 		{"the library and the service's repository", s.repositories},
 		{"the service as it was deployed by hand, before there was a pipeline", s.dayZero},
 	} {
@@ -225,8 +227,13 @@ func (s *Site) Build(ctx context.Context, folder, tag string, arguments ...strin
 	if err := s.buildTar(ctx, folder, tag, arguments...); err != nil {
 		return "", err
 	}
-	defer os.Remove(filepath.Join(folder, "image.tar"))
-	out, err := s.helper(ctx, nil, "nexus-push", "--tar", filepath.Join(folder, "image.tar"), "--ca-file", os.Getenv("LAB_CA"), tag)
+	tar := filepath.Join(folder, "image.tar")
+	defer os.Remove(tar)
+	return s.push(ctx, tar, tag)
+}
+
+func (s *Site) push(ctx context.Context, tar, tag string) (string, error) {
+	out, err := s.helper(ctx, nil, "nexus-push", "--tar", tar, "--ca-file", os.Getenv("LAB_CA"), tag)
 	return strings.TrimSpace(out), err
 }
 
@@ -287,13 +294,70 @@ exit $code
 	return os.WriteFile(file, []byte(script), 0o755)
 }
 
+// agentImage pushes the agents' image, as Kaniko built it: now, or earlier from the same helpers on the same base.
 func (s *Site) agentImage(ctx context.Context) error {
 	folder, err := s.agentContext()
 	if err != nil {
 		return err
 	}
-	_, err = s.Build(ctx, folder, s.Registry+"/"+Agent)
+	built, err := agentTar(folder)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(built); os.IsNotExist(err) {
+		if err := s.buildTar(ctx, folder, s.Registry+"/"+Agent); err != nil {
+			return err
+		}
+		fresh := filepath.Join(folder, "image.tar")
+		defer os.Remove(fresh)
+		if err := keepOnly(fresh, built); err != nil {
+			return err
+		}
+	}
+	_, err = s.push(ctx, built, s.Registry+"/"+Agent)
 	return err
+}
+
+// agentTar names the tar in the cache by all that the image is made of.
+func agentTar(folder string) (string, error) {
+	images := filepath.Join(os.Getenv("LAB_CACHE"), "images")
+	bases, err := filepath.Glob(filepath.Join(images, "made-*"))
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	add := func(in, file string) error {
+		body, err := os.ReadFile(file)
+		fmt.Fprintf(sum, "%s %d\n%s", strings.TrimPrefix(file, in), len(body), body)
+		return err
+	}
+	for _, base := range bases {
+		if err := add(images, base); err != nil {
+			return "", err
+		}
+	}
+	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return add(folder, path)
+	})
+	return filepath.Join(images, "agent", fmt.Sprintf("%x.tar", sum.Sum(nil))), err
+}
+
+// keepOnly moves a file into a folder of the cache, whole or not at all, in place of what was there.
+func keepOnly(from, to string) error {
+	folder := filepath.Dir(to)
+	if err := os.RemoveAll(folder); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	if err := copyFile(from, to+".new"); err != nil {
+		return err
+	}
+	return os.Rename(to+".new", to)
 }
 
 func (s *Site) repositories(ctx context.Context) error {

@@ -56,7 +56,7 @@ class Commands implements Serializable {
         fi
         rollout-wait -n "\$NAMESPACE" "deployment/\$STABLE" --timeout 5m --mark-good""" + DEPLOY
 
-    static final String CANARY_SET = "canary-weight set \"\$WEIGHT\" --expires \"\$EXPIRES\" ${NAMES}"
+    static final String CANARY_SET = "canary-weight set \"\$WEIGHT\" --max-extra \"\$MAX_EXTRA\" --expires \"\$EXPIRES\" ${NAMES}"
 
     static final String CANARY_HOLD = 'rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --hold "$HOLD"'
 

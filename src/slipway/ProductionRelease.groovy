@@ -29,7 +29,7 @@ class ProductionRelease extends Release {
         Map<String, Object> migration = facts.migration ?: [:]
         return [
             NAMESPACE: settings.value('namespace'), APP: settings.value('app'), STABLE: settings.value('deployment'), CANARY: settings.value('canaryDeployment'),
-            ROUTER: settings.value('router'), WEIGHT: settings.value('canaryWeight'), EXPIRES: settings.value('canaryExpires'), RUN: run(),
+            ROUTER: settings.value('router'), WEIGHT: settings.value('canaryWeight'), MAX_EXTRA: settings.value('canaryMaxExtra'), EXPIRES: settings.value('canaryExpires'), RUN: run(),
             REGISTRY: settings.value('registry'), REPOSITORY: "${settings.value('registry')}/${settings.value('image')}".toString(), IMAGE_TAG: settings.value('imageTag'),
             IMAGE: reference, FROM: before, REPLICAS: replicas, COMMIT: commit, PLAN_ID: migration.planId ?: '', SHARE: facts.canary?.achieved ?: '',
             APPROVER: approver('promotion'), MIGRATION_APPROVER: approver('migration'),

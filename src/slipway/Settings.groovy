@@ -39,6 +39,7 @@ class Settings implements Serializable {
             canaryDeployment: ['name', ''],
             replicas: ['number', '2'],
             canaryWeight: ['percent', '10'],
+            canaryMaxExtra: ['number', '5'],
             canaryExpires: ['duration', ''],
             router: ['router', 'service'],
             prometheusUrl: ['url', ''],

@@ -33,15 +33,15 @@ var DefaultGraces = Graces{
 type trouble struct {
 	Failure
 	grace time.Duration
-	since time.Time // when the object itself says that it began; zero takes the first sighting
+	began time.Time // when the object itself says so; zero takes the first sighting
 }
 
 func newTrouble(code, cause string, pod *corev1.Pod, container string, grace time.Duration) *trouble {
 	return &trouble{Failure: Failure{Code: code, Cause: cause, Pod: pod.Name, Container: container, Pods: 1}, grace: grace}
 }
 
-func (t *trouble) from(since time.Time) *trouble {
-	t.since = since
+func (t *trouble) from(began time.Time) *trouble {
+	t.began = began
 	return t
 }
 
@@ -67,10 +67,11 @@ func (s *sightings) ripe(t *trouble) bool {
 		since = s.now
 	}
 	s.memory.Seen[key] = since
-	if !t.since.IsZero() && t.since.Before(since) {
-		since = t.since
+	if !t.began.IsZero() && t.began.Before(since) {
+		since = t.began
 	}
-	return t.grace == 0 || s.now.Sub(later(since, s.memory.Progress)) >= t.grace
+	t.Since = later(since, s.memory.Progress)
+	return t.grace == 0 || s.now.Sub(t.Since) >= t.grace
 }
 
 // troubles finds what is wrong, and whether that is final: where every new pod

@@ -31,12 +31,13 @@ type Criteria struct {
 
 // Failure is one distinct cause, and one pod that shows it.
 type Failure struct {
-	Code      string  `json:"code"`  // stable, such as CRASH_LOOP
-	Cause     string  `json:"cause"` // one sentence
-	Pod       string  `json:"pod,omitempty"`
-	Container string  `json:"container,omitempty"`
-	Pods      int     `json:"pods"` // how many pods it has befallen; 0 where there is none yet
-	Report    *Report `json:"report,omitempty"`
+	Code      string    `json:"code"`  // stable, such as CRASH_LOOP
+	Cause     string    `json:"cause"` // one sentence
+	Pod       string    `json:"pod,omitempty"`
+	Container string    `json:"container,omitempty"`
+	Pods      int       `json:"pods"`           // how many pods it has befallen; 0 where there is none yet
+	Since     time.Time `json:"since,omitzero"` // from when its grace counts
+	Report    *Report   `json:"report,omitempty"`
 }
 
 // Verdict is the judgement of one instant.

@@ -4,10 +4,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +36,7 @@ const (
 
 var tools = []tool{
 	{"rollout-wait", func(namespace, kind, name string) []string {
-		return []string{"bin/rollout-wait", "-n", namespace, kind + "/" + name, "--timeout", fmt.Sprintf("%ds", limit)}
+		return []string{"bin/rollout-wait", "-n", namespace, kind + "/" + name, "--timeout", fmt.Sprintf("%ds", limit), "-o", "json"}
 	}},
 	{"kubectl", func(namespace, kind, name string) []string {
 		return []string{"kubectl", "rollout", "status", "-n", namespace, kind + "/" + name, fmt.Sprintf("--timeout=%ds", limit)}
@@ -48,6 +51,8 @@ type measured struct {
 	seconds         float64
 	code            int
 	text            string
+	ended           time.Time
+	since           time.Time // from when the grace of the first failure counts, where the tool says so
 	requests, bytes int64
 	memory          int64 // peak RSS, KiB
 }
@@ -134,7 +139,7 @@ func verdicts(ctx context.Context, only string) (wrong int, err error) {
 	if err := errors.Join(errs...); err != nil {
 		return 0, err
 	}
-	fmt.Println("| rollout | is | rollout-wait | kubectl | kubedog |\n|---|---|---|---|---|")
+	fmt.Println("| rollout | is | rollout-wait | after its grace | kubectl | kubedog |\n|---|---|---|---|---|---|")
 	scores := make([]score, len(tools))
 	for i, scene := range list {
 		fmt.Println(row(scene, results[i]))
@@ -161,10 +166,21 @@ func verdicts(ctx context.Context, only string) (wrong int, err error) {
 
 func row(scene scenes.Scene, results []measured) string {
 	text := "| " + scene.Name + " | " + is(scene) + " |"
-	for _, result := range results {
+	for i, result := range results {
 		text += fmt.Sprintf(" %s |", cell(result, named(scene, result)))
+		if i == 0 {
+			text += " " + late(scene, result) + " |"
+		}
 	}
 	return text
+}
+
+// late is how long after the end of its grace a failure was told, the report included.
+func late(scene scenes.Scene, m measured) string {
+	if m.since.IsZero() || scene.Grace == "" {
+		return ""
+	}
+	return fmt.Sprintf("%.1f s", m.ended.Sub(m.since).Seconds()-float64(graces[scene.Grace]))
 }
 
 func is(scene scenes.Scene) string {
@@ -206,6 +222,19 @@ func together(do func(int) measured) []measured {
 	return results
 }
 
+// since reads rollout-wait's answer.
+func since(answer []byte) time.Time {
+	var told struct {
+		Workloads []struct {
+			Failures []struct{ Since time.Time }
+		}
+	}
+	if json.Unmarshal(answer, &told) != nil || len(told.Workloads) == 0 || len(told.Workloads[0].Failures) == 0 {
+		return time.Time{}
+	}
+	return told.Workloads[0].Failures[0].Since
+}
+
 func play(ctx context.Context, t tool, scene scenes.Scene, kubeconfig string) measured {
 	kind, name, _ := strings.Cut(scene.Workload, "/")
 	words := t.command(scene.Name, kind, name)
@@ -217,8 +246,10 @@ func play(ctx context.Context, t tool, scene scenes.Scene, kubeconfig string) me
 		command.Env = append(command.Env, "KUBECONFIG="+kubeconfig)
 	}
 	begin := time.Now()
-	out, err := command.CombinedOutput()
-	result := measured{seconds: time.Since(begin).Seconds(), text: string(out)}
+	var stdout, text bytes.Buffer
+	command.Stdout, command.Stderr = io.MultiWriter(&stdout, &text), &text
+	err := command.Run()
+	result := measured{ended: time.Now(), seconds: time.Since(begin).Seconds(), text: text.String(), since: since(stdout.Bytes())}
 	var ended *exec.ExitError
 	switch {
 	case errors.As(err, &ended):
@@ -234,8 +265,8 @@ func play(ctx context.Context, t tool, scene scenes.Scene, kubeconfig string) me
 	return result
 }
 
-// late becomes ready after a while, so that there is something to watch.
-const late = `apiVersion: apps/v1
+// slow becomes ready after a while, so that there is something to watch.
+const slow = `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: app}
 spec:
@@ -257,7 +288,7 @@ func costs(ctx context.Context, crowds string) error {
 		if _, err := fmt.Sscan(crowd, &count); err != nil {
 			return fmt.Errorf("--crowds %q is no list of numbers: %w", crowds, err)
 		}
-		scene := scenes.Scene{Name: fmt.Sprintf("crowd-%d", count), Workload: "deployment/app", Manifest: late}
+		scene := scenes.Scene{Name: fmt.Sprintf("crowd-%d", count), Workload: "deployment/app", Manifest: slow}
 		if _, err := scenes.Kubectl(ctx, "", "create", "namespace", scene.Name); err != nil {
 			return err
 		}

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (int, error) {
-	dir, err := os.MkdirTemp("", "slipway-registry")
+	dir, err := site.Folder()
 	if err != nil {
 		return 0, err
 	}

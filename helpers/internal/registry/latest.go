@@ -80,7 +80,7 @@ func at(search Search) ([]Candidate, error) {
 	if search.At == "" {
 		return nil, nil
 	}
-	if !tagForm.MatchString(search.At) {
+	if !isTag(search.At) {
 		return nil, slipway.Usagef("--at %q cannot be a tag", search.At)
 	}
 	candidate := Candidate{Tag: search.At}

@@ -71,7 +71,7 @@ func compareNumbers(a, b string) int {
 // empty where the form does not begin with plain letters.
 func middle(pattern *regexp.Regexp) string {
 	start, _, _ := strings.Cut(strings.TrimPrefix(pattern.String(), "^"), "(")
-	if regexp.QuoteMeta(start) != start || !tagForm.MatchString(start) {
+	if regexp.QuoteMeta(start) != start || !isTag(start) {
 		return ""
 	}
 	return start + "8"

@@ -219,8 +219,8 @@ func (s *session) page(ctx context.Context, n, last string) ([]string, string, e
 // parseTags reads a list of tags, in which null is a list of none.
 func parseTags(body []byte) ([]string, error) {
 	var list struct {
-		Name *string   `json:"name"`
-		Tags *[]string `json:"tags"`
+		Name *string  `json:"name"`
+		Tags *tagList `json:"tags"`
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
 		return nil, fmt.Errorf("the answer is no list of tags: %w", err)
@@ -231,16 +231,44 @@ func parseTags(body []byte) ([]string, error) {
 		}
 		return nil, nil
 	}
-	for _, tag := range *list.Tags {
-		if !tagForm.MatchString(tag) {
-			return nil, fmt.Errorf("the answer is no list of tags: %q cannot be one", tag)
-		}
-	}
 	return *list.Tags, nil
 }
 
+type tagList []string
+
+// UnmarshalJSON takes the tags out of a list as registries write it without a copy
+// of each, and reads the other ways to write one too.
+func (l *tagList) UnmarshalJSON(body []byte) error {
+	wrong := func(tag string) bool { return !isTag(tag) }
+	inner, begun := strings.CutPrefix(string(body), `["`)
+	inner, ended := strings.CutSuffix(inner, `"]`)
+	if tags := strings.Split(inner, `","`); begun && ended && !slices.ContainsFunc(tags, wrong) {
+		*l = tags
+		return nil
+	}
+	var tags []string
+	if err := json.Unmarshal(body, &tags); err != nil {
+		return err
+	}
+	if at := slices.IndexFunc(tags, wrong); at >= 0 {
+		return fmt.Errorf("%q cannot be one", tags[at])
+	}
+	*l = tags
+	return nil
+}
+
+// isTag says whether it can be one.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
-var tagForm = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+func isTag(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', i > 0 && (c == '.' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return 0 < len(text) && len(text) <= 128
+}
 
 type pageRequest struct{ n, last string }
 

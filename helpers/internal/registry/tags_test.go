@@ -124,3 +124,30 @@ func TestMiddle(t *testing.T) {
 		assert.Equal(t, want, middle(regexp.MustCompile(pattern)), pattern)
 	}
 }
+
+func TestAListOfTagsIsReadAlikeHoweverItIsWritten(t *testing.T) {
+	long := strings.Repeat("x", 128)
+	for body, want := range map[string][]string{
+		`{"name":"a","tags":["latest-1","b"]}`:          {"latest-1", "b"},
+		`{"name":"a","tags":[ "latest-1" ,	"b" ]}`:      {"latest-1", "b"},
+		`{"name":"a","tags":["l\u0061test-1","b"]}`:     {"latest-1", "b"},
+		`{"tags":["_a.b-c","` + long + `"],"name":"a"}`: {"_a.b-c", long},
+		`{"name":"a","tags":[]}`:                        {},
+		`{"name":"a","tags":null}`:                      nil,
+		`{"name":"a"}`:                                  nil,
+	} {
+		tags, err := parseTags([]byte(body))
+		require.NoError(t, err, body)
+		assert.Equal(t, want, tags, body)
+	}
+	for body, why := range map[string]string{
+		`{}`: "neither name nor tags", `[]`: "no list", `<html>`: "no list", `{"name":"a","tags":"b"}`: "no list", `{"name":"a","tags":[1]}`: "no list",
+		`{"name":"a","tags":[""]}`: `"" cannot be one`, `{"name":"a","tags":["-a"]}`: `"-a" cannot be one`, `{"name":"a","tags":[".a"]}`: `".a" cannot be one`,
+		`{"name":"a","tags":["a b"]}`: `"a b" cannot be one`, `{"name":"a","tags":["a","",""]}`: `"" cannot be one`, `{"name":"a","tags":["` + long + `x"]}`: "cannot be one",
+		`{"name":"a","tags":["a","b]}`: "no list", `{"name":"a","tags":["ä"]}`: "cannot be one",
+		`{"name":"a","tags":1}`: "no list", `{"name":"a","tags":true}`: "no list", `{"name":"a","tags":{}}`: "no list", `{"name":"a","tags":["a",null]}`: `"" cannot be one`,
+	} {
+		_, err := parseTags([]byte(body))
+		assert.ErrorContains(t, err, why, body)
+	}
+}

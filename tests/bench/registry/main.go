@@ -33,7 +33,7 @@ func bench(bin string, runs, megabytes, most int, faults bool) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "bench-registry")
+	dir, err := site.Folder()
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func main() {
 		Usage:     "put one image, by digest, on a Deployment, and leave behind how to go back",
 		ArgsUsage: "deployment/NAME",
 		Flags: append(append([]cli.Flag{}, kube.Flags...),
-			&cli.StringFlag{Name: "image", Required: true, Usage: "what to deploy: `REPOSITORY:TAG@sha256:...`"},
+			&cli.StringFlag{Name: "image", Usage: "what to deploy: `REPOSITORY:TAG@sha256:...`"},
 			&cli.StringFlag{Name: "container", Usage: "the `NAME` of the container, where there are several"},
 			&cli.IntFlag{Name: "replicas", Value: -1, Usage: "set them as well"},
 			&cli.StringSliceFlag{Name: "record", Usage: "note `KEY=VALUE` on the Deployment, as the annotation slipway.dev/KEY"},
@@ -38,6 +38,9 @@ func main() {
 func run(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return slipway.Usagef("deploy-image needs one deployment/NAME, and got %d arguments", c.NArg())
+	}
+	if !c.IsSet("image") {
+		return slipway.Usagef("deploy-image needs --image REPOSITORY:TAG@sha256:...").Next("take it from nexus-push or nexus-latest-tag")
 	}
 	options := deploy.Options{Name: strings.TrimPrefix(c.Args().First(), "deployment/"), Container: c.String("container"), Image: c.String("image"), DryRun: c.Bool("dry-run"), PullSecret: c.String("pull-secret")}
 	if strings.Contains(options.Name, "/") || options.Name == "" {

@@ -174,6 +174,7 @@ func TestDeployImage(t *testing.T) {
 		exit      int
 		says      string
 	}{
+		"no image":          {[]string{"deployment/app"}, 2, "deploy-image needs --image"},
 		"no digest":         {[]string{"deployment/app", "--image", "tool:1"}, 2, "names no digest"},
 		"absent":            {[]string{"deployment/none", "--image", good}, 1, "--create-from"},
 		"unknown container": {[]string{"deployment/app", "--image", good, "--container", "x"}, 2, "there are: c"},

@@ -72,6 +72,7 @@ func TestUsersGetTheShareAndNoRequestBreaks(t *testing.T) {
 				assert.InDelta(t, float64(weight)*(1-others), share, 4)
 				assert.InDelta(t, 100*others, other, 4)
 			}
+			unbroken("on kept connections while it is set", kept) // before the share is seen: a kept connection stays on its pod
 			seen := stage.Start(url, host, 2, false)
 			var checked answer
 			assert.Eventually(t, func() bool {
@@ -79,7 +80,6 @@ func TestUsersGetTheShareAndNoRequestBreaks(t *testing.T) {
 				return checked.code == 0
 			}, waitFor, time.Second, "%s", &checked)
 			seen.End()
-			unbroken("on kept connections while it is set", kept) // new ones: a kept connection stays on its pod
 			kept, changing := stage.Start(url, host, 2, true), stage.Start(url, host, 2, false)
 			kept.Until(50)
 			back := newAPI(t).run(t, s.arguments("abort")...)

@@ -85,7 +85,10 @@ var blows = []blow{
 		require.NoError(c.t, syscall.Kill(helper, syscall.SIGKILL))
 	}, results: unless([]string{"canary to 0"}, "FAILURE"), chosen: "canary health", where: helps},
 	// A pod that is lost before anything has begun is tried once more; at the very end all may be done.
-	{name: "agent's pod deleted", strike: func(c *cell, _ site.Signal, _ int) { c.deletePods() },
+	{name: "agent's pod deleted", strike: func(c *cell, _ site.Signal, helper int) {
+		require.NoError(c.t, syscall.Kill(helper, syscall.SIGSTOP)) // a migration of some milliseconds would end before its pod
+		c.deletePods()
+	},
 		results: unless([]string{"image to promote", "what would change", "migration plan", "canary to 0"}, "ABORTED", "FAILURE"), chosen: "canary at 20 %", where: helps},
 	{name: "API away for 30 s", strike: func(c *cell, _ site.Signal, _ int) { pauseAPI(c.t, 30*time.Second) }, results: always("SUCCESS", "FAILURE", "ABORTED"), alone: true},
 }

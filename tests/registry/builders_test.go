@@ -23,7 +23,8 @@ func tool(t *testing.T, folder, program string, arguments ...string) string {
 	t.Helper()
 	command := exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...)
 	command.Dir = folder
-	command.Env = append(os.Environ(), "TMPDIR="+folder, "BUILDAH_ISOLATION=chroot", "HOME="+folder, "XDG_RUNTIME_DIR="+folder)
+	command.Env = append(os.Environ(), "TMPDIR="+folder, "BUILDAH_ISOLATION=chroot", "HOME="+folder, "XDG_RUNTIME_DIR="+folder,
+		"XDG_DATA_HOME="+folder, "_CONTAINERS_ROOTLESS_UID=1000") // else they remember layers in root's /var/lib
 	out, err := command.CombinedOutput()
 	require.NoError(t, err, "%s %v: %s", program, arguments, out)
 	return strings.TrimSpace(string(out))

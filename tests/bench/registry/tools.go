@@ -93,6 +93,11 @@ func (t *tools) pushing(tar, state string) []tool {
 			return t.run("crane", "push", "--insecure", tar, reference("crane", n, count))
 		}},
 		{"skopeo copy", func(n int, count bool) (site.Answer, error) {
+			if state == "cold" { // it remembers where layers are, and mounts them from there
+				if err := os.RemoveAll(filepath.Join(t.home, "containers")); err != nil {
+					return site.Answer{}, err
+				}
+			}
 			return t.run("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "docker-archive:"+tar, "docker://"+reference("skopeo", n, count))
 		}},
 	}
@@ -107,7 +112,8 @@ func (t *tools) run(program string, arguments ...string) (site.Answer, error) {
 }
 
 func (t *tools) environment() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.home}
+	// As root, skopeo would remember in /var/lib.
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.home, "XDG_DATA_HOME=" + t.home, "_CONTAINERS_ROOTLESS_UID=1000"}
 }
 
 // path is where a program is: skopeo is Debian's.

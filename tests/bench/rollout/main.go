@@ -10,7 +10,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -246,10 +245,10 @@ func play(ctx context.Context, t tool, scene scenes.Scene, kubeconfig string) me
 		command.Env = append(command.Env, "KUBECONFIG="+kubeconfig)
 	}
 	begin := time.Now()
-	var stdout, text bytes.Buffer
-	command.Stdout, command.Stderr = io.MultiWriter(&stdout, &text), &text
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
-	result := measured{ended: time.Now(), seconds: time.Since(begin).Seconds(), text: text.String(), since: since(stdout.Bytes())}
+	result := measured{ended: time.Now(), seconds: time.Since(begin).Seconds(), text: stderr.String() + stdout.String(), since: since(stdout.Bytes())}
 	var ended *exec.ExitError
 	switch {
 	case errors.As(err, &ended):

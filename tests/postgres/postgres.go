@@ -91,7 +91,8 @@ func (s *Server) Own(name string) error {
 
 // Start starts it again.
 func (s *Server) Start() error {
-	flags := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c max_connections=60 -c logging_collector=off", s.Port, s.Dir)
+	// Its shared memory is in its folder, or one that is killed would leave it in /dev/shm.
+	flags := fmt.Sprintf("-c dynamic_shared_memory_type=mmap -p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c max_connections=60 -c logging_collector=off", s.Port, s.Dir)
 	for _, setting := range s.settings {
 		flags += " -c " + setting
 	}

@@ -6,12 +6,10 @@ package site
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -193,171 +191,9 @@ func (s *Site) pullSecret(ctx context.Context, namespace string) error {
 	return s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": map[string]any{"name": "nexus-pull"}, "stringData": map[string]string{".dockerconfigjson": string(config)}})
 }
 
-const builder = `apiVersion: v1
-kind: Pod
-metadata: {name: builder, namespace: jenkins}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers:
-    - name: kaniko
-      image: ghcr.io/osscontainertools/kaniko:v1.24.0-debug
-      command: [/busybox/sleep, infinity]
-      volumeMounts: [{name: context, mountPath: /workspace/context}]
-  volumes: [{name: context, hostPath: {path: %q}}]
-`
-
-// BuildAgentImage builds the agents' image with Kaniko and keeps it as a tar.
-func BuildAgentImage(ctx context.Context, root, dir, tar string) error {
-	s := &Site{Root: root, Dir: dir, Registry: os.Getenv("LAB_REGISTRY")}
-	if _, err := Kubectl(ctx, "create", "namespace", "jenkins"); err != nil {
-		return err
-	}
-	folder, err := s.agentContext()
-	if err != nil {
-		return err
-	}
-	if err := s.buildTar(ctx, folder, s.Registry+"/"+Agent); err != nil {
-		return err
-	}
-	return copyFile(filepath.Join(folder, "image.tar"), tar)
-}
-
-// Build builds the folder's Dockerfile with Kaniko in a pod, pushes the tar, and gives the reference with its digest.
-func (s *Site) Build(ctx context.Context, folder, tag string, arguments ...string) (string, error) {
-	if err := s.buildTar(ctx, folder, tag, arguments...); err != nil {
-		return "", err
-	}
-	tar := filepath.Join(folder, "image.tar")
-	defer os.Remove(tar)
-	return s.push(ctx, tar, tag)
-}
-
-func (s *Site) push(ctx context.Context, tar, tag string) (string, error) {
-	out, err := s.helper(ctx, nil, "nexus-push", "--tar", tar, "--ca-file", os.Getenv("LAB_CA"), tag)
-	return strings.TrimSpace(out), err
-}
-
-func (s *Site) buildTar(ctx context.Context, folder, tag string, arguments ...string) error {
-	if err := Apply(ctx, fmt.Sprintf(builder, folder)); err != nil {
-		return err
-	}
-	defer func() {
-		_, _ = Kubectl(context.WithoutCancel(ctx), "delete", "pod", "builder", "-n", "jenkins", "--wait=true")
-	}()
-	if _, err := Kubectl(ctx, "wait", "-n", "jenkins", "pod/builder", "--for=condition=Ready", "--timeout=2m"); err != nil {
-		return err
-	}
-	build := append([]string{"exec", "-n", "jenkins", "builder", "--", "/kaniko/executor", "--log-format", "text", "--verbosity", "warn",
-		"--context", "dir:///workspace/context", "--no-push", "--tar-path", "/workspace/context/image.tar", "--destination", tag,
-		"--registry-map", "docker.io=" + os.Getenv("LAB_MIRROR"), "--registry-map", "index.docker.io=" + os.Getenv("LAB_MIRROR")}, arguments...)
-	_, err := Kubectl(ctx, build...)
-	return err
-}
-
 // helper runs one of the built helpers as the site's administrator.
 func (s *Site) helper(ctx context.Context, env []string, name string, arguments ...string) (string, error) {
 	return Command{Env: env, Dir: s.Root}.Run(ctx, filepath.Join(s.Root, "bin", name), arguments...)
-}
-
-// agentContext is what helpers/Dockerfile needs, and nothing else.
-func (s *Site) agentContext() (string, error) {
-	folder := filepath.Join(s.Dir, "agent")
-	for _, name := range []string{"nexus-latest-tag", "nexus-push", "image-evidence", "migrate-diff", "canary-weight", "rollout-wait", "deploy-image"} {
-		to := filepath.Join(folder, "bin", name)
-		if s.Recording {
-			if err := recorder(to); err != nil {
-				return "", err
-			}
-			to = filepath.Join(folder, "bin", "recorded", name)
-		}
-		if err := copyFile(filepath.Join(s.Root, "bin", name), to); err != nil {
-			return "", err
-		}
-	}
-	return folder, copyFile(filepath.Join(s.Root, "helpers/Dockerfile"), filepath.Join(folder, "Dockerfile"))
-}
-
-// recorder writes a program that runs the helper of its name and tells on the
-// console what was asked and answered, for tests/pipelines to replay.
-func recorder(file string) error {
-	const script = `#!/bin/sh
-out=$(mktemp)
-"/usr/local/bin/recorded/${0##*/}" "$@" > "$out"
-code=$?
-cat "$out"
-echo "RECORDED ${0##*/} $code $(printf '%s\n' "$@" | base64 -w0) $(base64 -w0 "$out")" >&2
-exit $code
-`
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(file, []byte(script), 0o755)
-}
-
-// agentImage pushes the agents' image, as Kaniko built it: now, or earlier from the same helpers on the same base.
-func (s *Site) agentImage(ctx context.Context) error {
-	folder, err := s.agentContext()
-	if err != nil {
-		return err
-	}
-	built, err := agentTar(folder)
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(built); os.IsNotExist(err) {
-		if err := s.buildTar(ctx, folder, s.Registry+"/"+Agent); err != nil {
-			return err
-		}
-		fresh := filepath.Join(folder, "image.tar")
-		defer os.Remove(fresh)
-		if err := keepOnly(fresh, built); err != nil {
-			return err
-		}
-	}
-	_, err = s.push(ctx, built, s.Registry+"/"+Agent)
-	return err
-}
-
-// agentTar names the tar in the cache by all that the image is made of.
-func agentTar(folder string) (string, error) {
-	images := filepath.Join(os.Getenv("LAB_CACHE"), "images")
-	bases, err := filepath.Glob(filepath.Join(images, "made-*"))
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	add := func(in, file string) error {
-		body, err := os.ReadFile(file)
-		fmt.Fprintf(sum, "%s %d\n%s", strings.TrimPrefix(file, in), len(body), body)
-		return err
-	}
-	for _, base := range bases {
-		if err := add(images, base); err != nil {
-			return "", err
-		}
-	}
-	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		return add(folder, path)
-	})
-	return filepath.Join(images, "agent", fmt.Sprintf("%x.tar", sum.Sum(nil))), err
-}
-
-// keepOnly moves a file into a folder of the cache, whole or not at all, in place of what was there.
-func keepOnly(from, to string) error {
-	folder := filepath.Dir(to)
-	if err := os.RemoveAll(folder); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	if err := copyFile(from, to+".new"); err != nil {
-		return err
-	}
-	return os.Rename(to+".new", to)
 }
 
 func (s *Site) repositories(ctx context.Context) error {

@@ -24,26 +24,44 @@ demo: setup build ## ship the reference service through both pipelines, on a rea
 	@$(LAB) run $(SITE) -- bin/demo -answer $(ANSWER)
 
 test: setup build lint ## everything but test-canary and test-rollout
+	@echo "test: faults beside the other suites; what each one says is printed when it ends"
+	$(MAKE) READY= --jobs=2 --output-sync=recurse --keep-going test-faults test-one-by-one
+	$(LAB) run $(SITE) -- bin/demo
+	echo "test: all suites passed"
+
+# What a suite needs; nothing, where test has seen to it.
+READY ?= setup build
+
+test-one-by-one:
+	@for suite in test-units test-runner test-pods; do $(MAKE) $$suite || failed="$${failed:-} $$suite"; done
+	if [ -n "$${failed:-}" ]; then echo "test: failed:$$failed" >&2; exit 1; fi
+
+test-units: $(READY) ## the helpers, the reference service, the lab, the library on its engine
 	@go test -count=1 ./helpers/...
 	go test -C tests/registry -count=1 -timeout 15m ./...
 	go test -C tests/registry/cosign -count=1 ./...
 	$(MAKE) -C tests/app test
-	$(MAKE) -C tests/lab test
+	go test -C tests/lab -count=1 ./...
 	go test -C tests/pipelines -count=1 ./...
-	cd tests/runner && mvn -q -B -ntp test && cd ../..
-	$(MAKE) conformance-known conformance-pods
-	$(LAB) run $(SITE) -- bin/demo
-	$(LAB) setup traefik
-	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -v ./faults
-	echo "test: all suites passed"
 
-test-canary: setup build ## canary-weight killed at every write, two runs, clocks, rights, traffic, on the lab
+test-runner: $(READY) ## the runner, and what it answers to the conformance cases
+	@(cd tests/runner && mvn -q -B -ntp test)
+	tests/runner/conformance/run --known
+
+test-pods: $(READY) ## the conformance cases with pods, on the lab
+	@$(LAB) run -- tests/runner/conformance/run --pods --known
+
+test-canary: $(READY) ## canary-weight killed at every write, two runs, clocks, rights, traffic, on the lab
 	@$(LAB) setup traefik
 	(cd tests/canary && go mod download istio.io/api@v1.31.4)
 	$(LAB) run --with gateway,prometheus -- go test -C tests/canary -count=1 -tags lab -timeout 20m -parallel 8 .
 
-test-rollout: setup build ## rollout-wait and deploy-image on every way to fail, on the lab
+test-rollout: $(READY) ## rollout-wait and deploy-image on every way to fail, on the lab
 	@$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab -timeout 20m -parallel 12 -v .
+
+test-faults: $(READY) ## both pipelines with faults, a second service, secrets, on the lab
+	@$(LAB) setup traefik
+	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -parallel 3 -v ./faults
 
 build: ## the helpers into bin/, statically linked; the runner and the demo beside them
 	@mkdir -p bin
@@ -96,12 +114,6 @@ image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY
 conformance: build ## play pipelines whose answers a real Jenkins gave (CASES=DIR LIBRARY=DIR)
 	@tests/runner/conformance/run $(if $(UNTRUSTED),--untrusted) $(CASES) $(LIBRARY)
 
-conformance-known: build
-	@tests/runner/conformance/run --known
-
-conformance-pods: setup build ## the same with pods, on the lab
-	@$(LAB) run -- tests/runner/conformance/run --pods --known
-
 setup: ## what demo and test need: Debian's packages, the cluster's programs, the images; all cached
 	@tests/needs
 	$(MAKE) -s -C tests/lab
@@ -110,4 +122,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-canary test-rollout build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance conformance-known conformance-pods setup clean
+.PHONY: help demo test test-one-by-one test-units test-runner test-pods test-canary test-rollout test-faults build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance setup clean

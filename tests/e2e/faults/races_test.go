@@ -25,6 +25,7 @@ func release(t *testing.T, message string) site.Run {
 
 // A known good release is one parameter away; what staging never verified is not.
 func TestARollbackIsOneParameterAndLeavesTheDatabaseAlone(t *testing.T) {
+	t.Parallel() // the only one of these that touches the reference service
 	before := stableImage(t, "prod")
 	defer back(t, "prod", before)
 	older := release(t, "An older release")

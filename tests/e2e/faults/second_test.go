@@ -20,6 +20,7 @@ func TestAnotherServiceIsDeliveredByTheSameCall(t *testing.T) {
 	if os.Getenv("LAB_GATEWAY_URL") == "" {
 		t.Skip("the lab has no gateway: lab setup traefik, then lab run --with gateway,...")
 	}
+	t.Parallel()
 	ctx := t.Context()
 	source := filepath.Join(prepared.Root, "tests/e2e/second/service")
 	repository, err := site.CreateRepository(ctx, source, t.TempDir(), prepared.GitURL("greeter"))

@@ -10,6 +10,8 @@ require (
 	slipway.dev/slipway/tests/pipelines v0.0.0
 )
 
+require golang.org/x/sys v0.49.0 // indirect
+
 require (
 	github.com/fxamacker/cbor/v2 v2.8.0 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
@@ -30,6 +32,9 @@ require (
 	sigs.k8s.io/json v0.0.0-20241014173422-cfa47c3a1cc8 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v4 v4.7.0 // indirect
+	slipway.dev/slipway/tests/lab v0.0.0
 )
 
 replace slipway.dev/slipway/tests/pipelines => ../pipelines
+
+replace slipway.dev/slipway/tests/lab => ../lab

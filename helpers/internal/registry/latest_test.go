@@ -59,20 +59,21 @@ func TestOrder(t *testing.T) {
 		{name: "others are counted", tags: []string{"latest", "v1", "latest-1", "latest-1b"}, want: []string{"latest-1"}, unmatched: 3},
 		{name: "one number twice", tags: []string{"latest-7", "latest-007"}, fails: "have the same number"},
 		{name: "none"},
+		{name: "another's prefix, no number, signs", tags: []string{"latest-", "latest-+1", "latest_1", "xlatest-1", "latest-1-1", "latest-0"}, want: []string{"latest-0"}, unmatched: 5},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			ordered, unmatched, err := Order(test.tags, standard)
+		for _, pattern := range []*regexp.Regexp{standard, regexp.MustCompile(`^(?:latest)-([0-9]+)$`)} { // read without and with the expression
+			ordered, unmatched, err := Order(test.tags, pattern)
 			if test.fails != "" {
-				assert.ErrorContains(t, err, test.fails)
-				return
+				assert.ErrorContains(t, err, test.fails, test.name)
+				continue
 			}
-			require.NoError(t, err)
+			require.NoError(t, err, test.name)
 			var got []string
 			for _, candidate := range ordered {
 				got = append(got, candidate.Tag)
 			}
-			assert.Equal(t, test.want, got)
-			assert.Equal(t, test.unmatched, unmatched)
-		})
+			assert.Equal(t, test.want, got, test.name)
+			assert.Equal(t, test.unmatched, unmatched, test.name)
+		}
 	}
 }

@@ -34,15 +34,16 @@ type Candidate struct {
 // of one number are an error: which of them is meant is not for a program to say.
 func Order(tags []string, pattern *regexp.Regexp) (ordered []Candidate, unmatched int, err error) {
 	ordered = make([]Candidate, 0, len(tags))
+	capture := capturer(pattern)
 	for _, tag := range tags {
-		at := pattern.FindStringSubmatchIndex(tag)
-		if at == nil || at[2] < 0 {
+		captured, matches := capture(tag)
+		if !matches {
 			unmatched++
 			continue
 		}
-		number, ok := digits(tag[at[2]:at[3]])
+		number, ok := digits(captured)
 		if !ok {
-			return nil, 0, slipway.Usagef("--pattern %s captures %q of the tag %s, and that is no number", pattern, tag[at[2]:at[3]], tag)
+			return nil, 0, slipway.Usagef("--pattern %s captures %q of the tag %s, and that is no number", pattern, captured, tag)
 		}
 		ordered = append(ordered, Candidate{Tag: tag, Number: number})
 	}
@@ -54,6 +55,27 @@ func Order(tags []string, pattern *regexp.Regexp) (ordered []Candidate, unmatche
 		}
 	}
 	return ordered, unmatched, nil
+}
+
+// capturer gives what the pattern captures of a tag. The usual form, plain letters
+// and then a number, is read without the expression: of a hundred thousand tags
+// that is a tenth of the whole answer's time.
+func capturer(pattern *regexp.Regexp) func(tag string) (captured string, matches bool) {
+	start := plainStart(pattern)
+	if pattern.String() == "^"+start+"([0-9]+)$" {
+		return func(tag string) (string, bool) {
+			number, begins := strings.CutPrefix(tag, start)
+			_, ok := digits(number)
+			return number, begins && ok
+		}
+	}
+	return func(tag string) (string, bool) {
+		at := pattern.FindStringSubmatchIndex(tag)
+		if at == nil || at[2] < 0 {
+			return "", false
+		}
+		return tag[at[2]:at[3]], true
+	}
 }
 
 func digits(text string) (string, bool) {
@@ -70,9 +92,17 @@ func compareNumbers(a, b string) int {
 // middle guesses a tag that others of the pattern's form stand before and behind;
 // empty where the form does not begin with plain letters.
 func middle(pattern *regexp.Regexp) string {
+	if start := plainStart(pattern); start != "" {
+		return start + "8"
+	}
+	return ""
+}
+
+// plainStart is what stands before the number and means just itself; empty where there is no such.
+func plainStart(pattern *regexp.Regexp) string {
 	start, _, _ := strings.Cut(strings.TrimPrefix(pattern.String(), "^"), "(")
 	if regexp.QuoteMeta(start) != start || !isTag(start) {
 		return ""
 	}
-	return start + "8"
+	return start
 }

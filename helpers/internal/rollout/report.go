@@ -132,30 +132,30 @@ func warnings(events []*corev1.Event) []string {
 	return lines
 }
 
-// lastWords are the last lines of the container in question, of the run that ended
-// where one has: it may have been started again since that was told.
+// lastWords are the last lines of the container in question: of the run that ended,
+// where one has, else of the one that runs; and of the other one where that has
+// written nothing, for it may have been started again since it was seen.
 func lastWords(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, container string) (lines []string, previous bool) {
+	ended := false
 	for _, status := range containers(pod) {
 		if container == "" && !status.Ready || status.Name == container {
-			container, previous = status.Name, status.State.Terminated != nil || status.RestartCount > 0 && status.LastTerminationState.Terminated != nil
+			container, ended = status.Name, status.State.Terminated != nil || status.RestartCount > 0 && status.LastTerminationState.Terminated != nil
 			break
 		}
 	}
 	if container == "" {
 		return []string{}, false
 	}
-	body, err := logOf(ctx, cluster, pod, container, previous)
-	if err != nil && !kube.IsDenied(err) && previous {
-		previous = false // it was not started again, or the earlier run's log is gone
-		body, err = logOf(ctx, cluster, pod, container, previous)
+	for _, previous := range []bool{ended, !ended} {
+		body, err := logOf(ctx, cluster, pod, container, previous)
+		switch {
+		case kube.IsDenied(err):
+			return []string{"the log cannot be read: " + kube.Explain(err, "reading it").Error()}, previous
+		case err == nil && len(body) > 0: // else there is none, or none any more
+			return strings.Split(strings.TrimRight(withoutSecrets(string(body)), "\n"), "\n"), previous
+		}
 	}
-	switch {
-	case kube.IsDenied(err):
-		return []string{"the log cannot be read: " + kube.Explain(err, "reading it").Error()}, previous
-	case err != nil || len(body) == 0:
-		return []string{}, previous // there may be none, or none any more
-	}
-	return strings.Split(strings.TrimRight(withoutSecrets(string(body)), "\n"), "\n"), previous
+	return []string{}, ended
 }
 
 func logOf(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, container string, previous bool) ([]byte, error) {

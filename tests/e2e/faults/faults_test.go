@@ -327,7 +327,7 @@ func tagOften(t *testing.T, repository, digest string, count int) {
 
 func TestASecondRunGivesWayAndLeavesTheFirstOnesCanaryAlone(t *testing.T) {
 	signal, wait := atTheCanary(t, quick())
-	second := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Home: "another-jenkins", Answers: []string{"yes"}, Settings: quick()})
+	second := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Home: "another-jenkins", Job: "another", Answers: []string{"yes"}, Settings: quick()})
 	assert.Equal(t, "FAILURE", second.Result())
 	assert.Contains(t, second.Console, "another run holds the traffic")
 	assert.Equal(t, "1", kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"), "the first one's canary stands")

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"slipway.dev/slipway/tests/lab/cache"
 )
 
 const builder = `apiVersion: v1
@@ -112,26 +114,30 @@ func (s *Site) agentImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	built, err := agentTar(folder)
+	kept, err := agentCache(folder)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(built); os.IsNotExist(err) {
+	built := filepath.Join(kept, "image.tar")
+	if err := cache.Fill(kept, func(unfinished string) error {
 		if err := s.buildTar(ctx, folder, s.Registry+"/"+Agent); err != nil {
 			return err
 		}
 		fresh := filepath.Join(folder, "image.tar")
 		defer os.Remove(fresh)
-		if err := keepOnly(fresh, built); err != nil {
-			return err
-		}
+		return copyFile(fresh, filepath.Join(unfinished, "image.tar"))
+	}); err != nil {
+		return err
+	}
+	if err := cache.Keep(filepath.Dir(kept), 3); err != nil {
+		return err
 	}
 	_, err = s.push(ctx, built, s.Registry+"/"+Agent)
 	return err
 }
 
-// agentTar names the tar in the cache by all that the image is made of.
-func agentTar(folder string) (string, error) {
+// agentCache is the image's folder in the cache, named by all that it is made of.
+func agentCache(folder string) (string, error) {
 	images := filepath.Join(os.Getenv("LAB_CACHE"), "images")
 	bases, err := filepath.Glob(filepath.Join(images, "made-*"))
 	if err != nil {
@@ -154,20 +160,5 @@ func agentTar(folder string) (string, error) {
 		}
 		return add(folder, path)
 	})
-	return filepath.Join(images, "agent", fmt.Sprintf("%x.tar", sum.Sum(nil))), err
-}
-
-// keepOnly moves a file into a folder of the cache, whole or not at all, in place of what was there.
-func keepOnly(from, to string) error {
-	folder := filepath.Dir(to)
-	if err := os.RemoveAll(folder); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	if err := copyFile(from, to+".new"); err != nil {
-		return err
-	}
-	return os.Rename(to+".new", to)
+	return filepath.Join(images, "agent", fmt.Sprintf("%x", sum.Sum(nil))), err
 }

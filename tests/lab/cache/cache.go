@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,4 +87,29 @@ func Fill(dir string, fill func(unfinished string) error) error {
 		return err
 	}
 	return os.Rename(unfinished, dir)
+}
+
+// Keep removes all but the newest of the folders that Fill made in parent.
+func Keep(parent string, newest int) error {
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return err
+	}
+	changed := map[string]time.Time{}
+	var whole []string
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !entry.IsDir() || filepath.Ext(entry.Name()) == ".unfinished" {
+			continue // gone meanwhile, a lock, or being filled
+		}
+		changed[entry.Name()] = info.ModTime()
+		whole = append(whole, entry.Name())
+	}
+	slices.SortFunc(whole, func(a, b string) int { return changed[b].Compare(changed[a]) })
+	for _, old := range whole[min(newest, len(whole)):] {
+		if err := os.RemoveAll(filepath.Join(parent, old)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

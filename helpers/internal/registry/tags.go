@@ -55,29 +55,60 @@ func (s *session) tags(ctx context.Context, middle string) (tags []string, err e
 var errIncomplete = errors.New("the list of tags may be incomplete")
 
 // behind begins to ask what follows middle, and gives a function that waits for
-// the answer, which is empty where there is none.
-func (s *session) behind(ctx context.Context, middle string) (answer func() []string, stop func()) {
+// the answer's text, which is empty where there is none.
+func (s *session) behind(ctx context.Context, middle string) (answer func() []byte, stop func()) {
 	ctx, stop = context.WithCancel(ctx)
-	answered := make(chan []string, 1)
+	answered := make(chan []byte, 1)
 	go func() {
-		var tags []string
+		var body []byte
 		if middle != "" {
-			tags, _, _ = s.page(ctx, "", middle)
+			body, _, _ = s.document(ctx, "tags/list", url.Values{"last": {middle}})
 		}
-		answered <- tags
+		answered <- body
 	}()
-	return func() []string { return <-answered }, stop
+	return func() []byte { return <-answered }, stop
 }
 
 // endsAlike says whether what the registry sends behind middle is exactly how
 // the page ends that it sent from the beginning. A registry that sends so many
 // tags and no more would have come further, having begun later; so there are none.
-func endsAlike(found []string, middle string, behind []string) bool {
+func endsAlike(found []string, middle string, behind []byte) bool {
 	at, itself := slices.BinarySearch(found, middle)
 	if itself {
 		at++
 	}
-	return at > 0 && at < len(found) && rising(found) && slices.Equal(found[at:], behind)
+	if at == 0 || at == len(found) || !rising(found) {
+		return false
+	}
+	same := sameTags{want: found[at:]}
+	err := json.Unmarshal(behind, &struct {
+		Tags *sameTags `json:"tags"`
+	}{&same})
+	return err == nil && same.found
+}
+
+// sameTags compares a list with the tags that are wanted, and keeps nothing of it.
+type sameTags struct {
+	want  []string
+	found bool
+}
+
+// UnmarshalJSON takes a list that is written otherwise than registries do for another one.
+func (s *sameTags) UnmarshalJSON(body []byte) error {
+	for i, tag := range s.want {
+		start := `,"`
+		if i == 0 {
+			start = `["`
+		}
+		for _, part := range []string{start, tag, `"`} {
+			if len(body) < len(part) || string(body[:len(part)]) != part {
+				return nil
+			}
+			body = body[len(part):]
+		}
+	}
+	s.found = string(body) == "]"
+	return nil
 }
 
 // collect reads page after page until the list is whole.

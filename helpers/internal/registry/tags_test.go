@@ -96,6 +96,11 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 // out by the page that begins later; a list that ends alike in both is whole.
 func TestAPageIsTheListOnlyWhereTwoEndAlike(t *testing.T) {
 	all := []string{"latest-1", "latest-10", "latest-8", "latest-80", "latest-9", "v1"}
+	body := func(tags []string) []byte {
+		text, err := json.Marshal(map[string]any{"name": "app", "tags": tags})
+		require.NoError(t, err)
+		return text
+	}
 	capped := func(after int, limit int) []string { return all[after:min(after+limit, len(all))] }
 	for limit := 1; limit <= len(all)+1; limit++ {
 		for after := 0; after <= len(all); after++ {
@@ -103,12 +108,15 @@ func TestAPageIsTheListOnlyWhereTwoEndAlike(t *testing.T) {
 			if after > 0 {
 				last = all[after-1]
 			}
-			assert.Equal(t, limit >= len(all) && after > 0 && after < len(all), endsAlike(capped(0, limit), last, capped(after, limit)), "%d tags a page, asked behind %q", limit, last)
+			assert.Equal(t, limit >= len(all) && after > 0 && after < len(all), endsAlike(capped(0, limit), last, body(capped(after, limit))), "%d tags a page, asked behind %q", limit, last)
 		}
 	}
-	assert.True(t, endsAlike([]string{"a", "c"}, "b", []string{"c"}), "a tag that is not there")
-	assert.False(t, endsAlike([]string{"a", "c"}, "b", []string{"a", "c"}), "a registry that knows no last")
-	assert.False(t, endsAlike([]string{"c", "a", "d"}, "b", []string{"d"}), "a registry that does not sort")
+	assert.True(t, endsAlike([]string{"a", "c"}, "b", body([]string{"c"})), "a tag that is not there")
+	assert.False(t, endsAlike([]string{"a", "c"}, "b", body([]string{"a", "c"})), "a registry that knows no last")
+	assert.False(t, endsAlike([]string{"c", "a", "d"}, "b", body([]string{"d"})), "a registry that does not sort")
+	for _, text := range []string{"", "{}", `{"tags":null}`, `{"tags":["c"`, `{"tags":["c" ]}`, `{"tags":["cc"]}`, `{"tags":["c","d"]}`, `{"tags":{"c":1}}`} {
+		assert.False(t, endsAlike([]string{"a", "c"}, "b", []byte(text)), text)
+	}
 }
 
 func TestPagesInAnyOrderAreOneList(t *testing.T) {

@@ -35,12 +35,11 @@ class Commands implements Serializable {
     static final String PLAN = 'migrate-diff plan'
     static final String APPLY = 'migrate-diff apply'
 
-    /** The login becomes a file for the moment in which the pull secret is made. */
+    /** The login never becomes a file, which a stopped run would leave behind. */
     static final String DEPLOY = '''
-        docker=$(mktemp -d)
-        trap 'rm -rf "$docker"' EXIT
-        printf '{"auths":{"%s":{"auth":"%s"}}}' "$REGISTRY" "$(printf '%s:%s' "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD" | base64 | tr -d '\\n')" > "$docker/config.json"
-        deploy-image -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" ${FIRST_REPLICAS:+--replicas "$FIRST_REPLICAS" --record "replicas=$FIRST_REPLICAS"} --pull-secret nexus-pull --docker-config "$docker/config.json" \\
+        login=$(printf '%s:%s' "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD" | base64 | tr -d '\\n')
+        printf '{"auths":{"%s":{"auth":"%s"}}}' "$REGISTRY" "$login" |
+        deploy-image -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" ${FIRST_REPLICAS:+--replicas "$FIRST_REPLICAS" --record "replicas=$FIRST_REPLICAS"} --pull-secret nexus-pull --docker-config /dev/stdin \\
           --record "build=$RUN" --record "commit=$COMMIT" ${PLAN_ID:+--record "plan=$PLAN_ID"} ${SHARE:+--record "canary-share=$SHARE"} \\
           ${MIGRATION_APPROVER:+--record "migration-approved-by=$MIGRATION_APPROVER"} ${APPROVER:+--record "approved-by=$APPROVER"}'''
 
@@ -115,6 +114,7 @@ class Commands implements Serializable {
     /** The evidence is about this digest: it must still be what answered. */
     static final String SMOKE_TEST = '''
         body=$(mktemp)
+        trap 'rm -f "$body"' EXIT
         curl --silent --show-error --fail --max-time 20 --retry 3 --retry-connrefused "http://$DEPLOYMENT.$NAMESPACE.svc.cluster.local$SMOKE_PATH" > "$body" || {
           code=$?
           echo "ERROR_MESSAGE=http://$DEPLOYMENT.$NAMESPACE$SMOKE_PATH does not answer (curl: $code)"

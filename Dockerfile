@@ -13,7 +13,7 @@ ARG COMMIT=unknown
 LABEL org.opencontainers.image.title="fastapi-postgres-app" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$COMMIT"
-ENV APP_VERSION=$VERSION APP_COMMIT=$COMMIT PYTHONUNBUFFERED=1
+ENV APP_VERSION=$VERSION APP_COMMIT=$COMMIT PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 EXPOSE 8000
 CMD ["python3", "-m", "uvicorn", "app.main:app", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--timeout-graceful-shutdown", "20"]

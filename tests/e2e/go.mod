@@ -7,10 +7,9 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 	github.com/stretchr/testify v1.12.1
 	sigs.k8s.io/yaml v1.6.0
+	slipway.dev/slipway/tests/lab v0.0.0
 	slipway.dev/slipway/tests/pipelines v0.0.0
 )
-
-require golang.org/x/sys v0.49.0 // indirect
 
 require (
 	github.com/fxamacker/cbor/v2 v2.8.0 // indirect
@@ -23,6 +22,7 @@ require (
 	go.yaml.in/yaml/v2 v2.4.2 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/net v0.41.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.27.0 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	k8s.io/api v0.33.3 // indirect
@@ -32,9 +32,9 @@ require (
 	sigs.k8s.io/json v0.0.0-20241014173422-cfa47c3a1cc8 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v4 v4.7.0 // indirect
-	slipway.dev/slipway/tests/lab v0.0.0
 )
 
-replace slipway.dev/slipway/tests/pipelines => ../pipelines
-
-replace slipway.dev/slipway/tests/lab => ../lab
+replace (
+	slipway.dev/slipway/tests/lab => ../lab
+	slipway.dev/slipway/tests/pipelines => ../pipelines
+)

@@ -84,8 +84,8 @@ func at(search Search) ([]Candidate, error) {
 		return nil, slipway.Usagef("--at %q cannot be a tag", search.At)
 	}
 	candidate := Candidate{Tag: search.At}
-	if match := search.Pattern.FindStringSubmatch(search.At); match != nil {
-		candidate.Number, _ = digits(match[1])
+	if captured, matches := capturer(search.Pattern)(search.At); matches {
+		candidate.Number, _ = digits(captured)
 	}
 	return []Candidate{candidate}, nil
 }

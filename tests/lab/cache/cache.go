@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -95,19 +94,17 @@ func Keep(parent string, newest int) error {
 	if err != nil {
 		return err
 	}
-	changed := map[string]time.Time{}
-	var whole []string
+	var whole []os.FileInfo
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil || !entry.IsDir() || filepath.Ext(entry.Name()) == ".unfinished" {
 			continue // gone meanwhile, a lock, or being filled
 		}
-		changed[entry.Name()] = info.ModTime()
-		whole = append(whole, entry.Name())
+		whole = append(whole, info)
 	}
-	slices.SortFunc(whole, func(a, b string) int { return changed[b].Compare(changed[a]) })
+	slices.SortFunc(whole, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
 	for _, old := range whole[min(newest, len(whole)):] {
-		if err := os.RemoveAll(filepath.Join(parent, old)); err != nil {
+		if err := os.RemoveAll(filepath.Join(parent, old.Name())); err != nil {
 			return err
 		}
 	}

@@ -44,8 +44,9 @@ func (c *Cluster) startPostgres(ctx context.Context) error {
 	if out, err := create.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
+	// With mmap, a server that is killed leaves nothing in /dev/shm.
 	p := &process{name: "postgres", path: postgresPrograms + "postgres", user: uint32(uid), logs: c.logs,
-		arguments: []string{"-D", filepath.Join(data, "main"), "-c", "listen_addresses=" + NodeAddress, "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "dynamic_shared_memory_type=mmap"}} // a server that is killed leaves nothing in /dev/shm
+		arguments: []string{"-D", filepath.Join(data, "main"), "-c", "listen_addresses=" + NodeAddress, "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "dynamic_shared_memory_type=mmap"}}
 	if err := c.launch(p); err != nil {
 		return err
 	}

@@ -54,18 +54,18 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 			return found, err
 		}
 	}
-	for i, candidate := range candidates {
+	for i, tag := range candidates {
 		if search.Depth > 0 && i == search.Depth {
 			return found, slipway.Errorf(slipway.Unknown, "none of the %d newest of %d images of %s can be promoted", i, len(candidates), repository).
 				Because(errors.New(reasons(found.PassedOver))).Next("see why staging did not finish; --depth looks further down")
 		}
-		image, why, err := e.inspect(ctx, candidate, search)
+		image, why, err := e.inspect(ctx, tag, search)
 		if err != nil {
-			return found, s.explain(err, "reading "+repository.Tag(candidate.Tag).String())
+			return found, s.explain(err, "reading "+repository.Tag(tag).String())
 		}
 		if why == "" {
 			found.Image = image
-			found.Reference = repository.Tag(candidate.Tag).String() + "@" + image.Digest
+			found.Reference = repository.Tag(tag).String() + "@" + image.Digest
 			return found, nil
 		}
 		found.PassedOver = append(found.PassedOver, PassedOver{Image: image, Why: why})
@@ -75,19 +75,15 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 
 var revision = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
-// at gives the one candidate that was named, if one was.
-func at(search Search) ([]Candidate, error) {
+// at gives the one tag that was named, if one was.
+func at(search Search) ([]string, error) {
 	if search.At == "" {
 		return nil, nil
 	}
 	if !isTag(search.At) {
 		return nil, slipway.Usagef("--at %q cannot be a tag", search.At)
 	}
-	candidate := Candidate{Tag: search.At}
-	if captured, matches := capturer(search.Pattern)(search.At); matches {
-		candidate.Number, _ = digits(captured)
-	}
-	return []Candidate{candidate}, nil
+	return []string{search.At}, nil
 }
 
 func reasons(passed []PassedOver) string {
@@ -116,10 +112,11 @@ func nothing(repository name.Repository, search Search, found Found) error {
 		Because(why).Next("see why staging did not finish; --allow-unverified takes the newest tag as it is")
 }
 
-// inspect says what the candidate is and, if it is to be passed over, why.
-func (e *evidenceReader) inspect(ctx context.Context, candidate Candidate, search Search) (image Image, why string, err error) {
-	image = Image{Tag: candidate.Tag, Number: candidate.Number, Evidence: []Evidence{}}
-	got, err := e.session.manifest(ctx, candidate.Tag)
+// inspect says what the tag names and, if it is to be passed over, why.
+func (e *evidenceReader) inspect(ctx context.Context, tag string, search Search) (image Image, why string, err error) {
+	image = Image{Tag: tag, Evidence: []Evidence{}}
+	image.Number, _ = numberOf(search.Pattern)(tag)
+	got, err := e.session.manifest(ctx, tag)
 	if isMissing(err) {
 		return image, "its manifest is gone", nil
 	}

@@ -58,7 +58,8 @@ func TestOrder(t *testing.T) {
 		{name: "numbers of any length", tags: []string{"latest-99999999999999999999", "latest-100000000000000000000"}, want: []string{"latest-100000000000000000000", "latest-99999999999999999999"}},
 		{name: "others are counted", tags: []string{"latest", "v1", "latest-1", "latest-1b"}, want: []string{"latest-1"}, unmatched: 3},
 		{name: "one number twice", tags: []string{"latest-7", "latest-007"}, fails: "have the same number"},
-		{name: "none"},
+		{name: "none", want: []string{}},
+		{name: "not in the order of their letters", tags: []string{"latest-3", "latest-2", "latest-005", "latest-10"}, want: []string{"latest-10", "latest-005", "latest-3", "latest-2"}},
 		{name: "another's prefix, no number, signs", tags: []string{"latest-", "latest-+1", "latest_1", "xlatest-1", "latest-1-1", "latest-0"}, want: []string{"latest-0"}, unmatched: 5},
 	} {
 		for _, pattern := range []*regexp.Regexp{standard, regexp.MustCompile(`^(?:latest)-([0-9]+)$`)} { // read without and with the expression
@@ -68,11 +69,7 @@ func TestOrder(t *testing.T) {
 				continue
 			}
 			require.NoError(t, err, test.name)
-			var got []string
-			for _, candidate := range ordered {
-				got = append(got, candidate.Tag)
-			}
-			assert.Equal(t, test.want, got, test.name)
+			assert.Equal(t, test.want, ordered, test.name)
 			assert.Equal(t, test.unmatched, unmatched, test.name)
 		}
 	}

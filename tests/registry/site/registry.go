@@ -41,13 +41,45 @@ func Program() (string, error) {
 
 // Folder makes a temporary folder, in memory where there is room for a registry of
 // a hundred thousand tags: on a disk it takes a minute to write, and one to remove.
+// It is this process' as long as that lives; what killed ones left is removed.
 func Folder() (string, error) {
 	const shared, room = "/dev/shm", 2 << 30
+	parent := os.TempDir()
 	var free syscall.Statfs_t
 	if err := syscall.Statfs(shared, &free); err == nil && free.Bavail*uint64(free.Bsize) > room {
-		return os.MkdirTemp(shared, "slipway-registry")
+		parent = shared
 	}
-	return os.MkdirTemp("", "slipway-registry")
+	left, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, folder := range left {
+		if own(folder) == nil {
+			if err := os.RemoveAll(folder); err != nil {
+				return "", err
+			}
+		}
+	}
+	folder, err := os.MkdirTemp(parent, prefix)
+	if err != nil {
+		return "", err
+	}
+	return folder, own(folder)
+}
+
+const prefix = "slipway-registry"
+
+// own locks the folder until this process ends, unless another one has.
+func own(folder string) error {
+	opened, err := syscall.Open(folder, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", folder, err)
+	}
+	if err := syscall.Flock(opened, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		syscall.Close(opened)
+		return fmt.Errorf("locking %s: %w", folder, err)
+	}
+	return nil
 }
 
 var listening = regexp.MustCompile(`msg="listening on ([0-9.:]+)"`)

@@ -225,16 +225,19 @@ func emptied(t *testing.T, artifact v1.Image) v1.Image {
 func TestAScanKeepsItsCountsItsScannerAndItsDatabase(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	image := newImage(t, "1234567", 1000, 1)
+	pair, image := newKeys(t), newImage(t, "1234567", 1000, 1)
 	config, err := image.ConfigName()
 	require.NoError(t, err)
 	report := `{"SchemaVersion":2,"Trivy":{"Version":"0.69.3"},"Metadata":{"ImageID":"` + config.String() + `"},"Results":[
 		{"Target":"app","Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"HIGH"},{"VulnerabilityID":"CVE-2","Severity":"LOW"}]},{"Vulnerabilities":[{"Severity":"LOW"}]}]}`
 	scanner := statement(t, `{"Version":"0.69.3","VulnerabilityDB":{"Version":2,"UpdatedAt":"2026-05-01T06:12:00.5Z","NextUpdate":"2026-05-02T06:12:00Z"}}`)
 	target := s.Host + "/scan/app:latest-1"
-	got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), target, "--evidence", "scan="+statement(t, report), "--scanner", scanner)
+	got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), target, "--evidence", "scan="+statement(t, report), "--scanner", scanner, "--key", pair.private)
 	require.Zero(t, got.Code, got.Stderr)
-	got = s.helper(t, "image-evidence", "list", strings.TrimSpace(got.Stdout))
+	pushed := strings.TrimSpace(got.Stdout)
+	assert.Zero(t, s.helper(t, "image-evidence", "verify", "--require", "scan", "--key", pair.public, pushed).Code)
+	assert.Equal(t, 1, s.helper(t, "image-evidence", "verify", "--require", "scan", "--key", newKeys(t).public, pushed).Code, "signed by another key")
+	got = s.helper(t, "image-evidence", "list", pushed)
 	assert.Contains(t, got.Stdout, "1 HIGH, 2 LOW, by trivy 0.69.3, database of 2026-05-01T06:12:00Z")
 	var found struct {
 		Evidence []struct {

@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"encoding/json"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,13 +38,18 @@ func FuzzNextPage(f *testing.F) {
 
 // FuzzTags: a list of tags is one, or an error; the pager ends on whatever comes.
 func FuzzTags(f *testing.F) {
-	for _, body := range []string{`{"name":"a","tags":["latest-1","b"]}`, `{"name":"a","tags":null}`, `{"name":"a"}`, `{}`, `null`, `[]`, `<html>`, `{"tags":["a\nb"]}`, `{"tags":[1]}`} {
+	for _, body := range []string{`{"name":"a","tags":["latest-1","b"]}`, `{"name":"a","tags":null}`, `{"name":"a"}`, `{}`, `null`, `[]`, `<html>`, `{"tags":["a\nb"]}`, `{"tags":[1]}`,
+		`{"name":"a","tags":["a"],"tags":["b"]}`, `{"name":"a","tags":["a","a\u0062"]}`, `{"name":"a","tags":[""]}`} {
 		f.Add([]byte(body), `<?last=b>; rel="next"`)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, link string) {
 		tags, err := parseTags(body)
 		if err != nil {
 			return
+		}
+		var parsed struct{ Tags []string }
+		if err := json.Unmarshal(body, &parsed); err != nil || !slices.Equal(tags, parsed.Tags) {
+			t.Fatalf("read %q, and a parser %q (%v)", tags, parsed.Tags, err)
 		}
 		asked := 0
 		all, err := collect(func(string, string) ([]string, string, error) {

@@ -1,6 +1,6 @@
 package slipway
 
-/** What runs in the helpers' container. Everything that differs comes by the environment. */
+/** What runs in the helpers' container, and the builders' own. Everything that differs comes by the environment. */
 class Commands implements Serializable {
     private static final long serialVersionUID = 1L
 
@@ -44,27 +44,27 @@ class Commands implements Serializable {
           ${MIGRATION_APPROVER:+--record "migration-approved-by=$MIGRATION_APPROVER"} ${APPROVER:+--record "approved-by=$APPROVER"}'''
 
     /** Another run's canary is never touched; one that a dead run left behind is taken back first. */
-    static final String CANARY_IMAGE = """
-        canary-weight abort --expired ${NAMES} >&2
-        held=\$(canary-weight get ${NAMES}) || { code=\$?; echo "\$held"; exit \$code; }
-        holder=\$(echo "\$held" | sed -n 's/^RUN=//p')
-        if [ -n "\$holder" ] && [ "\$holder" != "\$RUN" ]; then
-          echo "ERROR_MESSAGE=another run holds the traffic of \$APP: \$holder"
-          echo "ERROR_HINT=let it finish, or undo it: canary-weight abort -n \$NAMESPACE --app \$APP"
+    static final String CANARY_IMAGE = '''
+        canary-weight abort --expired ''' + NAMES + ''' >&2
+        held=$(canary-weight get ''' + NAMES + ''') || { code=$?; echo "$held"; exit $code; }
+        holder=$(echo "$held" | sed -n 's/^RUN=//p')
+        if [ -n "$holder" ] && [ "$holder" != "$RUN" ]; then
+          echo "ERROR_MESSAGE=another run holds the traffic of $APP: $holder"
+          echo "ERROR_HINT=let it finish, or undo it: canary-weight abort -n $NAMESPACE --app $APP"
           exit 4
         fi
-        rollout-wait -n "\$NAMESPACE" "deployment/\$STABLE" --timeout 5m --mark-good""" + DEPLOY
+        rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --timeout 5m --mark-good''' + DEPLOY
 
-    static final String CANARY_SET = "canary-weight set \"\$WEIGHT\" --max-extra \"\$MAX_EXTRA\" --expires \"\$EXPIRES\" ${NAMES}"
+    static final String CANARY_SET = 'canary-weight set "$WEIGHT" --max-extra "$MAX_EXTRA" --expires "$EXPIRES" ' + NAMES
 
     static final String CANARY_HOLD = 'rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --hold "$HOLD"'
 
     /** The analysis' page, in the agent's workspace. */
     static final String REPORT = 'canary-report.html'
 
-    static final String CANARY_ANALYZE = """
-        rollout-wait -n "\$NAMESPACE" "deployment/\$CANARY" --image "\$IMAGE" --timeout 2m -o text >&2
-        canary-weight analyze ${NAMES} --duration "\$DURATION" --interval "\$INTERVAL" --min-requests "\$LEAST" --report ${REPORT}"""
+    static final String CANARY_ANALYZE = '''
+        rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --timeout 2m -o text >&2
+        canary-weight analyze ''' + NAMES + ''' --duration "$DURATION" --interval "$INTERVAL" --min-requests "$LEAST" --report ''' + REPORT
 
     /** While the approval waited, somebody may have changed stable. */
     private static final String STILL = WOULD_CHANGE + '''
@@ -76,9 +76,9 @@ class Commands implements Serializable {
         fi'''
 
     /** The canary may have died meanwhile, too. */
-    static final String PROMOTE = """
-        canary-weight verify "\$WEIGHT" ${NAMES}
-        rollout-wait -n "\$NAMESPACE" "deployment/\$CANARY" --image "\$IMAGE" --timeout 1m""" + STILL + DEPLOY
+    static final String PROMOTE = '''
+        canary-weight verify "$WEIGHT" ''' + NAMES + '''
+        rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --timeout 1m''' + STILL + DEPLOY
 
     static final String PROMOTE_FIRST = STILL + '''
         FIRST_REPLICAS=$REPLICAS''' + DEPLOY
@@ -107,7 +107,7 @@ class Commands implements Serializable {
         [ "$(echo "$now" | sed -n 's/^FROM=//p')" = "$IMAGE" ] || exit 4
         again deploy-image -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --replicas 0'''
 
-    static final String CANARY_BACK = AGAIN + "again canary-weight abort --own ${NAMES}"
+    static final String CANARY_BACK = AGAIN + 'again canary-weight abort --own ' + NAMES
 
     static final String STAGING_ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --rollback --mark-good'
 
@@ -123,4 +123,42 @@ class Commands implements Serializable {
         }
         rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --timeout 1m
         image-evidence add --type staging-verified --file "$body" "$IMAGE"'''
+
+    /** What both builders are told: before KANIKO, or BUILDAH. */
+    static final String BUILD = '''
+        mkdir -p "$WORKSPACE_TMP"
+        set -- --build-arg "VERSION=$TAG" --build-arg "COMMIT=$COMMIT" --label "org.opencontainers.image.version=$TAG" --label "org.opencontainers.image.revision=$COMMIT"
+        if [ -n "${PIP_INDEX_URL:-}" ]; then set -- "$@" --build-arg "PIP_INDEX_URL=$PIP_INDEX_URL" --build-arg "PIP_TRUSTED_HOST=$PIP_TRUSTED_HOST"; fi
+        '''
+
+    static final String KANIKO = '''
+        for pair in $(echo "$BASE_IMAGES" | tr , ' '); do set -- "$@" --registry-map "$pair" --registry-map "index.$pair"; done
+        PATH="$PATH:/kaniko" executor --log-format text --verbosity warn --context "dir://$WORKSPACE" --no-push --tar-path "$WORKSPACE_TMP/image.tar" --destination "$TARGET" "$@"
+        chmod a+r "$WORKSPACE_TMP/image.tar"
+        '''
+
+    /**
+     * Without privileges: a chroot instead of a container, folders instead of mounts. A mirror
+     * on a private address may speak plain HTTP, as Kaniko too has it.
+     */
+    static final String BUILDAH = '''
+        storage=/tmp/buildah
+        mkdir -p "$storage"
+        export CONTAINERS_REGISTRIES_CONF="$storage/registries.conf"
+        {
+          echo 'unqualified-search-registries = ["docker.io"]'
+          for pair in $(echo "$BASE_IMAGES" | tr , ' '); do
+            case "${pair#*=}" in
+              localhost* | 127.* | 10.* | 192.168.* | 172.1[6-9].* | 172.2[0-9].* | 172.3[01].*) insecure=true ;;
+              *) insecure=false ;;
+            esac
+            printf '[[registry]]\\nprefix = "%s"\\nlocation = "%s"\\ninsecure = %s\\n' "${pair%%=*}" "${pair#*=}" "$insecure"
+          done
+        } > "$CONTAINERS_REGISTRIES_CONF"
+        buildah="buildah --root $storage/root --runroot $storage/run --storage-driver vfs"
+        $buildah build --quiet --isolation chroot --format docker --tag "$TARGET" "$@" "$WORKSPACE"
+        rm -f "$WORKSPACE_TMP/image.tar"
+        $buildah push --quiet "$TARGET" "docker-archive:$WORKSPACE_TMP/image.tar:$TARGET"
+        chmod a+r "$WORKSPACE_TMP/image.tar"
+        '''
 }

@@ -115,8 +115,14 @@ class Helpers implements Serializable {
     }
 
     private String yaml(String template) {
-        return steps.libraryResource("slipway/${template}.yaml")
+        return without(settings.value('builder') == 'kaniko' ? 'buildah' : 'kaniko', steps.libraryResource("slipway/${template}.yaml"))
             .replace('AGENT_IMAGE', settings.value('agentImage'))
             .replace('REGISTRY_CA', settings.value('registryCa') ?: 'none')
+    }
+
+    /** The pod without that container. */
+    @NonCPS
+    private static String without(String container, String yaml) {
+        return yaml.replaceAll("(?m)^    - name: ${container}\n(?:      .*\n)+", '')
     }
 }

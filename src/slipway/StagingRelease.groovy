@@ -83,19 +83,9 @@ class StagingRelease extends Release {
 
     /** To a tar, which is what is scanned, and then pushed. */
     private void build() {
-        steps.container('kaniko') {
+        steps.container(settings.value('builder')) {
             steps.timeout(time: 30, unit: 'MINUTES') {
-                steps.sh(label: 'build', script: '''
-                    mkdir -p "$WORKSPACE_TMP"
-                    maps=
-                    if [ -n "$BASE_IMAGES" ]; then for pair in $(echo "$BASE_IMAGES" | tr , ' '); do maps="$maps --registry-map $pair --registry-map index.$pair"; done; fi
-                    set -- $maps
-                    if [ -n "${PIP_INDEX_URL:-}" ]; then set -- "$@" --build-arg "PIP_INDEX_URL=$PIP_INDEX_URL" --build-arg "PIP_TRUSTED_HOST=$PIP_TRUSTED_HOST"; fi
-                    PATH="$PATH:/kaniko" executor --log-format text --verbosity warn --context "dir://$WORKSPACE" --no-push --tar-path "$WORKSPACE_TMP/image.tar" --destination "$TARGET" \\
-                      --build-arg "VERSION=$TAG" --build-arg "COMMIT=$COMMIT" \\
-                      --label "org.opencontainers.image.version=$TAG" --label "org.opencontainers.image.revision=$COMMIT" "$@"
-                    chmod a+r "$WORKSPACE_TMP/image.tar"
-                ''')
+                steps.sh(label: 'build', script: Commands.BUILD + (settings.value('builder') == 'buildah' ? Commands.BUILDAH : Commands.KANIKO))
             }
         }
     }

@@ -15,7 +15,7 @@ import (
 )
 
 // A service that has nothing in common with the reference service but the one-line
-// call: Go, without a database, with its own Dockerfile and names, behind a gateway.
+// call: Go, without a database, with its own Dockerfile and names, built by Buildah, behind a gateway.
 func TestAnotherServiceIsDeliveredByTheSameCall(t *testing.T) {
 	if os.Getenv("LAB_GATEWAY_URL") == "" {
 		t.Skip("the lab has no gateway: lab setup traefik, then lab run --with gateway,...")

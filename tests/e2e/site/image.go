@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -108,57 +109,59 @@ exit $code
 	return os.WriteFile(file, []byte(script), 0o755)
 }
 
-// agentImage pushes the agents' image, as Kaniko built it: now, or earlier from the same helpers on the same base.
+// agentImage pushes the agents' image.
 func (s *Site) agentImage(ctx context.Context) error {
 	folder, err := s.agentContext()
 	if err != nil {
 		return err
 	}
-	kept, err := agentCache(folder)
-	if err != nil {
-		return err
-	}
-	built := filepath.Join(kept, "image.tar")
-	if err := cache.Fill(kept, func(unfinished string) error {
-		if err := s.buildTar(ctx, folder, s.Registry+"/"+Agent); err != nil {
+	sum := sha256.New()
+	if err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
 			return err
 		}
-		fresh := filepath.Join(folder, "image.tar")
-		defer os.Remove(fresh)
-		return copyFile(fresh, filepath.Join(unfinished, "image.tar"))
+		return addFile(sum, folder, path)
 	}); err != nil {
 		return err
 	}
-	if err := cache.Keep(filepath.Dir(kept), 3); err != nil {
-		return err
-	}
-	_, err = s.push(ctx, built, s.Registry+"/"+Agent)
+	_, err = s.buildOnce(ctx, "agent", fmt.Sprintf("%x", sum.Sum(nil)), folder, s.Registry+"/"+Agent)
 	return err
 }
 
-// agentCache is the image's folder in the cache, named by all that it is made of.
-func agentCache(folder string) (string, error) {
+// buildOnce pushes what Kaniko makes of the folder's Dockerfile: now, or what it
+// made earlier of the same content on the same bases. It gives the reference with its digest.
+func (s *Site) buildOnce(ctx context.Context, name, content, folder, tag string, arguments ...string) (string, error) {
 	images := filepath.Join(os.Getenv("LAB_CACHE"), "images")
 	bases, err := filepath.Glob(filepath.Join(images, "made-*"))
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.New()
-	add := func(in, file string) error {
-		body, err := os.ReadFile(file)
-		fmt.Fprintf(sum, "%s %d\n%s", strings.TrimPrefix(file, in), len(body), body)
-		return err
-	}
 	for _, base := range bases {
-		if err := add(images, base); err != nil {
+		if err := addFile(sum, images, base); err != nil {
 			return "", err
 		}
 	}
-	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+	fmt.Fprintf(sum, "%s %q", content, arguments)
+	kept := filepath.Join(images, name, fmt.Sprintf("%x", sum.Sum(nil)))
+	if err := cache.Fill(kept, func(unfinished string) error {
+		if err := s.buildTar(ctx, folder, tag, arguments...); err != nil {
 			return err
 		}
-		return add(folder, path)
-	})
-	return filepath.Join(images, "agent", fmt.Sprintf("%x", sum.Sum(nil))), err
+		fresh := filepath.Join(folder, "image.tar")
+		defer os.Remove(fresh)
+		return copyFile(fresh, filepath.Join(unfinished, "image.tar"))
+	}); err != nil {
+		return "", err
+	}
+	if err := cache.Keep(filepath.Dir(kept), 3); err != nil {
+		return "", err
+	}
+	return s.push(ctx, filepath.Join(kept, "image.tar"), tag)
+}
+
+func addFile(sum io.Writer, in, file string) error {
+	body, err := os.ReadFile(file)
+	fmt.Fprintf(sum, "%s %d\n%s", strings.TrimPrefix(file, in), len(body), body)
+	return err
 }

@@ -14,7 +14,9 @@ type Repository struct {
 	URL string // the remote
 }
 
+// The same files make the same commit, so that what was built of it once can be taken again.
 var author = []string{
+	"GIT_AUTHOR_DATE=2026-01-05T09:00:00Z", "GIT_COMMITTER_DATE=2026-01-05T09:00:00Z",
 	"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com",
 	"GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com",
 	"GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",

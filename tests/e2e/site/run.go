@@ -3,6 +3,7 @@ package site
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,8 +90,8 @@ func (s *Site) home(name string) string { return filepath.Join(s.Dir, "jenkins",
 // Signal sends a signal to the runner: SIGTERM is the abort button, SIGKILL the controller's end.
 type Signal func(syscall.Signal)
 
-// Start begins a run; the function that it gives waits for its end.
-func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, error), error) {
+// arguments are the runner's options; a job without a name gets one.
+func (s *Site) arguments(p *Pipeline) []string {
 	if p.Repository == "" {
 		p.Repository = App
 	}
@@ -103,10 +104,6 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, erro
 	}
 	if p.Resume {
 		arguments = []string{"--home", s.home(p.Home), "--job", p.Job, "--resume"}
-	}
-	production := p.Namespace
-	if production == "" {
-		production = "prod"
 	}
 	settings := map[string]string{
 		"SLIPWAY_NAMESPACE": p.Namespace,
@@ -125,12 +122,31 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, erro
 	for _, answer := range p.Answers {
 		arguments = append(arguments, "--answer", answer)
 	}
-	command := exec.CommandContext(ctx, filepath.Join(s.Root, "tests/runner/run"), arguments...)
+	return arguments
+}
+
+// environment is the runner's, with the credentials that a Jenkins would hold.
+func (s *Site) environment(p Pipeline) []string {
+	production := cmp.Or(p.Namespace, "prod")
+	return append(append(os.Environ(), "NEXUS_USERNAME="+os.Getenv("LAB_REGISTRY_USER"), "NEXUS_PASSWORD="+os.Getenv("LAB_REGISTRY_PASSWORD"), "KUBECONFIG="+s.kubeconfig(),
+		"STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords[production]), p.Environment...)
+}
+
+// ended reads what a run that has ended says of itself.
+func (s *Site) ended(p Pipeline, console string) Run {
+	run := Run{Console: console, Archive: s.archive(p.Home, p.Job, console)}
+	if match := regexp.MustCompile(`(?m)^all\s+(\d+)$`).FindStringSubmatch(console); match != nil {
+		run.Shells, _ = strconv.Atoi(match[1])
+	}
+	return run
+}
+
+// Start begins a run; the function that it gives waits for its end.
+func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, error), error) {
+	command := exec.CommandContext(ctx, filepath.Join(s.Root, "tests/runner/run"), s.arguments(&p)...)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = time.Minute
-	command.Env = append(os.Environ(), "NEXUS_USERNAME="+os.Getenv("LAB_REGISTRY_USER"), "NEXUS_PASSWORD="+os.Getenv("LAB_REGISTRY_PASSWORD"),
-		"KUBECONFIG="+s.kubeconfig(), "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords[production])
-	command.Env = append(command.Env, p.Environment...)
+	command.Env = s.environment(p)
 	command.Stdin = os.Stdin
 	var console bytes.Buffer
 	reader, writer := io.Pipe()
@@ -158,16 +174,13 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, erro
 		err := command.Wait()
 		writer.Close()
 		<-copied
-		run := Run{Console: console.String(), Seconds: time.Since(begin).Seconds()}
+		run := s.ended(p, console.String())
+		run.Seconds = time.Since(begin).Seconds()
 		var ended *exec.ExitError
 		if errors.As(err, &ended) {
 			run.Code = ended.ExitCode()
 		} else if err != nil {
 			return run, fmt.Errorf("running the pipeline: %w", err)
-		}
-		run.Archive = s.archive(p.Home, p.Job, run.Console)
-		if match := regexp.MustCompile(`(?m)^all\s+(\d+)$`).FindStringSubmatch(run.Console); match != nil {
-			run.Shells, _ = strconv.Atoi(match[1])
 		}
 		return run, nil
 	}, nil

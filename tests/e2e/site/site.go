@@ -55,9 +55,9 @@ func Prepare(ctx context.Context, root, dir string, options Options, log io.Writ
 		do   func(context.Context) error
 	}{
 		{"namespaces, accounts and databases", s.namespaces},
-		{"the agents' image, built by Kaniko where it is not there yet", s.agentImage},
+		{"the agents' image, built by Kaniko where it is not in the cache yet", s.agentImage},
 		{"the library and the service's repository", s.repositories},
-		{"the service as it was deployed by hand, before there was a pipeline", s.dayZero},
+		{"the service as it was built and deployed by hand, before there was a pipeline", s.dayZero},
 	} {
 		fmt.Fprintf(log, "site: %s\n", step.says)
 		if err := step.do(ctx); err != nil {
@@ -222,10 +222,7 @@ func (s *Site) lighten(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := copyFile(filepath.Join(s.Root, "tests/e2e/second/service/Dockerfile"), filepath.Join(s.Service.Dir, "Dockerfile")); err != nil {
-		return err
-	}
-	if err := s.Service.Replace("Dockerfile", "8080", "8000"); err != nil {
+	if err := copyFile(filepath.Join(s.Root, "tests/e2e/site/light.Dockerfile"), filepath.Join(s.Service.Dir, "Dockerfile")); err != nil {
 		return err
 	}
 	return BuildGreeter(ctx, s.Root, s.Service.Dir)
@@ -259,7 +256,7 @@ func (s *Site) dayZero(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	image, err := s.Build(ctx, s.Service.Dir, s.Registry+"/"+Image+":day-0", "--build-arg", "PIP_INDEX_URL="+os.Getenv("LAB_PIP_INDEX_URL"), "--build-arg", "PIP_TRUSTED_HOST=pypi.lab", "--build-arg", "VERSION=day-0", "--build-arg", "COMMIT="+commit)
+	image, err := s.buildOnce(ctx, "day-0", commit, s.Service.Dir, s.Registry+"/"+Image+":day-0", "--build-arg", "PIP_INDEX_URL="+os.Getenv("LAB_PIP_INDEX_URL"), "--build-arg", "PIP_TRUSTED_HOST=pypi.lab", "--build-arg", "VERSION=day-0", "--build-arg", "COMMIT="+commit)
 	if err != nil {
 		return err
 	}

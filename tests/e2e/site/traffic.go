@@ -2,8 +2,10 @@ package site
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -34,11 +36,20 @@ func (c Counts) Total() int {
 	return sum
 }
 
-// StartTraffic sends rate requests a second to url until it is stopped.
-func StartTraffic(ctx context.Context, url string, rate int) *Traffic {
+// StartTraffic sends rate requests a second to a path of the service at host,
+// whose name is looked up once, until it is stopped.
+func StartTraffic(ctx context.Context, host, path string, rate int) (*Traffic, error) {
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return nil, fmt.Errorf("looking up where the traffic goes: %w", err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	t := &Traffic{versions: map[string]int{}, cancel: cancel}
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	var dialer net.Dialer
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, net.JoinHostPort(addresses[0], "80"))
+	}}}
+	url := "http://" + host + path
 	t.done.Go(func() {
 		ticker := time.NewTicker(time.Second / time.Duration(rate))
 		defer ticker.Stop()
@@ -56,7 +67,7 @@ func StartTraffic(ctx context.Context, url string, rate int) *Traffic {
 			}
 		}
 	})
-	return t
+	return t, nil
 }
 
 func (t *Traffic) one(ctx context.Context, client *http.Client, url string) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,13 +14,14 @@ import (
 
 // teller tells the story of one site.
 type teller struct {
-	site    *site.Site
-	answer  string
-	out     io.Writer
-	traffic *site.Traffic
-	canary  *window // the answers of the last run, while its canary was judged
-	rows    []row
-	failed  []string
+	site       *site.Site
+	controller *site.Controller
+	answer     string
+	out        io.Writer
+	traffic    *site.Traffic
+	canary     *window // the answers of the last run, while its canary was judged
+	rows       []row
+	failed     []string
 }
 
 // row is a run's line in the table at the end.
@@ -32,11 +34,18 @@ type row struct {
 
 // Tell runs the releases one after the other. Its error names every check that did not hold.
 func Tell(ctx context.Context, s *site.Site, answer string, out io.Writer) error {
-	t := &teller{site: s, answer: answer, out: out}
+	controller, err := s.StartController(ctx)
+	if err != nil {
+		return err
+	}
+	defer controller.Stop()
+	t := &teller{site: s, controller: controller, answer: answer, out: out}
 	if err := t.addUser(ctx); err != nil {
 		return err
 	}
-	t.traffic = site.StartTraffic(ctx, "http://"+site.App+".prod.svc.cluster.local/users?limit=5", 40)
+	if t.traffic, err = site.StartTraffic(ctx, site.App+".prod.svc.cluster.local", "/users?limit=5", 40); err != nil {
+		return err
+	}
 	defer t.traffic.Stop()
 	for _, release := range []func(context.Context) error{t.healthy, t.broken, t.vulnerable, t.refused} {
 		if err := release(ctx); err != nil {
@@ -75,7 +84,11 @@ func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers .
 		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": analysis.String(), "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
 	}}
 	t.traffic.Reset()
-	run, err := t.site.Run(ctx, pipeline)
+	play := func() (site.Run, error) { return t.controller.Run(pipeline) }
+	if slices.ContainsFunc(answers, func(answer string) bool { return strings.HasSuffix(answer, "ask") }) {
+		play = func() (site.Run, error) { return t.site.Run(ctx, pipeline) } // which has the terminal
+	}
+	run, err := play()
 	if err != nil {
 		return run, site.Counts{}, err
 	}

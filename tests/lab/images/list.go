@@ -134,6 +134,22 @@ func (in Input) images() []image {
 				program("kaniko/ssl/certs/ca-certificates.crt", in.dir("systems", "python-1", "etc/ssl/certs/ca-certificates.crt"))),
 		},
 		{
+			// Debian's buildah under the name of the field's.
+			names: []string{"buildah/stable:v1.42.2"}, version: 1,
+			make: func(ctx context.Context) (v1.Image, error) {
+				var trees []tree
+				for _, name := range []string{"buildah", "libgpgme11", "libassuan0", "libdevmapper1.02.1"} {
+					files, err := in.unpacked(ctx, name)
+					if err != nil {
+						return nil, err
+					}
+					trees = append(trees, system(files, ""))
+				}
+				trees = append(trees, text("etc/containers/policy.json", 0o644, `{"default": [{"type": "insecureAcceptAnything"}]}`))
+				return onGround(v1.Config{Env: []string{path, "HOME=/root"}, Cmd: []string{"/bin/bash"}}, trees...)(ctx)
+			},
+		},
+		{
 			names: []string{"aquasec/trivy:0.69.3", "aquasecurity/trivy:0.69.3"}, version: 1, files: []string{trivy},
 			make: alone(v1.Config{Env: []string{"PATH=/usr/local/bin:/bin"}, Entrypoint: []string{"trivy"}},
 				program("usr/local/bin/trivy", trivy), shell("bin"), certificates, folder("tmp", 0o1777, 0), folder("root", 0o755, 0)),

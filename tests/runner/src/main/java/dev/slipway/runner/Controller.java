@@ -3,6 +3,7 @@ package dev.slipway.runner;
 import dev.slipway.runner.engine.Options;
 import dev.slipway.runner.engine.Runner;
 import java.io.BufferedReader;
+import java.io.ByteArrayOutputStream;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -12,7 +13,8 @@ import java.util.List;
 /**
  * One process for many builds, as Jenkins is: each line of its input is the
  * options of a build, separated by tabs; it answers each with a line when the
- * build has begun (its folder) and when it has ended (its result).
+ * build has begun (its folder) and when it has ended (its result), and between
+ * them, where the options say --tell NAME, with a line for each of the console's.
  */
 final class Controller {
     private Controller() {}
@@ -22,19 +24,19 @@ final class Controller {
 
     static void serve() throws Exception {
         System.setOut(System.err);
-        PrintStream nowhere = new PrintStream(OutputStream.nullOutputStream());
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             List<String> arguments = List.of(line.split("\t"));
-            Thread thread = new Thread(() -> build(arguments, nowhere));
+            Thread thread = new Thread(() -> build(arguments));
             thread.setDaemon(true);
             thread.start();
         }
     }
 
-    private static void build(List<String> arguments, PrintStream console) {
+    private static void build(List<String> arguments) {
         try {
-            Runner runner = new Runner(Options.parse(arguments), console);
+            Options options = Options.parse(arguments);
+            Runner runner = new Runner(options, options.tell == null ? new PrintStream(OutputStream.nullOutputStream()) : told(options.tell));
             runner.prepare();
             say("began " + runner.build().store.directory());
             say("ended " + runner.build().store.directory() + " " + runner.run());
@@ -42,6 +44,23 @@ final class Controller {
             say("failed " + problem);
             problem.printStackTrace();
         }
+    }
+
+    /** A console that is told line by line. */
+    private static PrintStream told(String name) {
+        return new PrintStream(new OutputStream() {
+            private final ByteArrayOutputStream line = new ByteArrayOutputStream();
+
+            @Override
+            public void write(int each) {
+                if (each != '\n') {
+                    line.write(each);
+                    return;
+                }
+                say(name + " " + line.toString(StandardCharsets.UTF_8));
+                line.reset();
+            }
+        }, true, StandardCharsets.UTF_8);
     }
 
     private static synchronized void say(String text) {

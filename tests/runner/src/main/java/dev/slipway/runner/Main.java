@@ -26,8 +26,6 @@ public final class Main {
             Signal.handle(new Signal("TERM"), signal -> runner.build().abort(options.user));
             Signal.handle(new Signal("INT"), signal -> runner.build().abort(options.user));
             Result result = runner.run();
-            System.out.println();
-            runner.build().state.stages.print(System.out);
             System.exit(switch (result) {
                 case SUCCESS -> 0;
                 case FAILURE -> 1;

@@ -32,6 +32,7 @@ public final class Options {
     public long agentTimeout;
     public Path config;
     public String request;
+    public String tell;
     public final Answers answers = new Answers();
     public final At at = new At();
     public final Map<String, String> environment = new LinkedHashMap<>();
@@ -101,6 +102,7 @@ public final class Options {
             case "--away" -> away = Long.parseLong(value) * 1000;
             case "--agent-timeout" -> agentTimeout = Long.parseLong(value) * 1000;
             case "--request" -> request = value;
+            case "--tell" -> tell = value;
             case "--env" -> pair(option, value, environment);
             case "--library" -> pair(option, value, libraries);
             case "--param" -> pair(option, value, parameters);

@@ -88,6 +88,8 @@ public final class Runner {
         Result result = options.resume ? build.resume(jenkinsfile) : build.run(jenkinsfile);
         build.workers.shutdown();
         build.workers.awaitTermination(10, TimeUnit.SECONDS);
+        terminal.println();
+        build.state.stages.print(terminal);
         return result;
     }
 }

@@ -142,7 +142,7 @@ class Commands implements Serializable {
      * on a private address may speak plain HTTP, as Kaniko too has it.
      */
     static final String BUILDAH = '''
-        storage=/tmp/buildah
+        storage=$WORKSPACE_TMP/buildah
         mkdir -p "$storage"
         export CONTAINERS_REGISTRIES_CONF="$storage/registries.conf"
         {

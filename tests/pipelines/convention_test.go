@@ -122,6 +122,13 @@ func TestEveryShellHasALabelAndNoSecretInItsText(t *testing.T) {
 	}
 }
 
+// A class may be loaded while the sandbox looks on, and that lets no GString be put together.
+func TestConstantsArePlainTexts(t *testing.T) {
+	text := sources(t)
+	assert.NotRegexp(t, `static final String [^\n]*(= |\+ )"`, text)
+	assert.NotContains(t, read(t, "src/slipway/Commands.groovy"), `"""`)
+}
+
 func TestEveryNodeStandsInATimeout(t *testing.T) {
 	text := sources(t)
 	assert.Len(t, regexp.MustCompile(`steps\.node\(`).FindAllString(text, -1), 1, "agents are taken in one place")

@@ -47,6 +47,7 @@ func TestBothPipelinesRunAsAnUntrustedLibrary(t *testing.T) {
 		"production, Prometheus":  {"Jenkinsfile.prod", "FAILURE", nil, []string{"--answer", "yes", "--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example"}},
 		"staging":                 {"Jenkinsfile", "SUCCESS", nil, nil},
 		"staging, not verified":   {"Jenkinsfile", "FAILURE", []string{"REPLAY_DIES=" + helperOf["smoke test and evidence"]}, nil},
+		"staging, Buildah":        {"Jenkinsfile", "SUCCESS", nil, []string{"--env", "SLIPWAY_BUILDER=buildah"}},
 		"staging, another branch": {"Jenkinsfile", "SUCCESS", nil, []string{"--env", "SLIPWAY_BRANCH=main"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -27,7 +27,10 @@ type local struct {
 const tool = `#!/bin/sh
 # Stands in for a tool of the build containers: says yes, and makes the file it is asked for.
 while [ $# -gt 0 ]; do
-  case "$1" in --tar-path|--output) echo '{}' > "$2" ;; esac
+  case "$1" in
+    --tar-path|--output) echo '{}' > "$2" ;;
+    docker-archive:*) tar=${1#docker-archive:}; echo '{}' > "${tar%%:*}" ;;
+  esac
   shift
 done
 `
@@ -42,7 +45,7 @@ func newLocal(t *testing.T) *local {
 	for _, name := range []string{"nexus-latest-tag", "nexus-push", "image-evidence", "migrate-diff", "canary-weight", "rollout-wait", "deploy-image"} {
 		require.NoError(t, os.Symlink("helper", filepath.Join(l.bin, name)))
 	}
-	for _, name := range []string{"executor", "trivy", "python3", "pip", "curl"} {
+	for _, name := range []string{"executor", "buildah", "trivy", "python3", "pip", "curl"} {
 		require.NoError(t, os.WriteFile(filepath.Join(l.bin, name), []byte(tool), 0o755))
 	}
 	for _, name := range []string{"Jenkinsfile", "Jenkinsfile.prod", "requirements.txt", "requirements-test.txt", "migrations/001_create_users_table.sql", "app/main.py"} {

@@ -135,15 +135,21 @@ func (in Input) images() []image {
 		},
 		{
 			// Debian's buildah under the name of the field's.
-			names: []string{"buildah/stable:v1.42.2"}, version: 1,
+			names: []string{"buildah/stable:v1.42.2"}, version: 3,
 			make: func(ctx context.Context) (v1.Image, error) {
 				var trees []tree
-				for _, name := range []string{"buildah", "libgpgme11", "libassuan0", "libdevmapper1.02.1"} {
-					files, err := in.unpacked(ctx, name)
+				const libraries = "usr/lib/x86_64-linux-gnu/"
+				for _, each := range []struct{ pack, file, as string }{
+					{"buildah", "usr/bin/buildah", "usr/bin/buildah"},
+					{"libgpgme11", libraries + "libgpgme.so.11", libraries + "libgpgme.so.11"},
+					{"libassuan0", libraries + "libassuan.so.0", libraries + "libassuan.so.0"},
+					{"libdevmapper1.02.1", "lib/x86_64-linux-gnu/libdevmapper.so.1.02.1", libraries + "libdevmapper.so.1.02.1"},
+				} {
+					files, err := in.unpacked(ctx, each.pack)
 					if err != nil {
 						return nil, err
 					}
-					trees = append(trees, system(files, ""))
+					trees = append(trees, program(each.as, filepath.Join(files, each.file)))
 				}
 				trees = append(trees, text("etc/containers/policy.json", 0o644, `{"default": [{"type": "insecureAcceptAnything"}]}`))
 				return onGround(v1.Config{Env: []string{path, "HOME=/root"}, Cmd: []string{"/bin/bash"}}, trees...)(ctx)

@@ -98,6 +98,7 @@ func (c *Cluster) Environment() []string {
 	own := []string{
 		path,
 		"KUBECONFIG=" + c.admin,
+		"KUBECACHEDIR=" + filepath.Join(c.Dir, "kubectl"),
 		"LAB_RUN=" + c.Dir,
 		"LAB_CACHE=" + c.Cache,
 		"LAB_NODE=" + NodeAddress,

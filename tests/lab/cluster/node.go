@@ -82,8 +82,9 @@ func (c *Cluster) startContainerd(ctx context.Context) error {
 			return err
 		}
 	}
-	containerd, err := c.start("containerd", "/usr/bin/containerd", "--config", config)
-	if err != nil {
+	// What runc writes for each exec goes with the namespace, also where the exec is cut off.
+	containerd := &process{name: "containerd", path: "/usr/bin/containerd", arguments: []string{"--config", config}, env: []string{"XDG_RUNTIME_DIR=/run"}, logs: c.logs}
+	if err := c.launch(containerd); err != nil {
 		return err
 	}
 	return containerd.until(ctx, listens("unix", "/run/containerd/containerd.sock"))

@@ -70,7 +70,7 @@ func stage() error {
 		return err
 	}
 	run, err := prepared.Run(ctx, site.Pipeline{Jenkinsfile: "Jenkinsfile"})
-	if err == nil && run.Code != 0 {
+	if err == nil && run.Result() != "SUCCESS" {
 		err = fmt.Errorf("the staging run before the tests failed:\n%s", run.Console)
 	}
 	return err

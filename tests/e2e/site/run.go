@@ -20,7 +20,6 @@ import (
 
 // Run is one run of a pipeline, ended.
 type Run struct {
-	Code    int // 0 SUCCESS, 1 FAILURE, 3 UNSTABLE, 4 ABORTED
 	Console string
 	Shells  int
 	Seconds float64
@@ -176,10 +175,8 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, erro
 		<-copied
 		run := s.ended(p, console.String())
 		run.Seconds = time.Since(begin).Seconds()
-		var ended *exec.ExitError
-		if errors.As(err, &ended) {
-			run.Code = ended.ExitCode()
-		} else if err != nil {
+		var ended *exec.ExitError // how it ended is in the console
+		if err != nil && !errors.As(err, &ended) {
 			return run, fmt.Errorf("running the pipeline: %w", err)
 		}
 		return run, nil

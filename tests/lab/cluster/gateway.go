@@ -75,6 +75,7 @@ func (c *Cluster) moduleDir(ctx context.Context, module string) (string, error) 
 
 func (c *Cluster) kubectl(ctx context.Context, stdin string, arguments ...string) error {
 	command := exec.CommandContext(ctx, c.Program("kubectl"), append([]string{"--kubeconfig", c.admin}, arguments...)...)
+	command.Env = append(os.Environ(), c.Environment()...)
 	command.Stdin = strings.NewReader(stdin)
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("kubectl %s: %w: %s", arguments[0], err, out)

@@ -71,9 +71,7 @@ func (c *Controller) Run(p Pipeline) (Run, error) {
 				_, _ = io.WriteString(p.Out, text)
 			}
 		case "ended":
-			run := c.site.ended(p, said.String())
-			run.Seconds = time.Since(begin).Seconds()
-			return run, nil
+			return c.site.ended(p, begin, said.String()), nil
 		case "failed":
 			return Run{Console: said.String()}, errors.New("running the pipeline: " + strings.TrimSpace(text))
 		}

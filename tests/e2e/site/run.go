@@ -131,9 +131,9 @@ func (s *Site) environment(p Pipeline) []string {
 		"STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords[production]), p.Environment...)
 }
 
-// ended reads what a run that has ended says of itself.
-func (s *Site) ended(p Pipeline, console string) Run {
-	run := Run{Console: console, Archive: s.archive(p.Home, p.Job, console)}
+// ended reads what a run that has just ended says of itself.
+func (s *Site) ended(p Pipeline, begin time.Time, console string) Run {
+	run := Run{Console: console, Seconds: time.Since(begin).Seconds(), Archive: s.archive(p.Home, p.Job, console)}
 	if match := regexp.MustCompile(`(?m)^all\s+(\d+)$`).FindStringSubmatch(console); match != nil {
 		run.Shells, _ = strconv.Atoi(match[1])
 	}
@@ -173,8 +173,7 @@ func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, erro
 		err := command.Wait()
 		writer.Close()
 		<-copied
-		run := s.ended(p, console.String())
-		run.Seconds = time.Since(begin).Seconds()
+		run := s.ended(p, begin, console.String())
 		var ended *exec.ExitError // how it ended is in the console
 		if err != nil && !errors.As(err, &ended) {
 			return run, fmt.Errorf("running the pipeline: %w", err)

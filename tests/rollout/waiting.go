@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -56,10 +55,14 @@ type Workload struct {
 	} `json:"failures"`
 }
 
-// Root is the repository.
+// Root is the repository, somewhere inside of which this runs; how it was built does not tell.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
+	for dir, err := os.Getwd(); err == nil && dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "Jenkinsfile.prod")); err == nil {
+			return dir
+		}
+	}
+	return ""
 }
 
 // Helper runs one of bin/ with the kubeconfig, or the lab's own where it is empty.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 )
 
@@ -103,10 +102,14 @@ func serving(version string, variables map[string]string) string {
 	return string(body)
 }
 
-// Root is the repository.
+// Root is the repository, somewhere inside of which this runs; how it was built does not tell.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+	for dir, err := os.Getwd(); err == nil && dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "Jenkinsfile.prod")); err == nil {
+			return dir
+		}
+	}
+	return ""
 }
 
 // Prepare builds the server where the lab's node finds it.

@@ -31,14 +31,14 @@ const gitVersion = "-X k8s.io/component-base/version.gitVersion=v1.34.4 -X k8s.i
 
 // Parts are all of them, what is needed first before what is needed last.
 var Parts = []Part{
-	{Name: "kubernetes", pkg: ".", linking: gitVersion, usual: 5 * time.Minute},
+	{Name: "kubernetes", pkg: ".", linking: gitVersion, usual: 8 * time.Minute},
 	{Name: "etcd", pkg: "go.etcd.io/etcd/server/v3", usual: 15 * time.Second},
-	{Name: "registry", pkg: ".", usual: time.Minute},
+	{Name: "registry", pkg: ".", usual: 30 * time.Second},
 	{Name: "coredns", pkg: ".", usual: time.Minute},
-	{Name: "kaniko", pkg: "github.com/GoogleContainerTools/kaniko/cmd/executor", usual: time.Minute},
-	{Name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus", usual: 2 * time.Minute},
-	{Name: "trivy", pkg: "github.com/aquasecurity/trivy/cmd/trivy", seldom: true, environment: []string{"GOEXPERIMENT=jsonv2"}, usual: 4 * time.Minute},
-	{Name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", seldom: true, usual: 4 * time.Minute, onRequest: true},
+	{Name: "kaniko", pkg: "github.com/GoogleContainerTools/kaniko/cmd/executor", usual: 2 * time.Minute},
+	{Name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus", usual: 3 * time.Minute},
+	{Name: "trivy", pkg: "github.com/aquasecurity/trivy/cmd/trivy", seldom: true, environment: []string{"GOEXPERIMENT=jsonv2"}, usual: 6 * time.Minute},
+	{Name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", seldom: true, usual: 6 * time.Minute, onRequest: true},
 }
 
 // PartNamed finds a part by its name.

@@ -17,8 +17,8 @@ CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slipway-lab
 MODULES := . tests/lab tests/e2e tests/pipelines tests/registry tests/canary tests/rollout tests/bench/rollout tests/bench/registry tests/bench/migrate tests/bench/canary
 ANSWER  ?= yes
 TAGS    := netgo,osusergo
-# The same for every go command here, so that what they share is compiled once.
-SHARED  := -trimpath -buildvcs=false -tags=$(TAGS)
+# The same for every go command here, and for the lab's parts, so that what they share is compiled once.
+SHARED  := -trimpath -buildvcs=false -tags=$(TAGS) -gcflags=all=-dwarf=false
 export GOFLAGS := $(strip $(filter-out $(SHARED),$(GOFLAGS)) $(SHARED))
 
 help: ## list the commands

@@ -129,6 +129,15 @@ public final class PodNode implements Node {
         return new PodExecution(container, new String[] {place.shell(), "-c", "{ " + bootstrap + "; } 2>&1"}, all, out);
     }
 
+    /**
+     * Whether the runtime says that the container has no such program. Everything else
+     * that keeps one from starting, such as a container that has just ended, is not known
+     * to be for ever: the pod's own status tells. The words are runc's and crun's.
+     */
+    static boolean lacksTheShell(String message) {
+        return message != null && (message.contains("exec: \"") || message.contains("executable file"));
+    }
+
     private static String quoted(String text) {
         return "'" + text.replace("'", "'\\''") + "'";
     }
@@ -143,8 +152,7 @@ public final class PodNode implements Node {
                     .usingListener(new ExecListener() {
                         @Override
                         public void onExit(int code, Status status) {
-                            // Neither an end nor an exit code: what was to be started could not be.
-                            if (code < 0 && status != null && "InternalError".equals(status.getReason())) {
+                            if (code < 0 && status != null && lacksTheShell(status.getMessage())) {
                                 exit.completeExceptionally(new NotStarted(status.getMessage()));
                             }
                         }

@@ -114,3 +114,17 @@ func TestWhatMakesNoSenseIsSaidAtOnce(t *testing.T) {
 		assert.True(t, strings.HasPrefix(string(out), "lab: "), string(out))
 	}
 }
+
+func TestABuildThatFailsSaysWhy(t *testing.T) {
+	dir, err := cache.Dir()
+	require.NoError(t, err)
+	empty, programs := t.TempDir(), t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(empty, "slipway-lab"), 0o755))
+	require.NoError(t, os.Symlink(filepath.Join(dir, "images"), filepath.Join(empty, "slipway-lab", "images")))
+	require.NoError(t, os.WriteFile(filepath.Join(programs, "go"), []byte("#!/bin/sh\necho 'main.go:1: does not compile' >&2\nexit 1\n"), 0o755))
+	command := lab(t, "setup", "etcd")
+	command.Env = append(os.Environ(), "XDG_CACHE_HOME="+empty, "PATH="+programs+":"+os.Getenv("PATH"))
+	out, err := command.CombinedOutput()
+	assert.Equal(t, 2, code(err))
+	assert.Contains(t, string(out), "lab: building etcd: exit status 1\nmain.go:1: does not compile")
+}

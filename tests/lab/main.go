@@ -64,8 +64,8 @@ func main() {
 		},
 	}
 	err := app.RunContext(ctx, os.Args)
-	var ended *exec.ExitError
-	if errors.As(err, &ended) {
+	// Only as it is, it is the command's: wrapped, it is a program's that the lab itself needed.
+	if ended, isOfCommand := err.(*exec.ExitError); isOfCommand {
 		os.Exit(ended.ExitCode())
 	}
 	if err != nil {

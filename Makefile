@@ -21,23 +21,22 @@ TAGS    := netgo,osusergo
 SHARED  := -trimpath -buildvcs=false -tags=$(TAGS) -gcflags=all=-dwarf=false
 export GOFLAGS := $(strip $(filter-out $(SHARED),$(GOFLAGS)) $(SHARED))
 
+# What a suite needs; nothing, where test has seen to it.
+READY ?= setup build
+
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
-demo: setup build ## ship the reference service through both pipelines, on a real cluster (ANSWER=ask lets you approve)
+demo: $(READY) ## ship the reference service through both pipelines, on a real cluster (ANSWER=ask lets you approve)
 	@$(LAB) run $(SITE) -- bin/demo -answer $(ANSWER)
 
 test: setup build lint ## everything but test-canary and test-rollout
 	@echo "test: faults beside the other suites; what each one says is printed when it ends"
 	$(MAKE) READY= --jobs=2 --output-sync=recurse --keep-going test-faults test-one-by-one
-	$(LAB) run $(SITE) -- bin/demo
 	echo "test: all suites passed"
 
-# What a suite needs; nothing, where test has seen to it.
-READY ?= setup build
-
 test-one-by-one:
-	@for suite in test-units test-runner test-pods; do $(MAKE) $$suite || failed="$${failed:-} $$suite"; done
+	@for suite in test-units test-runner test-pods demo; do $(MAKE) $$suite || failed="$${failed:-} $$suite"; done
 	if [ -n "$${failed:-}" ]; then echo "test: failed:$$failed" >&2; exit 1; fi
 
 test-units: $(READY) ## the helpers, the reference service, the lab, the library on its engine

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,13 +19,13 @@ import (
 // The base systems: what Debian's packages give, before anything is added.
 // Their names hold a version that changes with what is in them.
 var systems = map[string]string{
-	"python-1":   "ca-certificates,python3,python3-distutils,git,procps,busybox-static,curl",
-	"postgres-1": "ca-certificates,python3,python3-distutils,git,procps,busybox-static,curl,postgresql-15",
+	"python-2":   "usr-is-merged,ca-certificates,python3,python3-distutils,git,procps,busybox-static,curl",
+	"postgres-2": "usr-is-merged,ca-certificates,python3,python3-distutils,git,procps,busybox-static,curl,postgresql-15",
 }
 
 const suite = "bookworm" // the Debian release that has Python 3.11 and PostgreSQL 15
 
-// Ground makes the base systems with debootstrap where the cache does not have them.
+// Ground makes the base systems with mmdebstrap where the cache does not have them.
 func Ground(ctx context.Context, cacheDir string, log io.Writer) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(1) // the network is the limit
@@ -37,11 +38,13 @@ func Ground(ctx context.Context, cacheDir string, log io.Writer) error {
 					return err
 				}
 				fmt.Fprintf(log, "lab: making the base system %s from Debian's packages (usually 1 min)\n", name)
-				command := exec.CommandContext(ctx, "debootstrap", "--variant=minbase", "--include="+packages, suite, unfinished, mirror)
+				command := exec.CommandContext(ctx, "mmdebstrap", "--variant=minbase", "--include="+packages, suite, unfinished, mirror)
 				command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+				// What it mounts and starts goes with it, also where it is killed.
+				command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 				if out, err := command.CombinedOutput(); err != nil {
 					lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-					return fmt.Errorf("debootstrap: %w: %s", err, strings.Join(lines[max(0, len(lines)-5):], "\n"))
+					return fmt.Errorf("mmdebstrap: %w: %s", err, strings.Join(lines[max(0, len(lines)-5):], "\n"))
 				}
 				return nil
 			})

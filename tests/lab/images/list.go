@@ -22,7 +22,7 @@ func (in Input) images() []image {
 	base := func() (v1.Layer, error) {
 		var err error
 		if ground == nil {
-			ground, err = layer(system(in.dir("systems", "python-1"), ""))
+			ground, err = layer(system(in.dir("systems", "python-2"), ""))
 		}
 		return ground, err
 	}
@@ -38,7 +38,7 @@ func (in Input) images() []image {
 	alone := func(config v1.Config, trees ...tree) func(context.Context) (v1.Image, error) {
 		return func(context.Context) (v1.Image, error) { return assemble(config, nil, trees...) }
 	}
-	busybox := in.dir("systems", "python-1", "bin", "busybox")
+	busybox := in.dir("systems", "python-2", "bin", "busybox")
 	shell := func(dir string) tree {
 		return func(out *tar.Writer) error {
 			if err := program(dir+"/busybox", busybox)(out); err != nil {
@@ -52,7 +52,7 @@ func (in Input) images() []image {
 			return nil
 		}
 	}
-	certificates := program("etc/ssl/certs/ca-certificates.crt", in.dir("systems", "python-1", "etc/ssl/certs/ca-certificates.crt"))
+	certificates := program("etc/ssl/certs/ca-certificates.crt", in.dir("systems", "python-2", "etc/ssl/certs/ca-certificates.crt"))
 	agent := onGround(v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "AGENT_WORKDIR=/home/jenkins/agent", "HOME=/home/jenkins", "LANG=C.UTF-8"}, User: "1000:1000", WorkingDir: "/home/jenkins", Entrypoint: []string{"/usr/local/bin/jenkins-agent"}},
 		folder("home/jenkins", 0o755, 1000), folder("home/jenkins/agent", 0o755, 1000), folder("home/jenkins/.jenkins", 0o755, 1000),
 		text("usr/local/bin/jenkins-agent", 0o755, idleAgent),
@@ -90,7 +90,7 @@ func (in Input) images() []image {
 				if err != nil {
 					return nil, err
 				}
-				more, err := layer(system(in.dir("systems", "postgres-1"), in.dir("systems", "python-1")))
+				more, err := layer(system(in.dir("systems", "postgres-2"), in.dir("systems", "python-2")))
 				if err != nil {
 					return nil, err
 				}
@@ -131,7 +131,7 @@ func (in Input) images() []image {
 				program("kaniko/executor", kaniko), shell("busybox"), folder("kaniko/.docker", 0o755, 0), folder("workspace", 0o777, 0),
 				// A shell at the place where Jenkins looks for one.
 				link("bin/sh", "/busybox/sh"),
-				program("kaniko/ssl/certs/ca-certificates.crt", in.dir("systems", "python-1", "etc/ssl/certs/ca-certificates.crt"))),
+				program("kaniko/ssl/certs/ca-certificates.crt", in.dir("systems", "python-2", "etc/ssl/certs/ca-certificates.crt"))),
 		},
 		{
 			// Debian's buildah under the name of the field's.

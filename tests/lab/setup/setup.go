@@ -39,7 +39,7 @@ func Needs() error {
 // packages by a program or file that only they bring.
 var packages = map[string]string{
 	"containerd": "containerd", "runc": "runc", "/usr/lib/cni/bridge": "containernetworking-plugins",
-	"debootstrap": "debootstrap", "nft": "nftables", "iptables": "iptables", "conntrack": "conntrack",
+	"mmdebstrap": "mmdebstrap", "nft": "nftables", "iptables": "iptables", "conntrack": "conntrack",
 	"ip": "iproute2", "git": "git", "shellcheck": "shellcheck", "curl": "curl",
 	"/usr/lib/postgresql/15/bin/postgres": "postgresql-15", "pgbouncer": "pgbouncer",
 	"buildah": "buildah", "skopeo": "skopeo",

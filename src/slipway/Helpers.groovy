@@ -87,18 +87,28 @@ class Helpers implements Serializable {
         }
     }
 
-    /** Runs the body in a new pod of the template, with the time that a phase may take. */
+    /** Runs the body in a new pod of the template, with the time that a phase may take. A pod that never comes is tried once more. */
     void inPod(String template, int minutes, Closure body) {
-        steps.podTemplate(cloud: settings.value('cloud'), yaml: yaml(template), slaveConnectTimeout: 90) {
-            onNode(minutes, body)
+        Throwable failure = null
+        inPodAgain(template, minutes) {
+            try {
+                body()
+            } catch (Throwable problem) { // what has begun is not begun again
+                failure = problem
+            }
+        }
+        if (failure != null) {
+            throw failure
         }
     }
 
-    /** The same, for what may be done twice: a pod that is lost, or never comes, is tried once more. */
+    /** The same, for what may be done twice: a pod that is lost is tried once more, too. */
     void inPodAgain(String template, int minutes, Closure body) {
         steps.podTemplate(cloud: settings.value('cloud'), yaml: yaml(template), slaveConnectTimeout: 90) {
             steps.retry(count: 2, conditions: [steps.kubernetesAgent(), steps.nonresumable()]) {
-                onNode(minutes, body)
+                steps.timeout(time: minutes, unit: 'MINUTES') {
+                    steps.node(steps.POD_LABEL) { body() }
+                }
             }
         }
     }
@@ -106,12 +116,6 @@ class Helpers implements Serializable {
     /** For a step that a controller's restart cuts off, and that may be done twice. */
     void again(Closure body) {
         steps.retry(count: 2, conditions: [steps.nonresumable()]) { body() }
-    }
-
-    private void onNode(int minutes, Closure body) {
-        steps.timeout(time: minutes, unit: 'MINUTES') {
-            steps.node(steps.POD_LABEL) { body() }
-        }
     }
 
     private String yaml(String template) {

@@ -251,6 +251,33 @@ func TestAnAgentThatDiesStopsTheBuildBeforeAnythingIsPushed(t *testing.T) {
 	assert.Equal(t, before, kubectl(t, "get", "deployment/"+site.App, "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
 }
 
+// A kubelet that is short of time pulls without the Secret, and a registry may be
+// busy: the plugin gives a pod up at the first back-off, before anything has begun.
+func TestAPodWhoseImageIsNotThereAtOnceIsTriedOnceMore(t *testing.T) {
+	const mediaType = "application/vnd.docker.distribution.manifest.v2+json"
+	manifest := registry(t, http.MethodGet, "/v2/slipway-agent/manifests/v1", mediaType, nil)
+	begun := make(chan struct{})
+	signal, wait, err := prepared.Start(t.Context(), site.Pipeline{
+		Jenkinsfile: "Jenkinsfile", Job: "late", Settings: map[string]string{"SLIPWAY_AGENT_IMAGE": prepared.Registry + "/slipway-agent:late"},
+		Out: &until{text: "{ (Validate Application)", found: begun},
+	})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return strings.Contains(kubectl(t, "get", "events", "-n", "jenkins", "--field-selector", "reason=Failed", "-o", "jsonpath={.items[*].message}"), "slipway-agent:late")
+	}, time.Minute, 200*time.Millisecond, "the pod without an image")
+	registry(t, http.MethodPut, "/v2/slipway-agent/manifests/late", mediaType, manifest)
+	select {
+	case <-begun:
+	case <-time.After(2 * time.Minute):
+	}
+	signal(syscall.SIGTERM)
+	run, err := wait()
+	require.NoError(t, err)
+	assert.Contains(t, run.Console, "Unable to pull", "the first pod")
+	assert.Contains(t, run.Console, "{ (Validate Application)", "the second pod")
+	assert.Equal(t, "ABORTED", run.Result(), run.Console)
+}
+
 func TestTheNewestTagIsFoundThroughEachFaultOfNexus(t *testing.T) {
 	repository := prepared.Registry + "/" + site.Image
 	find := func() (string, error) {

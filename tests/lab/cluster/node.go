@@ -31,6 +31,8 @@ const cniConfig = `{"cniVersion": "0.4.0", "name": "lab", "plugins": [
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 `
 
+// Secrets come by TTL cache: by watch, the kubelet waits a second for the first one of a
+// namespace, which is not enough for a busy machine, and then pulls without it.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: %q}}
@@ -47,6 +49,7 @@ resolvConf: /etc/resolv.conf
 serializeImagePulls: false
 maxParallelImagePulls: 4
 maxPods: 400
+configMapAndSecretChangeDetectionStrategy: Cache
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%%, imagefs.available: 1%%}
 enforceNodeAllocatable: []
 `

@@ -89,11 +89,16 @@ class Helpers implements Serializable {
 
     /** Runs the body in a new pod of the template, with the time that a phase may take. A pod that never comes is tried once more. */
     void inPod(String template, int minutes, Closure body) {
+        boolean begun = false
         Throwable failure = null
         inPodAgain(template, minutes) {
+            if (begun) { // its end was what failed: what has begun is not begun again
+                return
+            }
+            begun = true
             try {
                 body()
-            } catch (Throwable problem) { // what has begun is not begun again
+            } catch (Throwable problem) {
                 failure = problem
             }
         }

@@ -45,5 +45,6 @@ func run(ctx context.Context, answer, image string) error {
 	if err != nil {
 		return err
 	}
+	defer prepared.Stop()
 	return story.Tell(ctx, prepared, answer, os.Stdout)
 }

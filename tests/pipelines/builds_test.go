@@ -2,7 +2,6 @@ package pipelines
 
 import (
 	"bytes"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,11 +11,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/pipelines/runner"
 )
 
 // running is a build that is at work, or waits.
 type running struct {
-	command *exec.Cmd
+	build   *runner.Build
 	calls   string
 	lock    sync.Mutex
 	console bytes.Buffer
@@ -34,14 +35,13 @@ func (r *running) text() string {
 	return r.console.String()
 }
 
-// start begins a build that waits for the answers of the promotion's approval; time is the real one.
-func (l *local) start(t *testing.T, home, calls string) *running {
+// waiting begins a build that waits for the answers of the promotion's approval; time is the real one.
+func (l *local) waiting(t *testing.T, home, calls string) *running {
 	t.Helper()
-	command, err := l.command(t.Context(), home, calls, "Jenkinsfile.prod", nil, "--answer", "migrate=yes", "--answer", "promote=wait")
+	r := &running{calls: filepath.Join(home, calls)}
+	var err error
+	r.build, err = l.start(t.Context(), home, calls, "Jenkinsfile.prod", nil, r, "--answer", "migrate=yes", "--answer", "promote=wait")
 	require.NoError(t, err)
-	r := &running{command: command, calls: filepath.Join(home, calls)}
-	command.Stdout, command.Stderr = r, r
-	require.NoError(t, command.Start())
 	return r
 }
 
@@ -52,7 +52,7 @@ func (r *running) says(t *testing.T, text string) {
 
 func (r *running) ends(t *testing.T) played {
 	t.Helper()
-	_ = r.command.Wait() // its exit code says what its last line says
+	require.NoError(t, r.build.Wait())
 	p := played{console: r.text()}
 	require.NoError(t, p.read(r.calls))
 	return p
@@ -79,9 +79,9 @@ const approval = "Promote fastapi-postgres-app"
 func TestANewerBuildWaitsForTheApprovalOfTheOlderOne(t *testing.T) {
 	l := newLocal(t)
 	home := filepath.Join(t.TempDir(), "home")
-	older := l.start(t, home, "older")
+	older := l.waiting(t, home, "older")
 	older.says(t, approval)
-	newer := l.start(t, home, "newer")
+	newer := l.waiting(t, home, "newer")
 	// What waits says nothing: that it has not begun is seen when the older one has ended.
 	l.answer(t, home, "1", "abort")
 	first := older.ends(t)
@@ -99,7 +99,7 @@ func TestANewerBuildWaitsForTheApprovalOfTheOlderOne(t *testing.T) {
 func TestTwoFirstBuildsAtOnceGoOneAfterTheOther(t *testing.T) {
 	l := newLocal(t)
 	home := filepath.Join(t.TempDir(), "home")
-	builds := []*running{l.start(t, home, "a"), l.start(t, home, "b")}
+	builds := []*running{l.waiting(t, home, "a"), l.waiting(t, home, "b")}
 	var holder, waiter *running
 	require.Eventually(t, func() bool {
 		for i, each := range builds {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/pipelines/runner"
 )
 
 // local is a site without a cluster: the runner on this machine alone, with helpers
@@ -84,39 +87,52 @@ type call struct {
 	Exit      int      `json:"exit"`
 }
 
+// processes are all tests' own: one that has played a build plays the next one sooner.
+var processes = &runner.Processes{Program: filepath.Join(root, "tests/runner/run")}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	processes.Stop()
+	os.Exit(code)
+}
+
 // play runs a build of the Jenkinsfile to its end; time is virtual.
 func (l *local) play(ctx context.Context, home, jenkinsfile string, environment []string, arguments ...string) (played, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	command, err := l.command(ctx, home, "calls", jenkinsfile, environment, append([]string{"--virtual-time"}, arguments...)...)
+	var console strings.Builder
+	build, err := l.start(ctx, home, "calls", jenkinsfile, environment, &console, append([]string{"--virtual-time"}, arguments...)...)
 	if err != nil {
 		return played{}, err
 	}
-	out, err := command.CombinedOutput()
-	p := played{home: home, console: string(out)}
-	var ended *exec.ExitError
-	if err != nil && !errors.As(err, &ended) {
-		return p, fmt.Errorf("starting the runner: %w", err)
+	err = build.Wait()
+	p := played{home: home, console: console.String()}
+	if err == nil && ctx.Err() != nil {
+		err = errors.New("the build did not end")
 	}
-	if ctx.Err() != nil {
-		return p, fmt.Errorf("the build did not end:\n%s", out)
+	if err != nil {
+		return p, fmt.Errorf("%w\n%s", err, p.console)
 	}
 	return p, p.read(filepath.Join(home, "calls"))
 }
 
-// command is the runner with a build of the Jenkinsfile; the file of the home gets a line for each call of a helper.
-func (l *local) command(ctx context.Context, home, calls, jenkinsfile string, environment []string, arguments ...string) (*exec.Cmd, error) {
-	given := append([]string{
+// start begins a build of the Jenkinsfile; the file of the home gets a line for each call of a helper.
+func (l *local) start(ctx context.Context, home, calls, jenkinsfile string, environment []string, console io.Writer, arguments ...string) (*runner.Build, error) {
+	options := []string{
 		"--home", home, "--job", "release", "--scm", "file://" + l.repository, "--branch", "Staging", "--path", jenkinsfile,
 		"--config", filepath.Join(l.root, "docs/jenkins.yaml"), "--library", "slipway=" + l.root,
 		"--local-pods", "--local-path", l.bin, "--env", "SLIPWAY_HOLD=1s",
-	}, arguments...)
-	command := exec.CommandContext(ctx, filepath.Join(l.root, "tests/runner/run"), given...)
-	command.WaitDelay = 10 * time.Second
-	command.Env = append(append(os.Environ(), "REPLAY_FILES="+l.recordings("production-rejected", "production-stopped", "production", "staging"), "REPLAY_CALLS="+filepath.Join(home, calls), "REPLAY_COMMIT="+l.commit,
-		"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD=st4ging-secret",
-		"PROD_DB_USERNAME=app", "PROD_DB_PASSWORD=pr0d-secret", "KUBERNETES_AGENTS_TOKEN=t0ken-secret"), environment...)
-	return command, os.MkdirAll(home, 0o755)
+	}
+	replay := []string{"REPLAY_FILES=" + l.recordings("production-rejected", "production-stopped", "production", "staging"), "REPLAY_CALLS=" + filepath.Join(home, calls), "REPLAY_COMMIT=" + l.commit}
+	for _, variable := range append(replay, environment...) {
+		options = append(options, "--env", variable)
+	}
+	credentials := []string{"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD=st4ging-secret",
+		"PROD_DB_USERNAME=app", "PROD_DB_PASSWORD=pr0d-secret", "KUBERNETES_AGENTS_TOKEN=t0ken-secret"}
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return nil, err
+	}
+	return processes.Start(ctx, append(os.Environ(), credentials...), append(options, arguments...), console)
 }
 
 // recordings are the files of those names, in which an answer is looked for in that order.

@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			prepared, err = site.Prepare(context.Background(), root, dir, site.Options{Replicas: replicas, Light: true, Productions: productions()}, os.Stdout)
 		}
+		if prepared != nil {
+			defer prepared.Stop()
+		}
 		if err == nil {
 			err = stage()
 		}

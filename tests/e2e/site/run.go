@@ -2,7 +2,6 @@ package site
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -142,49 +141,57 @@ func (s *Site) ended(p Pipeline, begin time.Time, console string) Run {
 
 // Start begins a run; the function that it gives waits for its end.
 func (s *Site) Start(ctx context.Context, p Pipeline) (Signal, func() (Run, error), error) {
-	command := exec.CommandContext(ctx, filepath.Join(s.Root, "tests/runner/run"), s.arguments(&p)...)
+	var console strings.Builder
+	begin := time.Now()
+	build, err := s.processes.Start(ctx, s.environment(p), s.arguments(&p), p.tee(&console))
+	if err != nil {
+		return nil, nil, err
+	}
+	return build.Signal, func() (Run, error) {
+		err := build.Wait()
+		return s.ended(p, begin, console.String()), err
+	}, nil
+}
+
+// tee writes the console to whoever wants it while the run is at work, too.
+func (p Pipeline) tee(console io.Writer) io.Writer {
+	if p.Out == nil {
+		return console
+	}
+	return io.MultiWriter(console, p.Out)
+}
+
+// AtTerminal runs a pipeline to its end in a process that has the terminal: a person answers its approvals.
+func (s *Site) AtTerminal(ctx context.Context, p Pipeline) (Run, error) {
+	command := exec.CommandContext(ctx, s.processes.Program, s.arguments(&p)...)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = time.Minute
 	command.Env = s.environment(p)
-	command.Stdin = os.Stdin
-	var console bytes.Buffer
-	reader, writer := io.Pipe()
-	command.Stdout, command.Stderr = writer, writer
+	command.Stdin, command.Stderr = os.Stdin, os.Stderr
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return Run{}, fmt.Errorf("starting the runner: %w", err)
+	}
 	begin := time.Now()
 	if err := command.Start(); err != nil {
-		return nil, nil, fmt.Errorf("starting the runner: %w", err)
+		return Run{}, fmt.Errorf("starting the runner: %w", err)
 	}
-	copied := make(chan struct{})
-	go func() {
-		defer close(copied)
-		for lines := bufio.NewReader(reader); ; {
-			line, err := lines.ReadString('\n')
-			console.WriteString(line)
-			if p.Out != nil && !strings.HasPrefix(line, "Picked up JAVA_TOOL_OPTIONS") {
-				_, _ = io.WriteString(p.Out, line)
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	signal := func(what syscall.Signal) { _ = command.Process.Signal(what) } // else it has ended
-	return signal, func() (Run, error) {
-		err := command.Wait()
-		writer.Close()
-		<-copied
-		run := s.ended(p, begin, console.String())
-		var ended *exec.ExitError // how it ended is in the console
-		if err != nil && !errors.As(err, &ended) {
-			return run, fmt.Errorf("running the pipeline: %w", err)
-		}
-		return run, nil
-	}, nil
+	var console strings.Builder
+	for lines, both := bufio.NewReader(out), p.tee(&console); err == nil; {
+		var line string
+		line, err = lines.ReadString('\n')
+		_, _ = io.WriteString(both, line)
+	}
+	var ended *exec.ExitError // how it ended is in the console
+	if err := command.Wait(); err != nil && !errors.As(err, &ended) {
+		return Run{}, fmt.Errorf("running the pipeline: %w", err)
+	}
+	return s.ended(p, begin, console.String()), nil
 }
 
 // Ask asks something of the build of this job that runs, as a person does on its page.
 func (s *Site) Ask(ctx context.Context, p Pipeline, request string) error {
-	_, err := Command{}.Run(ctx, filepath.Join(s.Root, "tests/runner/run"), "--home", s.home(p.Home), "--job", p.Job, "--request", request)
+	_, err := Command{}.Run(ctx, s.processes.Program, "--home", s.home(p.Home), "--job", p.Job, "--request", request)
 	return err
 }
 

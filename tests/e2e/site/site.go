@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"slipway.dev/slipway/tests/pipelines/runner"
 )
 
 // App is the reference service, as the pipelines name it.
@@ -32,6 +34,7 @@ type Site struct {
 	Registry  string
 	Recording bool              // the agents tell what every helper was asked and answered
 	passwords map[string]string // of the databases, by namespace
+	processes *runner.Processes // which are its Jenkins
 }
 
 // Options of a site.
@@ -46,7 +49,8 @@ type Options struct {
 
 // Prepare makes the site, and tells each step to log.
 func Prepare(ctx context.Context, root, dir string, options Options, log io.Writer) (*Site, error) {
-	s := &Site{Root: root, Dir: dir, Options: options, Registry: os.Getenv("LAB_REGISTRY"), Recording: os.Getenv("SLIPWAY_RECORD") != "", passwords: map[string]string{}}
+	s := &Site{Root: root, Dir: dir, Options: options, Registry: os.Getenv("LAB_REGISTRY"), Recording: os.Getenv("SLIPWAY_RECORD") != "", passwords: map[string]string{},
+		processes: &runner.Processes{Program: filepath.Join(root, "tests/runner/run")}}
 	if s.Registry == "" {
 		return nil, fmt.Errorf("this runs inside the lab: lab run --with registry,git,prometheus -- COMMAND")
 	}
@@ -66,6 +70,9 @@ func Prepare(ctx context.Context, root, dir string, options Options, log io.Writ
 	}
 	return s, nil
 }
+
+// Stop ends the processes that play its builds.
+func (s *Site) Stop() { s.processes.Stop() }
 
 // Home is where the runner keeps its builds: consoles, stashes, archives.
 func (s *Site) Home() string { return s.home("") }

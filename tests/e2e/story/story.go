@@ -14,14 +14,13 @@ import (
 
 // teller tells the story of one site.
 type teller struct {
-	site       *site.Site
-	controller *site.Controller
-	answer     string
-	out        io.Writer
-	traffic    *site.Traffic
-	canary     *window // the answers of the last run, while its canary was judged
-	rows       []row
-	failed     []string
+	site    *site.Site
+	answer  string
+	out     io.Writer
+	traffic *site.Traffic
+	canary  *window // the answers of the last run, while its canary was judged
+	rows    []row
+	failed  []string
 }
 
 // row is a run's line in the table at the end.
@@ -34,15 +33,11 @@ type row struct {
 
 // Tell runs the releases one after the other. Its error names every check that did not hold.
 func Tell(ctx context.Context, s *site.Site, answer string, out io.Writer) error {
-	controller, err := s.StartController(ctx)
-	if err != nil {
-		return err
-	}
-	defer controller.Stop()
-	t := &teller{site: s, controller: controller, answer: answer, out: out}
+	t := &teller{site: s, answer: answer, out: out}
 	if err := t.addUser(ctx); err != nil {
 		return err
 	}
+	var err error
 	if t.traffic, err = site.StartTraffic(ctx, site.App+".prod.svc.cluster.local", "/users?limit=5", 40); err != nil {
 		return err
 	}
@@ -87,9 +82,9 @@ func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers .
 	var run site.Run
 	var err error
 	if slices.ContainsFunc(answers, func(answer string) bool { return strings.HasSuffix(answer, "ask") }) {
-		run, err = t.site.Run(ctx, pipeline) // which has the terminal
+		run, err = t.site.AtTerminal(ctx, pipeline)
 	} else {
-		run, err = t.controller.Run(pipeline)
+		run, err = t.site.Run(ctx, pipeline)
 	}
 	if err != nil {
 		return run, site.Counts{}, err

@@ -2,6 +2,7 @@ package dev.slipway.runner;
 
 import dev.slipway.runner.engine.Options;
 import dev.slipway.runner.engine.Runner;
+import hudson.model.Result;
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.InputStreamReader;
@@ -9,12 +10,16 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import sun.misc.Signal;
 
 /**
  * One process for many builds, as Jenkins is: each line of its input is the
  * options of a build, separated by tabs; it answers each with a line when the
  * build has begun (its folder) and when it has ended (its result), and between
  * them, where the options say --tell NAME, with a line for each of the console's.
+ * SIGTERM is the abort button of every build that it plays, and the process' end where it plays none.
  */
 final class Controller {
     private Controller() {}
@@ -22,7 +27,15 @@ final class Controller {
     /** Its own words alone go to its output. */
     private static final PrintStream ANSWERS = System.out;
 
+    private static final Set<Runnable> ABORTS = ConcurrentHashMap.newKeySet();
+
     static void serve() throws Exception {
+        Signal.handle(new Signal("TERM"), signal -> {
+            if (ABORTS.isEmpty()) {
+                System.exit(128 + signal.getNumber());
+            }
+            ABORTS.forEach(Runnable::run);
+        });
         System.setOut(System.err);
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
@@ -38,8 +51,16 @@ final class Controller {
             Options options = Options.parse(arguments);
             Runner runner = new Runner(options, options.tell == null ? new PrintStream(OutputStream.nullOutputStream()) : told(options.tell));
             runner.prepare();
-            say("began " + runner.build().store.directory());
-            say("ended " + runner.build().store.directory() + " " + runner.run());
+            Runnable abort = () -> runner.build().abort(options.user);
+            Result result;
+            ABORTS.add(abort);
+            try {
+                say("began " + runner.build().store.directory());
+                result = runner.run();
+            } finally {
+                ABORTS.remove(abort);
+            }
+            say("ended " + runner.build().store.directory() + " " + result);
         } catch (Throwable problem) {
             say("failed " + problem);
             problem.printStackTrace();

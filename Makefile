@@ -30,14 +30,14 @@ help: ## list the commands
 demo: $(READY) ## ship the reference service through both pipelines, on a real cluster (ANSWER=ask lets you approve)
 	@$(LAB) run $(SITE) -- bin/demo -answer $(ANSWER)
 
-test: setup build lint ## everything but test-canary and test-rollout
-	@echo "test: faults beside the other suites, then the demo; what each suite says is printed when it ends"
+test: setup build ## everything but test-canary and test-rollout
+	@echo "test: faults beside lint and the other suites, then the demo; what each one says is printed when it ends"
 	$(MAKE) READY= --jobs=2 --output-sync=recurse --keep-going test-faults test-one-by-one
 	$(MAKE) READY= demo # alone: a canary without processor time is judged as one that is ill
 	echo "test: all suites passed"
 
 test-one-by-one:
-	@for suite in test-units test-runner test-pods; do $(MAKE) $$suite || failed="$${failed:-} $$suite"; done
+	@for suite in lint test-units test-runner test-pods; do $(MAKE) $$suite || failed="$${failed:-} $$suite"; done
 	if [ -n "$${failed:-}" ]; then echo "test: failed:$$failed" >&2; exit 1; fi
 
 test-units: $(READY) ## the helpers, the reference service, the lab, the library on its engine
@@ -65,7 +65,7 @@ test-rollout: $(READY) ## rollout-wait and deploy-image on every way to fail, on
 
 test-faults: $(READY) ## both pipelines with faults, a second service, secrets, on the lab
 	@$(LAB) setup traefik
-	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 60m -parallel 3 -v ./faults
+	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 60m -parallel 4 -v ./faults
 
 build: ## the helpers into bin/, statically linked; the runner and the demo beside them
 	@mkdir -p bin

@@ -152,10 +152,10 @@ func nowhere(t *testing.T) string {
 	return file
 }
 
-// It waits long, as Jenkins does before it gives up, and touches nothing.
+// It waits as Jenkins does before it gives up, and touches nothing.
 func TestAClusterThatIsAwayIsSaidSo(t *testing.T) {
 	t.Parallel()
-	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile", Job: "nowhere", Environment: []string{"KUBECONFIG=" + nowhere(t)}})
+	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile", Job: "nowhere", Environment: []string{"KUBECONFIG=" + nowhere(t)}, Arguments: []string{"--virtual-time"}})
 	assert.Equal(t, "ABORTED", run.Result(), "as in Jenkins, where a pod that cannot be made cancels what waits for it")
 	assert.Contains(t, run.Console, "Unable to create pod kubernetes jenkins/")
 	assert.Contains(t, run.Console, "Connection refused")

@@ -106,13 +106,8 @@ func pauseAPI(t *testing.T, length time.Duration) {
 // which is "all", "missing" (those that the table does not have yet, or not as they must be) or empty.
 func which() string { return os.Getenv("SLIPWAY_MATRIX") }
 
-// productions are the namespaces in which cells are played side by side.
-func productions() []string {
-	if which() != "" {
-		return []string{"prod", "prod-2"}
-	}
-	return []string{"prod"}
-}
+// productions are all alike: the matrix has the second one, and both where it is all that is played.
+func productions() []string { return []string{"prod", "prod-2"} }
 
 // cell is one moment and one blow, in a production of its own.
 type cell struct {
@@ -129,6 +124,11 @@ type cell struct {
 func TestWhateverStopsAProductionRunItEndsWell(t *testing.T) {
 	outcomes, err := matrix.Open(filepath.Join(prepared.Root, "docs/stop-matrix.md"), "the cluster", rows(), columns(), count())
 	require.NoError(t, err)
+	namespaces := productions()
+	if which() == "" {
+		t.Parallel() // beside those that leave the second production alone
+		namespaces = namespaces[1:]
+	}
 	var together, alone []cell
 	for _, moment := range slices.Backward(moments) {
 		for _, blow := range blows {
@@ -142,9 +142,9 @@ func TestWhateverStopsAProductionRunItEndsWell(t *testing.T) {
 			}
 		}
 	}
-	before := stableImage(t, "prod")
-	playAll(t, together, productions(), before, outcomes)
-	playAll(t, alone, productions()[:1], before, outcomes)
+	before := stableImage(t, namespaces[0])
+	playAll(t, together, namespaces, before, outcomes)
+	playAll(t, alone, namespaces[:1], before, outcomes)
 }
 
 func rows() []matrix.Row {

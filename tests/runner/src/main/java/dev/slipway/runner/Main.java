@@ -17,6 +17,9 @@ public final class Main {
                 System.exit(0);
             }
             Options options = Options.parse(List.of(arguments));
+            if (options.tell != null) {
+                throw new IllegalArgumentException("--tell goes with --controller");
+            }
             if (options.request != null) {
                 Runner.request(options);
                 System.exit(0);

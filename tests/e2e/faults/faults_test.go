@@ -50,10 +50,8 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			prepared, err = site.Prepare(context.Background(), root, dir, site.Options{Replicas: replicas, Light: true, Productions: productions()}, os.Stdout)
 		}
-		if prepared != nil {
-			defer prepared.Stop()
-		}
 		if err == nil {
+			defer prepared.Stop()
 			err = stage()
 		}
 		if err != nil {

@@ -167,11 +167,12 @@ func (s *Site) AtTerminal(ctx context.Context, p Pipeline) (Run, error) {
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = time.Minute
 	command.Env = s.environment(p)
-	command.Stdin, command.Stderr = os.Stdin, os.Stderr
+	command.Stdin = os.Stdin
 	out, err := command.StdoutPipe()
 	if err != nil {
 		return Run{}, fmt.Errorf("starting the runner: %w", err)
 	}
+	command.Stderr = command.Stdout
 	begin := time.Now()
 	if err := command.Start(); err != nil {
 		return Run{}, fmt.Errorf("starting the runner: %w", err)
@@ -180,7 +181,9 @@ func (s *Site) AtTerminal(ctx context.Context, p Pipeline) (Run, error) {
 	for lines, both := bufio.NewReader(out), p.tee(&console); err == nil; {
 		var line string
 		line, err = lines.ReadString('\n')
-		_, _ = io.WriteString(both, line)
+		if !strings.HasPrefix(line, "Picked up JAVA_TOOL_OPTIONS") { // Java's own words, and no console's
+			_, _ = io.WriteString(both, line)
+		}
 	}
 	var ended *exec.ExitError // how it ended is in the console
 	if err := command.Wait(); err != nil && !errors.As(err, &ended) {

@@ -146,7 +146,11 @@ func (p *process) follow(console string, out io.Writer) (bool, error) {
 	for {
 		line, err := p.answers.ReadString('\n')
 		if err != nil {
-			return false, p.broken(err)
+			err = p.broken(err)
+			if state, ok := p.command.ProcessState.Sys().(syscall.WaitStatus); ok && state.Signal() == syscall.SIGKILL {
+				err = nil
+			}
+			return false, err
 		}
 		switch {
 		case strings.HasPrefix(line, console):
@@ -163,8 +167,5 @@ func (p *process) follow(console string, out io.Writer) (bool, error) {
 
 func (p *process) broken(err error) error {
 	_ = p.command.Wait()
-	if state, ok := p.command.ProcessState.Sys().(syscall.WaitStatus); ok && state.Signal() == syscall.SIGKILL {
-		return nil
-	}
 	return fmt.Errorf("the runner's process is gone (%s): %w\n%s", p.command.ProcessState, err, p.errors.String())
 }

@@ -34,6 +34,7 @@ func main() {
 			&cli.BoolFlag{Name: "undo", Usage: "go back to the last good revision first, then wait for that"},
 			&cli.StringFlag{Name: "undo-from", Usage: "with --undo: only from this `IMAGE`; exit 4 where the Deployment has another one"},
 			&cli.BoolFlag{Name: "mark-good", Usage: "note on the Deployment that this revision became good, for later rollbacks"},
+			&cli.BoolFlag{Name: "logs", Usage: "tell also what one of the pods has written last"},
 			grace("pull", "a registry may not answer", &graces.PullTransient),
 			grace("pull-refused", "a registry may refuse an image, where the kubelet was not seen to try twice", &graces.PullRefused),
 			grace("config", "a Secret or ConfigMap may be missing", &graces.Config),
@@ -92,7 +93,7 @@ func parseOptions(c *cli.Context, graces rollout.Graces) (rollout.Options, error
 	options := rollout.Options{
 		Criteria: rollout.Criteria{Hold: c.Duration("hold"), Any: c.Bool("any"), Graces: graces},
 		Timeout:  c.Duration("timeout"), WaitForCreate: c.Duration("wait-for-create"), APIGrace: c.Duration("api-grace"),
-		Rollback: c.Bool("rollback"), MarkGood: c.Bool("mark-good"),
+		Rollback: c.Bool("rollback"), MarkGood: c.Bool("mark-good"), Logs: c.Bool("logs"),
 	}
 	if options.Timeout <= 0 {
 		return options, slipway.Usagef("--timeout %s leaves no time: give a positive one, such as 10m", options.Timeout)

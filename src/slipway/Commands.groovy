@@ -45,7 +45,8 @@ class Commands implements Serializable {
 
     /** Another run's canary is never touched; one that a dead run left behind is taken back first. */
     static final String CANARY_IMAGE = '''
-        canary-weight abort --expired ''' + NAMES + ''' >&2
+        left=$(canary-weight abort --expired ''' + NAMES + ''') || { code=$?; echo "$left"; exit $code; }
+        echo "$left" | sed -n 's/^NOTE=/canary: /p' >&2
         held=$(canary-weight get ''' + NAMES + ''') || { code=$?; echo "$held"; exit $code; }
         holder=$(echo "$held" | sed -n 's/^RUN=//p')
         if [ -n "$holder" ] && [ "$holder" != "$RUN" ]; then
@@ -63,8 +64,11 @@ class Commands implements Serializable {
     static final String REPORT = 'canary-report.html'
 
     static final String CANARY_ANALYZE = '''
-        rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --timeout 2m -o text >&2
-        canary-weight analyze ''' + NAMES + ''' --duration "$DURATION" --interval "$INTERVAL" --min-requests "$LEAST" --report ''' + REPORT
+        rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --timeout 2m
+        code=0
+        canary-weight analyze ''' + NAMES + ''' --duration "$DURATION" --interval "$INTERVAL" --min-requests "$LEAST" --report ''' + REPORT + ''' || code=$?
+        if [ "$code" = 1 ]; then echo 'ERROR_HINT=read the last lines of its pod above, and ''' + REPORT + ''' among the artifacts'; fi
+        exit "$code"'''
 
     /** While the approval waited, somebody may have changed stable. */
     private static final String STILL = WOULD_CHANGE + '''
@@ -118,7 +122,8 @@ class Commands implements Serializable {
         curl --silent --show-error --fail --max-time 20 --retry 3 --retry-connrefused "http://$DEPLOYMENT.$NAMESPACE.svc.cluster.local$SMOKE_PATH" > "$body" || {
           code=$?
           echo "ERROR_MESSAGE=http://$DEPLOYMENT.$NAMESPACE$SMOKE_PATH does not answer (curl: $code)"
-          echo "ERROR_HINT=kubectl logs -n $NAMESPACE deployment/$DEPLOYMENT; the parameter smokePath says what is asked"
+          rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --logs --timeout 1m -o text >&2 || true
+          echo "ERROR_HINT=read the last lines of its pod above; the parameter smokePath says what is asked"
           exit 1
         }
         rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --timeout 1m

@@ -305,10 +305,6 @@ class ProductionRelease extends Release {
 
     @Override
     protected List<String> advice() {
-        List<String> next = super.advice() + byHand
-        if (undone) {
-            next.add("logs: kubectl logs -n ${settings.value('namespace')} deployment/${settings.value('canaryDeployment')} --previous".toString())
-        }
-        return next
+        return super.advice() + byHand
     }
 }

@@ -37,6 +37,11 @@ type analysed struct {
 	Looks        []struct {
 		Canary, Stable struct{ Requests, Errors, P95 float64 }
 	}
+	LastWords *struct {
+		Pod, Container string
+		Previous       bool
+		Lines          []string
+	}
 }
 
 func (s site) analyze(t *testing.T, more ...string) (answer, analysed) {
@@ -137,6 +142,11 @@ func TestAnalysisOfWhatGoesWrong(t *testing.T) {
 			t.Log(said.errors, result.Verdict, result.Why)
 			assert.Equal(t, test.code, said.code, said)
 			assert.Contains(t, said.out+said.errors, test.say)
+			assert.Equal(t, test.code == 1, result.LastWords != nil, "of an unhealthy canary there is a pod's log")
+			if name == "restart" {
+				assert.True(t, result.LastWords.Previous, "%+v", result.LastWords)
+				assert.Contains(t, result.LastWords.Lines, "ending, as I was told to; token=****")
+			}
 			if name == "reset" {
 				last := result.Looks[len(result.Looks)-1]
 				asked := float64(users.All() - before)

@@ -44,8 +44,10 @@ func TestTheAnalysisPageIsArchivedAndALostOneStopsNothing(t *testing.T) {
 	lost := judged(0, healthy, "--at", fmt.Sprintf("%d=fail", archives(none).number))
 	assert.Equal(t, "SUCCESS", lost.result, lost.console)
 	assert.Contains(t, lost.console, "the analysis' page could not be archived")
-	unhealthy := judged(1, "ERROR_MESSAGE=canary unhealthy: it fails more often than stable\n")
+	unhealthy := judged(1, "ERROR_MESSAGE=canary unhealthy: it fails more often than stable\nERROR_HINT=read what it said last, and undo it: canary-weight abort\n")
 	assert.Equal(t, "FAILURE", unhealthy.result, unhealthy.console)
 	assert.Contains(t, unhealthy.console, "why    canary health: canary unhealthy: it fails more often than stable")
+	assert.Contains(t, unhealthy.console, "next   read the last lines of its pod above, and canary-report.html among the artifacts")
+	assert.NotContains(t, unhealthy.console, "next   read what it said last", "the run has undone it already")
 	archives(unhealthy)
 }

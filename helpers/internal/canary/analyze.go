@@ -10,6 +10,7 @@ import (
 	"time"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/kube"
 )
 
 // AnalysisOptions say where to look, how often, and for how long.
@@ -34,17 +35,18 @@ type Look struct {
 
 // Analysis is what analyze answers.
 type Analysis struct {
-	App       string    `json:"app"`
-	Namespace string    `json:"namespace"`
-	Images    Versions  `json:"images"`
-	Run       string    `json:"run,omitempty"`
-	Weight    int       `json:"weight,omitempty"` // asked for, in percent
-	Begin     time.Time `json:"begin"`
-	Verdict   Judgement `json:"verdict"`
-	Why       string    `json:"why"`
-	Criteria  Criteria  `json:"criteria"`
-	Looks     []Look    `json:"looks"`
-	Pods      []string  `json:"pods,omitempty"` // what the canary's pods did, in words
+	App       string      `json:"app"`
+	Namespace string      `json:"namespace"`
+	Images    Versions    `json:"images"`
+	Run       string      `json:"run,omitempty"`
+	Weight    int         `json:"weight,omitempty"` // asked for, in percent
+	Begin     time.Time   `json:"begin"`
+	Verdict   Judgement   `json:"verdict"`
+	Why       string      `json:"why"`
+	Criteria  Criteria    `json:"criteria"`
+	Looks     []Look      `json:"looks"`
+	Pods      []string    `json:"pods,omitempty"`      // what the canary's pods did, in words
+	LastWords *kube.Words `json:"lastWords,omitempty"` // of an unhealthy canary's pod
 }
 
 // Versions is one string for each of the two.
@@ -55,10 +57,20 @@ type Versions struct {
 
 func (t *Traffic) versions() Versions { return Versions{t.names.Stable, t.names.Canary} }
 
-// Text tells it in one sentence with its numbers.
+// Text tells it in one sentence with its numbers, and what an unhealthy canary said last.
 func (a Analysis) Text(out io.Writer) error {
-	_, err := fmt.Fprintln(out, a.Sentence())
-	return err
+	if _, err := fmt.Fprintln(out, a.Sentence()); err != nil {
+		return err
+	}
+	return a.Story(out)
+}
+
+// Story tells what an unhealthy canary said last.
+func (a Analysis) Story(out io.Writer) error {
+	if a.LastWords == nil {
+		return nil
+	}
+	return a.LastWords.Text(out)
 }
 
 // Sentence is the verdict with its numbers.
@@ -147,6 +159,9 @@ func (t *Traffic) Analyze(ctx context.Context, options AnalysisOptions) (Analysi
 	if lastErr != nil {
 		return t.notJudged(ctx, analysis, options, lastErr)
 	}
+	if analysis.Verdict == Unhealthy {
+		analysis.LastWords = pods.lastWords(ctx)
+	}
 	return analysis, t.verdict(analysis)
 }
 
@@ -162,7 +177,7 @@ func (t *Traffic) notJudged(ctx context.Context, analysis Analysis, options Anal
 		return analysis, err
 	}
 	return analysis, slipway.Errorf(slipway.Unknown, "the canary could not be judged: %s", analysis.Why).Because(err).
-		Next("look at Prometheus, and at what it scrapes; or take the canary back: %s", t.undoCommand())
+		Next("look at Prometheus, and at what it scrapes")
 }
 
 func (t *Traffic) verdict(analysis Analysis) error {
@@ -170,7 +185,7 @@ func (t *Traffic) verdict(analysis Analysis) error {
 	case Healthy:
 		return nil
 	case Unhealthy:
-		return slipway.Errorf(slipway.No, "%s", analysis.Sentence()).Next("undo it: %s; its logs: kubectl logs -n %s deployment/%s", t.undoCommand(), t.cluster.Namespace, t.names.Canary)
+		return slipway.Errorf(slipway.No, "%s", analysis.Sentence()).Next("read what it said last, and undo it: %s", t.undoCommand())
 	default:
 		return slipway.Errorf(slipway.Unknown, "%s", analysis.Sentence()).Next("give it more traffic or more time, or lower --min-requests")
 	}

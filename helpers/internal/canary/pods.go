@@ -17,6 +17,24 @@ type podSignals struct {
 	restarts map[string]int32 // by pod and container, at the beginning
 	notReady int              // looks in a row
 	notes    []string
+	suspect  suspect
+}
+
+// suspect is the container of which a person wants to know what it said: one that was
+// started again, else one that is not ready, else the first.
+type suspect struct {
+	pod       corev1.Pod
+	container string
+	restarted bool
+}
+
+// lastWords are there as long as the pods are: whoever undoes the canary loses them.
+func (p *podSignals) lastWords(ctx context.Context) *kube.Words {
+	if p.suspect.container == "" {
+		return nil
+	}
+	words := kube.LastWords(ctx, p.t.cluster, &p.suspect.pod, p.suspect.container, p.suspect.restarted)
+	return &words
 }
 
 func (t *Traffic) watchPods(ctx context.Context) (*podSignals, error) {
@@ -53,11 +71,14 @@ func (p *podSignals) look(ctx context.Context, last bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p.notes = nil
+	p.notes, p.suspect = nil, suspect{}
 	trouble, unready := "", 0
 	for _, pod := range pods {
 		if pod.DeletionTimestamp != nil {
 			continue
+		}
+		if p.suspect.container == "" || !ready(pod) && !p.suspect.restarted {
+			p.suspect = suspect{pod: pod, container: unreadyContainer(pod)}
 		}
 		for _, status := range pod.Status.ContainerStatuses {
 			if more := status.RestartCount - p.restarts[pod.Name+"/"+status.Name]; more > 0 {
@@ -67,10 +88,12 @@ func (p *podSignals) look(ctx context.Context, last bool) (string, error) {
 				}
 				p.notes = append(p.notes, what)
 				trouble = what
+				p.suspect = suspect{pod: pod, container: status.Name, restarted: true}
 			}
 			if end := status.State.Terminated; end != nil && end.Reason == "OOMKilled" {
 				trouble = fmt.Sprintf("container %s of %s was killed for its memory (OOMKilled)", status.Name, pod.Name)
 				p.notes = append(p.notes, trouble)
+				p.suspect = suspect{pod: pod, container: status.Name}
 			}
 		}
 		if !ready(pod) {
@@ -84,6 +107,16 @@ func (p *podSignals) look(ctx context.Context, last bool) (string, error) {
 		trouble = fmt.Sprintf("%d of its %d pods are not ready", unready, len(pods))
 	}
 	return trouble, nil
+}
+
+// unreadyContainer is one that is not ready, else the first.
+func unreadyContainer(pod corev1.Pod) string {
+	for _, status := range pod.Status.ContainerStatuses {
+		if !status.Ready {
+			return status.Name
+		}
+	}
+	return pod.Spec.Containers[0].Name
 }
 
 func ready(pod corev1.Pod) bool {

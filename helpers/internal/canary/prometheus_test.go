@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/kube"
 )
 
 func TestIncrease(t *testing.T) {
@@ -90,10 +91,11 @@ func TestTheReportIsWholeByItself(t *testing.T) {
 		n := float64(look)
 		analysis.Looks = append(analysis.Looks, Look{At: begin.Add(time.Duration(look) * time.Minute), Canary: Sample{100 * n, 5 * n, 0.2}, Stable: Sample{900 * n, n, 0.1}, P: 0.01, Why: "the analysis goes on"})
 	}
+	analysis.LastWords = &kube.Words{Pod: "app-canary-1", Container: "app", Lines: []string{"Traceback", "ValueError: <none>"}}
 	require.NoError(t, WriteReport(file, analysis))
 	page, err := os.ReadFile(file)
 	require.NoError(t, err)
-	for _, needed := range []string{"UNHEALTHY", "app&lt;b&gt;", "<polyline", "prefers-color-scheme: dark", "@media print", "20 (5.00 %)"} {
+	for _, needed := range []string{"UNHEALTHY", "app&lt;b&gt;", "<polyline", "prefers-color-scheme: dark", "@media print", "20 (5.00 %)", "last lines of container app of app-canary-1", "<pre>Traceback\nValueError: &lt;none&gt;\n</pre>"} {
 		assert.Contains(t, string(page), needed)
 	}
 	assert.NotRegexp(t, regexp.MustCompile(`(?i)<script|https?://|src=|@import|url\(`), string(page))

@@ -89,6 +89,26 @@ func TestAnErrorIsPartOfTheAnswer(t *testing.T) {
 	assert.NotEmpty(t, document.Image)
 }
 
+type story struct{ release }
+
+func (s story) Story(w io.Writer) error { _, err := fmt.Fprintln(w, "  it sank"); return err }
+
+// What a pipeline keeps, nobody reads; what a person needs of a failure is told all the same.
+func TestAStoryIsToldBesideAFailureThatAPipelineKeeps(t *testing.T) {
+	failure := Errorf(No, "it did not arrive")
+	for _, test := range []struct {
+		format string
+		fail   error
+		told   string
+	}{{"env", failure, "  it sank\nerror: it did not arrive\n"}, {"env", nil, ""}, {"json", failure, "error: it did not arrive\n"}, {"text", failure, "error: it did not arrive\n"}} {
+		var stdout, stderr bytes.Buffer
+		app := &cli.App{Name: "ship", Writer: &stdout, ErrWriter: &stderr, Action: func(c *cli.Context) error { return Finish(c, story{}, test.fail) }}
+		Execute(context.Background(), app, []string{"ship", "-o", test.format})
+		assert.Equal(t, test.told, stderr.String(), "%v", test)
+		assert.NotContains(t, stdout.String(), "sank", "%v", test)
+	}
+}
+
 // A pipeline asks for the format by the environment, and most refusals come before there is a result.
 func TestAnErrorWithoutAResultIsAnAnswerToo(t *testing.T) {
 	t.Setenv("SLIPWAY_OUTPUT", "env")

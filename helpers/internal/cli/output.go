@@ -20,6 +20,14 @@ type Result interface {
 	Env() []Pair
 }
 
+// Story is a Result of which a person needs more than an error and lines of env can
+// say: pods' last words, say, which are gone when the pipeline has undone what it did.
+type Story interface {
+	Result
+	// Story writes it: where the answer is env and an error, to stderr, above the error.
+	Story(w io.Writer) error
+}
+
 // Pair is one line of the env format.
 type Pair struct{ Key, Value string }
 
@@ -106,6 +114,9 @@ func answer(stdout, stderr io.Writer, format format, result Result, failure *Err
 		err = writeJSON(&out, result, failure)
 	case env:
 		writeEnv(&out, result, failure)
+		if story, told := result.(Story); told && failure != nil {
+			err = story.Story(stderr)
+		}
 	default:
 		if result != nil {
 			err = result.Text(&out)

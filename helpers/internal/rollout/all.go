@@ -122,6 +122,9 @@ func orUnknown(cause string) string {
 // or the note that this revision became good.
 func (f *follower) finish(ctx context.Context, result *Result) error {
 	if result.State == Done {
+		if f.options.Logs {
+			result.LastWords = f.newPodsWords(ctx)
+		}
 		if f.options.MarkGood && f.target.Kind == Deployment {
 			return markGood(ctx, f.cluster, f.objects.Deployment, result.Revision)
 		}

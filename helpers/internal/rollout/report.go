@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,10 +11,7 @@ import (
 	"slipway.dev/slipway/helpers/internal/kube"
 )
 
-const (
-	logLines   = 25
-	eventLines = 5
-)
+const eventLines = 5
 
 // Report is what a person needs beside the cause: of one pod its events and its
 // last words. Environment and Secrets are never part of it.
@@ -116,7 +112,7 @@ func warnings(events []*corev1.Event) []string {
 		if event.Type != corev1.EventTypeWarning {
 			continue
 		}
-		text := event.Reason + ": " + withoutSecrets(strings.TrimSpace(event.Message))
+		text := event.Reason + ": " + kube.WithoutSecrets(strings.TrimSpace(event.Message))
 		if counts[text] == 0 {
 			order = append(order, text)
 		}
@@ -132,9 +128,8 @@ func warnings(events []*corev1.Event) []string {
 	return lines
 }
 
-// lastWords are the last lines of the container in question: of the run that ended,
-// where one has, else of the one that runs; and of the other one where that has
-// written nothing, for it may have been started again since it was seen.
+// lastWords are those of the container in question: of the run that ended, where one
+// has, for it may have been started again since it was seen.
 func lastWords(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, container string) (lines []string, previous bool) {
 	ended := false
 	for _, status := range containers(pod) {
@@ -146,35 +141,8 @@ func lastWords(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, cont
 	if container == "" {
 		return []string{}, false
 	}
-	for _, previous := range []bool{ended, !ended} {
-		body, err := logOf(ctx, cluster, pod, container, previous)
-		switch {
-		case kube.IsDenied(err):
-			return []string{"the log cannot be read: " + kube.Explain(err, "reading it").Error()}, previous
-		case err == nil && len(body) > 0: // else there is none, or none any more
-			return strings.Split(strings.TrimRight(withoutSecrets(string(body)), "\n"), "\n"), previous
-		}
-	}
-	return []string{}, ended
-}
-
-func logOf(ctx context.Context, cluster *kube.Cluster, pod *corev1.Pod, container string, previous bool) ([]byte, error) {
-	tail := int64(logLines)
-	answer := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).Do(ctx)
-	if err := answer.Error(); err != nil { // unlike Raw's, it is what the API server said
-		return nil, err
-	}
-	return answer.Raw()
-}
-
-// What a program may print of an address or a header, and nobody else should read.
-var (
-	passwordInURL = regexp.MustCompile(`([a-z][a-z0-9+.-]*://[^/\s:@]*):[^@\s/]+@`)
-	passwordNamed = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|authorization)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)`)
-)
-
-func withoutSecrets(text string) string {
-	return passwordNamed.ReplaceAllString(passwordInURL.ReplaceAllString(text, "$1:****@"), "$1****")
+	words := kube.LastWords(ctx, cluster, pod, container, ended)
+	return words.Lines, words.Previous
 }
 
 func (r *Report) text(b *strings.Builder) {
@@ -195,6 +163,18 @@ func (r *Report) text(b *strings.Builder) {
 		}
 	}
 	fmt.Fprintf(b, "  try: %s\n", r.Try)
+}
+
+// newPodsWords are those of one of the new pods, which are all as they should be.
+func (f *follower) newPodsWords(ctx context.Context) *kube.Words {
+	pods := f.objects.newPods()
+	if len(pods) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	words := kube.LastWords(ctx, f.cluster, pods[0], pods[0].Spec.Containers[0].Name, false)
+	return &words
 }
 
 func firstUnready(o Objects) string {

@@ -6,13 +6,15 @@ import (
 	"strings"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/kube"
 )
 
 // Result is what rollout-wait answers of one workload.
 type Result struct {
 	Verdict
-	Seconds    float64 `json:"seconds"`
-	Rollback   string  `json:"rollback,omitempty"` // what was undone, and how that ended
+	Seconds    float64     `json:"seconds"`
+	Rollback   string      `json:"rollback,omitempty"`  // what was undone, and how that ended
+	LastWords  *kube.Words `json:"lastWords,omitempty"` // of one of the new pods, where they were asked for and the rollout is done
 	rolledBack bool
 }
 
@@ -35,6 +37,9 @@ func (r Results) Text(out io.Writer) error {
 				failure.text(&b, i > 0 || failure.Cause != result.Cause)
 			}
 		}
+		if result.LastWords != nil {
+			_ = result.LastWords.Text(&b) // a strings.Builder takes all
+		}
 		if result.Rollback != "" {
 			fmt.Fprintf(&b, "  rollback: %s\n", result.Rollback)
 		}
@@ -42,6 +47,9 @@ func (r Results) Text(out io.Writer) error {
 	_, err := io.WriteString(out, b.String())
 	return err
 }
+
+// Story is the same: a pipeline that keeps the answer still shows it.
+func (r Results) Story(out io.Writer) error { return r.Text(out) }
 
 func (f Failure) text(b *strings.Builder, headed bool) {
 	if headed {

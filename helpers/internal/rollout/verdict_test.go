@@ -381,7 +381,3 @@ func TestADeadlineOfTheController(t *testing.T) {
 	w.complain(start.Add(time.Minute))
 	assert.Equal(t, "DEADLINE_EXCEEDED", w.judge(time.Minute).Code)
 }
-
-func TestSecretsAreNotShownInLogs(t *testing.T) {
-	assert.Equal(t, "at postgres://app:****@db/x with PASSWORD=**** and token: ****", withoutSecrets("at postgres://app:geheim@db/x with PASSWORD=geheim and token: abc"))
-}

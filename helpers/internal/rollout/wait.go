@@ -29,6 +29,7 @@ type Options struct {
 	WaitForCreate time.Duration // 0: an absent workload is an answer at once
 	APIGrace      time.Duration // how long the API server may be away
 	Rollback      bool
+	Logs          bool // tell what one of the new pods has written last, too
 	MarkGood      bool // note on the Deployment that this revision became good
 	Show          func(now time.Time, verdict Verdict, objects Objects)
 }

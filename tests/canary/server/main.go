@@ -54,7 +54,10 @@ func main() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
-	http.HandleFunc("/fault/exit", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
+	http.HandleFunc("/fault/exit", func(http.ResponseWriter, *http.Request) {
+		fmt.Fprintln(os.Stderr, "ending, as I was told to; token=geheim")
+		os.Exit(3)
+	})
 	http.HandleFunc("/fault/unready", func(http.ResponseWriter, *http.Request) { unready.Store(true) })
 	http.HandleFunc("/fault/nan", func(http.ResponseWriter, *http.Request) { requests.WithLabelValues("200").Add(math.NaN()) })
 	http.HandleFunc("/fault/memory", func(http.ResponseWriter, *http.Request) {

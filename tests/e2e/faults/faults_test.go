@@ -170,6 +170,17 @@ func TestAnEmptyMigrationsFolderDisagreesWithADatabaseThatHasSome(t *testing.T) 
 	assert.NotContains(t, run.Console, "sh (deploy)")
 }
 
+// It does not stay, so that what its pod said has to be told before it goes.
+func TestAVersionThatFailsItsSmokeTestSaysWhyAndDoesNotStay(t *testing.T) {
+	before := stableImage(t, "staging")
+	jenkinsfile(t, "Jenkinsfile.unwell", "@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', smokePath: '/unwell')\n")
+	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.unwell"})
+	assert.Equal(t, "FAILURE", run.Result(), run.Console)
+	assert.Contains(t, run.Console, "/unwell does not answer (curl: 22)")
+	assert.Regexp(t, `(?m)^  last lines of container app of fastapi-app-\S+:\n(    .*\n)*    .* whoever asks is told that this service is unwell$`, run.Console)
+	assert.Equal(t, before, stableImage(t, "staging"), run.Console)
+}
+
 // neverGood makes production what it is before a first release: no pod, and no revision that was ever good.
 func neverGood(t *testing.T) {
 	t.Helper()

@@ -80,6 +80,7 @@ func (t *teller) broken(ctx context.Context) error {
 	t.check(production.Result() == "FAILURE", "production run 2 ends with FAILURE (%s)", production.Result())
 	t.check(production.LastStage() == "Deploy Canary", "it was stopped at the canary (%s)", production.LastStage())
 	t.check(strings.Contains(production.Console, "was rolled back") && strings.Contains(production.Console, "requests failed"), "the console's last lines say why")
+	t.check(strings.Contains(production.Console, "    ValueError: an address with a tag"), "and above them stands what the canary said last, as its pod is gone")
 	t.check(strings.Contains(production.Kept("canary-report.html"), "<h1>UNHEALTHY</h1>"), "the analysis' page is archived with the run that it stopped")
 	t.check(counts.Failed < counts.Total()/5, "only the canary's share failed: %d of %d requests", counts.Failed, counts.Total())
 	after, err := t.image(ctx, "prod", site.App)

@@ -34,6 +34,8 @@ type process struct {
 type Build struct {
 	lock    sync.Mutex
 	process *process // until it is free for another build
+	begun   bool     // else it waits for its turn, and no signal is its own
+	aborted bool     // before it had begun
 	ended   chan struct{}
 	err     error
 	release func() bool // of the context
@@ -64,7 +66,7 @@ func (p *Processes) Start(ctx context.Context, environment, options []string, co
 	go func() {
 		defer close(b.ended)
 		var usable bool
-		usable, b.err = found.follow(told+" ", console)
+		usable, b.err = found.follow(told+" ", console, b.begin)
 		b.lock.Lock()
 		b.process = nil
 		b.lock.Unlock()
@@ -76,12 +78,26 @@ func (p *Processes) Start(ctx context.Context, environment, options []string, co
 }
 
 // Signal sends one to the build's process: SIGTERM is the abort button, SIGKILL the controller's end.
-// A build that has ended gets none.
+// A build that has ended gets none, and one that waits for its turn is aborted when it begins.
 func (b *Build) Signal(what syscall.Signal) {
 	b.lock.Lock()
 	defer b.lock.Unlock()
-	if b.process != nil {
+	switch {
+	case b.process == nil:
+	case what == syscall.SIGTERM && !b.begun:
+		b.aborted = true
+	default:
 		_ = b.process.command.Process.Signal(what) // else it has just ended
+	}
+}
+
+func (b *Build) begin() {
+	b.lock.Lock()
+	b.begun = true
+	aborted := b.aborted
+	b.lock.Unlock()
+	if aborted {
+		b.Signal(syscall.SIGTERM)
 	}
 }
 
@@ -142,7 +158,7 @@ func (p *Processes) giveBack(key string, idle *process) {
 }
 
 // follow passes the console on until the build ends; whether the process can play another one.
-func (p *process) follow(console string, out io.Writer) (bool, error) {
+func (p *process) follow(console string, out io.Writer, begun func()) (bool, error) {
 	for {
 		line, err := p.answers.ReadString('\n')
 		if err != nil {
@@ -157,6 +173,8 @@ func (p *process) follow(console string, out io.Writer) (bool, error) {
 			if _, err := io.WriteString(out, line[len(console):]); err != nil {
 				return false, fmt.Errorf("passing the console on: %w", err)
 			}
+		case strings.HasPrefix(line, "began "):
+			begun()
 		case strings.HasPrefix(line, "ended "):
 			return true, nil
 		case strings.HasPrefix(line, "failed "):

@@ -17,5 +17,9 @@ func main() {
 			log.Printf("answering %s: %v", r.URL.Path, err)
 		}
 	})
+	http.HandleFunc("/unwell", func(w http.ResponseWriter, _ *http.Request) {
+		log.Print("whoever asks is told that this service is unwell")
+		http.Error(w, "unwell", http.StatusInternalServerError)
+	})
 	log.Fatal(http.ListenAndServe(":"+os.Getenv("PORT"), nil))
 }

@@ -19,7 +19,7 @@ import sun.misc.Signal;
  * options of a build, separated by tabs; it answers each with a line when the
  * build has begun (its folder) and when it has ended (its result), and between
  * them, where the options say --tell NAME, with a line for each of the console's.
- * SIGTERM is the abort button of every build that it plays, and the process' end where it plays none.
+ * SIGTERM is the abort button of every build that it plays. The process ends with its input.
  */
 final class Controller {
     private Controller() {}
@@ -30,12 +30,7 @@ final class Controller {
     private static final Set<Runnable> ABORTS = ConcurrentHashMap.newKeySet();
 
     static void serve() throws Exception {
-        Signal.handle(new Signal("TERM"), signal -> {
-            if (ABORTS.isEmpty()) {
-                System.exit(128 + signal.getNumber());
-            }
-            ABORTS.forEach(Runnable::run);
-        });
+        Signal.handle(new Signal("TERM"), signal -> ABORTS.forEach(Runnable::run));
         System.setOut(System.err);
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
@@ -62,7 +57,7 @@ final class Controller {
             }
             say("ended " + runner.build().store.directory() + " " + result);
         } catch (Throwable problem) {
-            say("failed " + problem);
+            say("failed " + problem.toString().replace("\n", " "));
             problem.printStackTrace();
         }
     }

@@ -173,7 +173,7 @@ func TestAnEmptyMigrationsFolderDisagreesWithADatabaseThatHasSome(t *testing.T) 
 // It does not stay, so that what its pod said has to be told before it goes.
 func TestAVersionThatFailsItsSmokeTestSaysWhyAndDoesNotStay(t *testing.T) {
 	before := stableImage(t, "staging")
-	jenkinsfile(t, "Jenkinsfile.unwell", "@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', smokePath: '/unwell')\n")
+	jenkinsfile(t, "Jenkinsfile.unwell", "@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', tag: 'unwell-1', smokePath: '/unwell')\n")
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.unwell"})
 	assert.Equal(t, "FAILURE", run.Result(), run.Console)
 	assert.Contains(t, run.Console, "/unwell does not answer (curl: 22)")

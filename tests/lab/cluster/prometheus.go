@@ -9,7 +9,7 @@ import (
 
 // Pods say by the usual annotations that they want to be scraped; their labels
 // become labels of their series, as a site's own configuration does it.
-const prometheusConfig = `global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+const prometheusConfig = `global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s, scrape_native_histograms: true}
 scrape_configs:
 - job_name: pods
   kubernetes_sd_configs: [{role: pod, kubeconfig_file: %q}]
@@ -31,7 +31,7 @@ func (c *Cluster) startPrometheus(ctx context.Context) error {
 		return err
 	}
 	prometheus, err := c.start("prometheus", c.Programs["prometheus"], "--config.file="+config,
-		"--storage.tsdb.path="+filepath.Join(c.Dir, "prometheus"), "--web.listen-address="+NodeAddress+":9090", "--web.enable-lifecycle", "--enable-feature=native-histograms")
+		"--storage.tsdb.path="+filepath.Join(c.Dir, "prometheus"), "--web.listen-address="+NodeAddress+":9090", "--web.enable-lifecycle")
 	if err != nil {
 		return err
 	}

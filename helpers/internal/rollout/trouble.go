@@ -102,8 +102,11 @@ func startless(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory
 	return say("STUCK", graces.Stuck, "the container %s waits: %s: %s", status.Name, state.Reason, state.Message)
 }
 
-// missing is how the kubelet says that a Secret, a ConfigMap or a key in one is not there.
-var missing = regexp.MustCompile(`^(secret|configmap) "[^"]*" not found|^couldn't find key|^references non-existent (secret|config) key`)
+// missing is how the kubelet says that a Secret, a ConfigMap or a key in one is not there:
+// one object by itself where it watches them, the resource by the API server's words where
+// it asks (configMapAndSecretChangeDetectionStrategy).
+// https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
+var missing = regexp.MustCompile(`^(secret|configmap)s? "[^"]*" not found|^couldn't find key|^references non-existent (secret|config) key`)
 
 // starts is a container that the runtime could not start, as its last state says.
 func starts(status corev1.ContainerStatus, pod *corev1.Pod, grace time.Duration) *trouble {

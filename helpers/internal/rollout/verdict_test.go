@@ -187,6 +187,7 @@ func TestFailures(t *testing.T) {
 		"no login, once":                    {waitsFor("ErrImagePull", "401 Unauthorized", 0), 29, 31, "IMAGE_PULL_DENIED"},
 		"a registry that is away":           {waitsFor("ImagePullBackOff", "ErrImagePull: dial tcp: i/o timeout", 0), 119, 121, "IMAGE_PULL_FAILED"},
 		"a missing secret":                  {waitsFor("CreateContainerConfigError", `secret "x" not found`, 0), 19, 21, "CONFIG_MISSING"},
+		"a missing ConfigMap, asked for":    {waitsFor("CreateContainerConfigError", `configmaps "x" not found`, 0), 19, 21, "CONFIG_MISSING"},
 		"a user that may not be root":       {waitsFor("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", 0), 19, 21, "CONTAINER_CONFIG"},
 		"cannot be run":                     {waitsFor("RunContainerError", "exec: no such file", 0), 59, 61, "CONTAINER_ERROR"},
 		"crashes again and again":           {waitsFor("CrashLoopBackOff", "", 2), 0, 1, "CRASH_LOOP"},

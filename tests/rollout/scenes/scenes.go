@@ -125,7 +125,7 @@ var Failing = []Scene{
 	{Name: "claim-pending", Manifest: claim("class-of-nobody") + deployment(1, "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", idle("")), Code: "PVC_PENDING", Says: "class-of-nobody", Grace: "claim"},
 	{Name: "claim-of-first-consumer", Manifest: slowClass + claim("slow") + deployment(1, "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", idle("")), Code: "PVC_PENDING", Says: "data", Grace: "claim"},
 	{Name: "claim-missing", Manifest: deployment(1, "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", idle("")), Code: "PVC_PENDING", Says: "data", Grace: "claim"},
-	{Name: "mount", Manifest: deployment(1, "volumes: [{name: settings, configMap: {name: settings}}]", containers(container(tool, forever, "volumeMounts: [{name: settings, mountPath: /settings}]"))), Code: "STUCK", Says: `configmap "settings" not found`, Grace: "stuck"},
+	{Name: "mount", Manifest: deployment(1, "volumes: [{name: settings, configMap: {name: settings}}]", containers(container(tool, forever, "volumeMounts: [{name: settings, mountPath: /settings}]"))), Code: "STUCK", Says: `"settings" not found`, Grace: "stuck"},
 	{Name: "account", Manifest: deployment(1, "serviceAccountName: nobody", idle("")), Code: "STUCK", Says: "serviceaccount", Grace: "stuck"},
 	{Name: "priority-class", Manifest: deployment(1, "priorityClassName: nobody", idle("")), Code: "STUCK", Says: "no PriorityClass", Grace: "stuck"},
 	{Name: "readiness-gate", Manifest: deployment(1, "readinessGates: [{conditionType: example.com/balancer}]", idle("")), Code: "STUCK", Says: "example.com/balancer", Grace: "stuck"},

@@ -30,14 +30,16 @@ help: ## list the commands
 demo: $(READY) ## ship the reference service through both pipelines, on a real cluster (ANSWER=ask lets you approve)
 	@$(LAB) run $(SITE) -- bin/demo -answer $(ANSWER)
 
-test: setup build ## everything but test-canary and test-rollout
-	@echo "test: faults beside lint and the other suites, then the demo; what each one says is printed when it ends"
-	$(MAKE) READY= --jobs=2 --output-sync=recurse --keep-going test-faults test-one-by-one
+test: setup build ## everything; of test-canary and test-rollout what takes a minute
+	@echo "test: what needs the lab most beside the other suites, then the demo; what each one says is printed when it ends"
+	$(MAKE) READY= --jobs=2 --output-sync=recurse --keep-going test-on-lab test-others
 	$(MAKE) READY= demo # alone: a canary without processor time is judged as one that is ill
 	echo "test: all suites passed"
 
-test-one-by-one:
-	@for suite in lint test-units test-runner test-pods; do $(MAKE) $$suite || failed="$${failed:-} $$suite"; done
+test-on-lab: SUITES := test-faults test-scenes
+test-others: SUITES := lint test-units test-runner test-pods
+test-on-lab test-others:
+	@for suite in $(SUITES); do $(MAKE) $$suite || failed="$${failed:-} $$suite"; done
 	if [ -n "$${failed:-}" ]; then echo "test: failed:$$failed" >&2; exit 1; fi
 
 test-units: $(READY) ## the helpers, the reference service, the lab, the library on its engine
@@ -66,6 +68,13 @@ test-rollout: $(READY) ## rollout-wait and deploy-image on every way to fail, on
 test-faults: $(READY) ## both pipelines with faults, a second service, secrets, on the lab
 	@$(LAB) setup traefik
 	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 60m -parallel 4 -v ./faults
+
+test-scenes: $(READY) ## of the two long suites what takes a minute: each way a rollout fails, and canaries that are judged
+	@$(LAB) setup traefik
+	(cd tests/canary && go mod download istio.io/api@v1.31.4)
+	$(LAB) run --with registry,gateway,prometheus -- bash -ec '
+	go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 12 -run TestEachWayToFail .
+	go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 8 -run TestAnalysis .'
 
 build: ## the helpers into bin/, statically linked; the runner and the demo beside them
 	@mkdir -p bin
@@ -126,4 +135,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-one-by-one test-units test-runner test-pods test-canary test-rollout test-faults build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance setup clean
+.PHONY: help demo test test-on-lab test-others test-units test-runner test-pods test-canary test-rollout test-faults test-scenes build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance setup clean

@@ -269,6 +269,10 @@ func (b *bench) end(ctx context.Context, weight int) (string, error) {
 	ended := users
 	users = crowd{}
 	ended.end()
+	// What still comes to these pods would be taken for the next share's.
+	if _, err := scenes.Kubectl(ctx, "", "wait", "-n", b.namespace, "pod", "-l", "app=app-canary", "--for=delete", "--timeout=2m"); err != nil {
+		return "", err
+	}
 	return fmt.Sprintf("| %s | %d %% | %s | %.1f | %s | %d of %d | %d | %d of %d | %d of %d |", b.router, weight, what, back.seconds(), back.after(max(ended.fresh.LastCanary.Load(), late.LastCanary.Load())),
 		late.Canary.Load(), late.All(), back.requests, ended.fresh.Broken.Load()+late.Broken.Load(), ended.fresh.All()+late.All(), ended.kept.Broken.Load(), ended.kept.All()), nil
 }

@@ -55,6 +55,7 @@ type follower struct {
 	looked   time.Time // when evidence was last read
 	settled  time.Time // before it nothing is believed to have failed
 	asked    time.Time // when the final verdict was last asked for by a fresh read
+	slow     bool      // that read had to wait, as for an API server that hung
 }
 
 func newFollower(cluster *kube.Cluster, target Target, options Options) *follower {
@@ -210,7 +211,12 @@ func (f *follower) show(now time.Time) {
 	}
 }
 
-// confirm judges once more, by a fresh read.
+// hung is how long a read takes of an API server that did nothing meanwhile.
+const hung = time.Second
+
+// confirm judges once more, by a fresh read. A failure that is read from an API server
+// that hung is not believed at once: the read may be the first that it answers, before
+// the kubelet could tell what had happened meanwhile. Where it is slow again, it is slow.
 func (f *follower) confirm(ctx context.Context) (bool, error) {
 	if time.Since(f.asked) < retry {
 		return false, nil
@@ -225,6 +231,12 @@ func (f *follower) confirm(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	now := f.cluster.Now()
+	again := f.slow
+	if f.slow = time.Since(f.asked) > hung; f.slow && !again && before.State == Failed {
+		f.memory, f.settled = f.memory.AfterOutage(now), now.Add(settle)
+		f.verdict.State = Progressing
+		return false, nil
+	}
 	f.judge(objects, now)
 	return f.verdict.State == before.State && f.verdict.Code == before.Code, nil
 }

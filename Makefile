@@ -57,10 +57,12 @@ test-runner: $(READY) ## the runner, and what it answers to the conformance case
 test-pods: $(READY) ## the conformance cases with pods, on the lab
 	@$(LAB) run -- tests/runner/conformance/run --pods --known
 
-test-canary: $(READY) ## canary-weight killed at every write, two runs, clocks, rights, traffic, on the lab
+routers: $(READY)
 	@$(LAB) setup traefik
 	(cd tests/canary && go mod download istio.io/api@v1.31.4)
-	$(LAB) run --with gateway,prometheus -- go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 8 .
+
+test-canary: routers ## canary-weight killed at every write, two runs, clocks, rights, traffic, on the lab
+	@$(LAB) run --with gateway,prometheus -- go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 8 .
 
 test-rollout: $(READY) ## rollout-wait and deploy-image on every way to fail, on the lab
 	@$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 12 -v .
@@ -69,10 +71,8 @@ test-faults: $(READY) ## both pipelines with faults, a second service, secrets, 
 	@$(LAB) setup traefik
 	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 60m -parallel 4 -v ./faults
 
-test-scenes: $(READY) ## of the two long suites what takes a minute: each way a rollout fails, and canaries that are judged
-	@$(LAB) setup traefik
-	(cd tests/canary && go mod download istio.io/api@v1.31.4)
-	$(LAB) run --with registry,gateway,prometheus -- bash -ec '
+test-scenes: routers ## of the two long suites what takes a minute: each way a rollout fails, and canaries that are judged
+	@$(LAB) run --with registry,gateway,prometheus -- bash -ec '
 	go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 12 -run TestEachWayToFail .
 	go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 8 -run TestAnalysis .'
 
@@ -135,4 +135,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-on-lab test-others test-units test-runner test-pods test-canary test-rollout test-faults test-scenes build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance setup clean
+.PHONY: help demo test test-on-lab test-others test-units test-runner test-pods test-canary test-rollout test-faults test-scenes routers build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance setup clean

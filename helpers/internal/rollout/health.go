@@ -45,6 +45,13 @@ func (h *health) good(what string) {
 	}
 }
 
+// returned notes an outage that nobody noticed before it was over.
+func (h *health) returned() {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	h.back = true
+}
+
 func (h *health) fail(what string, err error, known bool) {
 	if errors.Is(err, context.Canceled) {
 		return

@@ -230,14 +230,13 @@ func (f *follower) confirm(ctx context.Context) (bool, error) {
 		f.verdict.State = Progressing
 		return false, nil
 	}
-	now := f.cluster.Now()
 	again := f.slow
 	if f.slow = time.Since(f.asked) > hung; f.slow && !again && before.State == Failed {
-		f.memory, f.settled = f.memory.AfterOutage(now), now.Add(settle)
+		f.health.returned()
 		f.verdict.State = Progressing
 		return false, nil
 	}
-	f.judge(objects, now)
+	f.judge(objects, f.cluster.Now())
 	return f.verdict.State == before.State && f.verdict.Code == before.Code, nil
 }
 

@@ -98,9 +98,11 @@ func TestTwoAtOnceDoNotDisturbEachOther(t *testing.T) {
 	var out bytes.Buffer
 	first.Stdout = &out
 	require.NoError(t, first.Start())
-	second, err := lab(t, "run", "--", "sh", "-c", "kubectl get ns only-here 2>&1 || true").Output()
+	second := lab(t, "run", "--", "sh", "-c", "kubectl get ns only-here 2>&1 || true")
+	second.Stderr = os.Stderr
+	seen, err := second.Output()
 	require.NoError(t, err)
-	assert.Contains(t, string(second), "not found")
+	assert.Contains(t, string(seen), "not found")
 	_, err = in.Write([]byte("go on\n"))
 	require.NoError(t, err)
 	require.NoError(t, first.Wait())

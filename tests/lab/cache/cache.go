@@ -24,40 +24,51 @@ func Dir() (string, error) {
 }
 
 // Lock waits until no other process holds the lock file at path, which the
-// kernel lets go of when its holder ends, however it ends.
+// kernel lets go of when its holder ends, however it ends. A holder may remove
+// the file as the last that it does.
 func Lock(path string) (unlock func(), err error) {
-	file, err := open(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("locking %s: %w", path, err)
-	}
-	return func() { file.Close() }, nil
+	unlock, _, err = lock(path, unix.LOCK_EX)
+	return unlock, err
 }
 
 // TryLock is Lock that does not wait; held is false where another process has it.
 func TryLock(path string) (unlock func(), held bool, err error) {
-	file, err := open(path)
-	if err != nil {
-		return nil, false, err
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		file.Close()
-		if err == unix.EWOULDBLOCK {
-			return nil, false, nil
-		}
-		return nil, false, fmt.Errorf("locking %s: %w", path, err)
-	}
-	return func() { file.Close() }, true, nil
+	return lock(path, unix.LOCK_EX|unix.LOCK_NB)
 }
 
-func open(path string) (*os.File, error) {
+func lock(path string, how int) (unlock func(), held bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
+	for {
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
+		if err != nil {
+			return nil, false, err
+		}
+		err = unix.Flock(int(file.Fd()), how)
+		if err == unix.EWOULDBLOCK {
+			file.Close()
+			return nil, false, nil
+		}
+		if err != nil {
+			file.Close()
+			return nil, false, fmt.Errorf("locking %s: %w", path, err)
+		}
+		if isAt(path, file) {
+			return func() { file.Close() }, true, nil
+		}
+		file.Close() // removed by its holder meanwhile: it keeps nobody out any more
+	}
+}
+
+// isAt says whether file is still the one that others find at path.
+func isAt(path string, file *os.File) bool {
+	own, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(own, there)
 }
 
 // Fill makes the folder dir by fill, which gets a folder beside it; dir exists

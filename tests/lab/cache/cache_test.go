@@ -2,13 +2,16 @@ package cache
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 )
 
 func TestAFolderIsThereWholeOrNotAtAll(t *testing.T) {
@@ -26,6 +29,32 @@ func TestAFolderIsThereWholeOrNotAtAll(t *testing.T) {
 	}))
 	assert.FileExists(t, filepath.Join(dir, "whole"))
 	require.NoError(t, Fill(dir, func(string) error { return broken }), "it is there already")
+}
+
+func TestALockThatItsHolderRemovesIsStillHeldByOneAtATime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run.lock")
+	var holders atomic.Int32
+	var group errgroup.Group
+	for range 8 {
+		group.Go(func() error {
+			for range 200 {
+				unlock, err := Lock(path)
+				if err != nil {
+					return err
+				}
+				if n := holders.Add(1); n != 1 {
+					return fmt.Errorf("%d hold it", n)
+				}
+				holders.Add(-1)
+				if err := os.Remove(path); err != nil {
+					return err
+				}
+				unlock()
+			}
+			return nil
+		})
+	}
+	require.NoError(t, group.Wait())
 }
 
 func TestOnlyTheNewestFoldersAreKept(t *testing.T) {

@@ -4,6 +4,7 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.io.IOException;
 import java.util.Locale;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
@@ -81,8 +82,18 @@ public final class KubernetesCloud implements Cloud {
             CompletableFuture<Object> ended = CompletableFuture.anyOf(stop, reaper.lost);
             try {
                 CompletableFuture.anyOf(ended, reaper.running).get(until - System.nanoTime(), TimeUnit.NANOSECONDS);
+                int refusals = 0;
                 while (!ended.isDone()) {
-                    PodNode node = PodNode.connect(agent, in, job);
+                    PodNode node = null;
+                    try {
+                        node = PodNode.connect(agent, in, job);
+                    } catch (IOException | KubernetesClientException | ExecutionException broken) {
+                        // A connection that breaks says nothing of the agent.
+                        boolean answered = broken.getCause() instanceof Node.Refused || broken.getCause() instanceof Node.NotStarted;
+                        if (answered && ++refusals >= Node.Refused.BELIEVED) {
+                            throw broken.getCause() instanceof Node.Refused refused ? refused.why() : broken;
+                        }
+                    }
                     if (node != null) {
                         log.accept("Agent " + agent + " is provisioned from template " + template.name + (template.showsYaml ? "\n" + AgentPod.shown(AgentPod.of(agent, template, in, agentImage, jenkinsUrl)) : ""));
                         return node;
@@ -98,6 +109,8 @@ public final class KubernetesCloud implements Cloud {
                 return null;
             }
             throw new NoAgent(false, reaper.lost.get());
+        } catch (KubernetesClientException away) {
+            throw new NoAgent(true, "ERROR: Failed to launch " + agent + "\n" + away);
         }
     }
 

@@ -41,8 +41,11 @@ public interface Node extends Serializable {
         }
     }
 
-    /** To try again makes no sense; the cause is what a step ends with. */
+    /** Answered with a no; the cause is what a step ends with, once it was said so often. */
     final class Refused extends Exception {
+        /** A pod that has just ended refuses before its status says why. */
+        public static final int BELIEVED = 5;
+
         Refused(Exception why) {
             super(why);
         }

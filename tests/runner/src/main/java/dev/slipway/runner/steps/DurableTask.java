@@ -53,6 +53,7 @@ final class DurableTask {
     private final boolean keepsOutput;
     private final String folder;
     private Integer lostCode;
+    private int refusals;
 
     DurableTask(String id, Context context, Build build, String script, boolean keepsOutput) {
         this.cookie = "durable-" + id;
@@ -165,6 +166,7 @@ final class DurableTask {
             try {
                 int code = context.node.start(place, program, environment, input, out).await();
                 if (code >= 0 && (code < KILLED || !context.node.isGone())) {
+                    refusals = 0;
                     return code;
                 }
             } catch (IOException | RuntimeException | ExecutionException broken) {
@@ -173,7 +175,7 @@ final class DurableTask {
             if (context.node.isGone()) {
                 throw new Gone();
             }
-            if (problem != null && problem.getCause() instanceof Node.Refused refused) {
+            if (problem != null && problem.getCause() instanceof Node.Refused refused && ++refusals >= Node.Refused.BELIEVED) {
                 throw refused.why();
             }
             if (problem != null && problem.getCause() instanceof Node.NotStarted) {

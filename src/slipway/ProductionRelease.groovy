@@ -157,7 +157,7 @@ class ProductionRelease extends Release {
             Map<String, String> set = helpers.run("canary at ${settings.value('canaryWeight')} %", names(), Commands.CANARY_SET)
             note('canary', [weight: settings.value('canaryWeight').toInteger(), achieved: set.ACHIEVED, router: set.ROUTER, verdict: ''])
             facts.canary.verdict = judge()
-            steps.echo("canary: ${facts.canary.verdict}")
+            steps.echo(facts.canary.verdict)
         }
     }
 
@@ -172,7 +172,7 @@ class ProductionRelease extends Release {
             }
         }
         helpers.run('canary health', names() + [HOLD: settings.value('hold')], Commands.CANARY_HOLD)
-        return "stayed up for ${settings.value('hold')}".toString()
+        return "canary stayed up for ${settings.value('hold')}".toString()
     }
 
     /** The analysis' page, whatever the verdict; that it is lost is no reason to stop a run. */

@@ -16,7 +16,7 @@ import java.util.function.Consumer;
 /** The Kubernetes cloud: makes an agent's pod of a template, and takes it away. */
 public final class KubernetesCloud implements Cloud {
     private static final int UNAVAILABLE = 0;
-    private static KubernetesClient client;
+    static KubernetesClient client;
 
     private final String name;
     private final String namespace;

@@ -6,12 +6,14 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.ExecListener;
 import io.fabric8.kubernetes.client.dsl.ExecWatch;
+import io.fabric8.kubernetes.client.http.WebSocketHandshakeException;
 import java.io.ByteArrayOutputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 
@@ -23,6 +25,9 @@ public final class PodNode implements Node {
     private static final long serialVersionUID = 1;
     /** Says the agent's environment if there is an agent: a pod whose main container only sleeps never connects. */
     private static final String AGENT = "grep -qs '[j]enkins-agent' /proc/[0-9]*/cmdline && env -0";
+
+    /** HTTP's for a request that nobody will answer otherwise; too many of them (429) is another thing. */
+    private static final Set<Integer> REFUSALS = Set.of(400, 401, 403, 404);
 
     private final String name;
     private final String namespace;
@@ -120,6 +125,9 @@ public final class PodNode implements Node {
             if (problem.getMessage().contains(" not found in pod ")) {
                 throw new ExecutionException(new Refused(problem));
             }
+            if (problem.getCause() instanceof WebSocketHandshakeException handshake && REFUSALS.contains(handshake.getResponse().code())) {
+                throw new ExecutionException(new Refused(new AbortException("the API server answers HTTP " + handshake.getResponse().code() + " to an exec in pod " + namespace + "/" + name)));
+            }
             throw problem;
         }
     }
@@ -164,8 +172,7 @@ public final class PodNode implements Node {
 
                         @Override
                         public void onFailure(Throwable problem, Response response) {
-                            // Refused, which is another thing than unreachable.
-                            exit.completeExceptionally(response != null && response.code() >= 400 && response.code() < 500 ? new Refused(new AbortException(problem.getMessage())) : problem);
+                            exit.completeExceptionally(problem);
                         }
                     }).exec(command);
             watch.exitCode().whenComplete((code, problem) -> {

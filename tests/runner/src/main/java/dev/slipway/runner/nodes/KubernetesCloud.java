@@ -87,11 +87,14 @@ public final class KubernetesCloud implements Cloud {
                     PodNode node = null;
                     try {
                         node = PodNode.connect(agent, in, job);
+                        refusals = 0;
                     } catch (IOException | KubernetesClientException | ExecutionException broken) {
                         // A connection that breaks says nothing of the agent.
-                        boolean answered = broken.getCause() instanceof Node.Refused || broken.getCause() instanceof Node.NotStarted;
-                        if (answered && ++refusals >= Node.Refused.BELIEVED) {
-                            throw broken.getCause() instanceof Node.Refused refused ? refused.why() : broken;
+                        if (broken.getCause() instanceof Node.Refused refused && ++refusals >= refused.times) {
+                            throw refused.why();
+                        }
+                        if (broken.getCause() instanceof Node.NotStarted none) {
+                            throw none;
                         }
                     }
                     if (node != null) {

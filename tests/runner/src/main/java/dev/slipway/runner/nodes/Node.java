@@ -41,13 +41,14 @@ public interface Node extends Serializable {
         }
     }
 
-    /** Answered with a no; the cause is what a step ends with, once it was said so often. */
+    /** Answered with a no; the cause is what a step ends with. */
     final class Refused extends Exception {
-        /** A pod that has just ended refuses before its status says why. */
-        public static final int BELIEVED = 5;
+        /** So often in a row, a second apart, it has to be said: a pod that has just ended and an API server that has just started refuse, too. */
+        public final int times;
 
-        Refused(Exception why) {
+        Refused(Exception why, int times) {
             super(why);
+            this.times = times;
         }
 
         public Exception why() {

@@ -28,6 +28,7 @@ public final class PodNode implements Node {
 
     /** HTTP's for a request that nobody will answer otherwise; too many of them (429) is another thing. */
     private static final Set<Integer> REFUSALS = Set.of(400, 401, 403, 404);
+    private static final int PATIENCE = 10;
 
     private final String name;
     private final String namespace;
@@ -123,10 +124,10 @@ public final class PodNode implements Node {
             return execution(place, bootstrap, all, out);
         } catch (KubernetesClientException problem) {
             if (problem.getMessage().contains(" not found in pod ")) {
-                throw new ExecutionException(new Refused(problem));
+                throw new ExecutionException(new Refused(problem, 1));
             }
             if (problem.getCause() instanceof WebSocketHandshakeException handshake && REFUSALS.contains(handshake.getResponse().code())) {
-                throw new ExecutionException(new Refused(new AbortException("the API server answers HTTP " + handshake.getResponse().code() + " to an exec in pod " + namespace + "/" + name)));
+                throw new ExecutionException(new Refused(new AbortException("the API server answers HTTP " + handshake.getResponse().code() + " to an exec in pod " + namespace + "/" + name), PATIENCE));
             }
             throw problem;
         }

@@ -175,7 +175,7 @@ final class DurableTask {
             if (context.node.isGone()) {
                 throw new Gone();
             }
-            if (problem != null && problem.getCause() instanceof Node.Refused refused && ++refusals >= Node.Refused.BELIEVED) {
+            if (problem != null && problem.getCause() instanceof Node.Refused refused && ++refusals >= refused.times) {
                 throw refused.why();
             }
             if (problem != null && problem.getCause() instanceof Node.NotStarted) {

@@ -77,7 +77,7 @@ class KubernetesCloudTest {
     void saysThatItIsRefusedForGood() throws Exception {
         CompletableFuture<Node> awaited = awaited();
         server.expect().get().withPath(exec()).andReturn(403, "").always();
-        Throwable why = assertThrows(ExecutionException.class, () -> awaited.get(30, TimeUnit.SECONDS)).getCause();
+        Throwable why = assertThrows(ExecutionException.class, () -> awaited.get(60, TimeUnit.SECONDS)).getCause();
         assertEquals("the API server answers HTTP 403 to an exec in pod ci/p", assertInstanceOf(AbortException.class, why).getMessage());
     }
 }

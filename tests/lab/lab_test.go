@@ -87,6 +87,7 @@ func TestKilledWithoutMercyNothingIsLeft(t *testing.T) {
 	_ = command.Wait()
 	assert.Eventually(t, func() bool { return len(processes(t, name)) == 0 }, 10*time.Second, 20*time.Millisecond, "its processes end with it")
 	again := lab(t, "run", "--", "true")
+	again.Stderr = os.Stderr
 	require.NoError(t, again.Run())
 	assert.Empty(t, left(t, strings.TrimPrefix(name, "slipway-lab-")), "the next run takes away what is left")
 }
@@ -96,7 +97,7 @@ func TestTwoAtOnceDoNotDisturbEachOther(t *testing.T) {
 	in, err := first.StdinPipe()
 	require.NoError(t, err)
 	var out bytes.Buffer
-	first.Stdout = &out
+	first.Stdout, first.Stderr = &out, os.Stderr
 	require.NoError(t, first.Start())
 	second := lab(t, "run", "--", "sh", "-c", "kubectl get ns only-here 2>&1 || true")
 	second.Stderr = os.Stderr

@@ -16,6 +16,7 @@ import java.util.function.Consumer;
 /** The Kubernetes cloud: makes an agent's pod of a template, and takes it away. */
 public final class KubernetesCloud implements Cloud {
     private static final int UNAVAILABLE = 0;
+    /** Made on first use; a test gives its own. */
     static KubernetesClient client;
 
     private final String name;

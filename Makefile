@@ -127,10 +127,11 @@ image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY
 conformance: build ## play pipelines whose answers a real Jenkins gave (CASES=DIR LIBRARY=DIR)
 	@tests/runner/conformance/run $(if $(UNTRUSTED),--untrusted) $(CASES) $(LIBRARY)
 
-setup: ## what demo and test need: Debian's packages, the cluster's programs, the images; all cached
+setup: ## what demo and test need: Debian's packages, the cluster's programs, the images, PostgreSQL 14 to 18; all cached
 	@tests/needs
 	$(MAKE) -s -C tests/lab
 	$(LAB) setup
+	go run ./tests/postgres/fetch
 
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target

@@ -1,8 +1,9 @@
-// Package postgres runs Debian's PostgreSQL 15 in a folder of its own, for tests
-// and benches.
+// Package postgres runs a PostgreSQL server in a folder of its own, for tests and
+// benches.
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -21,14 +22,24 @@ const Programs = "/usr/lib/postgresql/15/bin/"
 type Server struct {
 	Dir, Data  string
 	Port       int
+	programs   string
 	credential *syscall.Credential
 	settings   []string
 }
 
-// New makes and starts one; dir is a folder that exists, or empty for a new one,
-// which is gone again where this fails.
-func New(dir string, settings ...string) (server *Server, err error) {
-	s := &Server{Dir: dir, settings: settings}
+// New makes and starts one of Debian's version; dir is a folder that exists, or
+// empty for a new one, which is gone again where this fails.
+func New(dir string, settings ...string) (*Server, error) {
+	return NewVersion(debian, dir, settings...)
+}
+
+// NewVersion makes and starts one of a major version.
+func NewVersion(major int, dir string, settings ...string) (server *Server, err error) {
+	programs, err := Fetch(context.Background(), major)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Dir: dir, settings: settings, programs: programs}
 	if dir == "" {
 		if s.Dir, err = os.MkdirTemp("", "postgres"); err != nil {
 			return nil, err
@@ -59,7 +70,7 @@ func New(dir string, settings ...string) (server *Server, err error) {
 		return nil, err
 	}
 	if out, err := s.Program("initdb", "-D", s.Data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w: %s (apt-get install postgresql-15)", err, out)
+		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	return s, s.Start()
 }
@@ -74,9 +85,13 @@ func FreePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-// Program is one of the server's own, run as its user.
+// Program is one of the server's own, or a client of Debian's, run as its user.
 func (s *Server) Program(name string, arguments ...string) *exec.Cmd {
-	command := exec.Command(Programs+name, arguments...)
+	path := s.programs + name
+	if _, err := os.Stat(path); err != nil {
+		path = Programs + name
+	}
+	command := exec.Command(path, arguments...)
 	command.Dir, command.SysProcAttr = "/", &syscall.SysProcAttr{Credential: s.credential}
 	return command
 }

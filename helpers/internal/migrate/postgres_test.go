@@ -43,9 +43,37 @@ func withServer(run func() int) (int, error) {
 	if shared, err = newServer("", "fsync=off"); err != nil {
 		return 1, err
 	}
-	defer shared.Remove()
+	started[debian] = shared
+	defer func() {
+		for _, s := range started {
+			s.Remove()
+		}
+	}()
 	os.Setenv("PGSSLMODE", "disable")
 	return run(), nil
+}
+
+const debian = 15
+
+// started are the servers by major version; each is started by the first test that needs it.
+var started = map[int]*server{}
+
+// onVersions runs a test on a server of each major version, or of the named ones.
+func onVersions(t *testing.T, test func(t *testing.T, s *server, major int), versions ...int) {
+	t.Helper()
+	if len(versions) == 0 {
+		versions = postgres.Versions
+	}
+	for _, major := range versions {
+		t.Run(fmt.Sprintf("PostgreSQL %d", major), func(t *testing.T) {
+			if started[major] == nil {
+				s, err := postgres.NewVersion(major, "", "fsync=off")
+				require.NoError(t, err)
+				started[major] = &server{s}
+			}
+			test(t, started[major], major)
+		})
+	}
 }
 
 type server struct{ *postgres.Server }

@@ -103,7 +103,7 @@ class ProductionRelease extends Release {
 
     /** What is pending is applied after a person has seen it, and only if it is still that. */
     void migrate() {
-        String text = plan.PLAN.replace(' | ', '\n')
+        String text = plan.PLAN.replace('\\n', '\n')
         steps.echo(text)
         if (plan.PENDING == '0') {
             return

@@ -135,7 +135,7 @@ class StagingRelease extends Release {
             return
         }
         Map<String, String> plan = migrationPlan()
-        steps.echo(plan.PLAN.replace(' | ', '\n'))
+        steps.echo(plan.PLAN.replace('\\n', '\n'))
         if (plan.PENDING != '0') {
             applyPlan(plan.PLAN_ID, commit)
         }

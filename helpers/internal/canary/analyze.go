@@ -83,9 +83,9 @@ func (a Analysis) Sentence() string {
 		last.Canary.Errors, last.Canary.Requests, 100*last.Canary.Rate(), last.Stable.Errors, last.Stable.Requests, 100*last.Stable.Rate(), last.P)
 }
 
-// Env tells it to a pipeline.
-func (a Analysis) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "VERDICT", Value: string(a.Verdict)}, {Key: "WHY", Value: a.Why}, {Key: "SUMMARY", Value: a.Sentence()}}
+// Answer tells it to a pipeline.
+func (a Analysis) Answer() slipway.Fields {
+	return slipway.Fields{"verdict": string(a.Verdict), "why": a.Why, "summary": a.Sentence()}
 }
 
 // Analyze looks at both versions again and again over one growing window, and

@@ -113,14 +113,12 @@ func (o Outcome) Text(out io.Writer) error {
 	return err
 }
 
-// Env tells it to a pipeline.
-func (o Outcome) Env() []slipway.Pair {
+// Answer tells it to a pipeline.
+func (o Outcome) Answer() slipway.Fields {
 	until := ""
 	if !o.Until.IsZero() {
 		until = o.Until.Format(time.RFC3339)
 	}
-	return []slipway.Pair{
-		{Key: "ROUTER", Value: o.Router}, {Key: "RUN", Value: o.Run}, {Key: "REQUESTED", Value: fmt.Sprint(o.Requested)}, {Key: "ACHIEVED", Value: fmt.Sprintf("%.1f", o.Achieved)},
-		{Key: "STABLE", Value: fmt.Sprint(o.Stable)}, {Key: "CANARY", Value: fmt.Sprint(o.Canary)}, {Key: "UNTIL", Value: until}, {Key: "NOTE", Value: o.Note},
-	}
+	return slipway.Fields{"router": o.Router, "run": o.Run, "requested": o.Requested, "achieved": fmt.Sprintf("%.1f", o.Achieved),
+		"stable": o.Stable, "canary": o.Canary, "until": until, "note": o.Note}
 }

@@ -21,7 +21,7 @@ type release struct {
 }
 
 func (r release) Text(w io.Writer) error { _, err := fmt.Fprintln(w, r.Image); return err }
-func (r release) Env() []Pair            { return []Pair{{"IMAGE", r.Image}, {"NOTES", r.Notes}} }
+func (r release) Answer() Fields         { return Fields{"image": r.Image, "lastNotes": r.Notes, "count": 3} }
 
 func program(stdout, stderr io.Writer, fail error) *cli.App {
 	return &cli.App{
@@ -74,7 +74,7 @@ func TestAnErrorIsPartOfTheAnswer(t *testing.T) {
 
 	var stdout, stderr bytes.Buffer
 	assert.Equal(t, Conflict, Execute(context.Background(), program(&stdout, &stderr, fmt.Errorf("wrapped: %w", failure)), []string{"ship", "set", "-o", "env"}))
-	assert.Equal(t, "IMAGE=[]  0s false\nNOTES=a\\nb\nERROR_CODE=4\nERROR_MESSAGE=the plan changed\nERROR_WHY=002 is new\nERROR_HINT=run plan again\n",
+	assert.Equal(t, "COUNT=3\nERROR_CODE=4\nERROR_HINT=run plan again\nERROR_MESSAGE=the plan changed\nERROR_WHY=002 is new\nIMAGE=[]  0s false\nLAST_NOTES=a\\nb\n",
 		stdout.String())
 	assert.Equal(t, "error: the plan changed\n  why:  002 is new\n  next: run plan again\n", stderr.String())
 
@@ -100,10 +100,14 @@ func TestAStoryIsToldBesideAFailureThatAPipelineKeeps(t *testing.T) {
 		format string
 		fail   error
 		told   string
-	}{{"env", failure, "  it sank\nerror: it did not arrive\n"}, {"env", nil, ""}, {"json", failure, "error: it did not arrive\n"}, {"text", failure, "error: it did not arrive\n"}} {
+	}{{"answer", failure, "  it sank\nerror: it did not arrive\n"}, {"env", failure, "  it sank\nerror: it did not arrive\n"}, {"env", nil, ""}, {"json", failure, "error: it did not arrive\n"}, {"text", failure, "error: it did not arrive\n"}} {
 		var stdout, stderr bytes.Buffer
 		app := &cli.App{Name: "ship", Writer: &stdout, ErrWriter: &stderr, Action: func(c *cli.Context) error { return Finish(c, story{}, test.fail) }}
-		Execute(context.Background(), app, []string{"ship", "-o", test.format})
+		arguments := []string{"ship", "-o", test.format}
+		if test.format == "answer" {
+			arguments = []string{"ship", "--answer"}
+		}
+		Execute(context.Background(), app, arguments)
 		assert.Equal(t, test.told, stderr.String(), "%v", test)
 		assert.NotContains(t, stdout.String(), "sank", "%v", test)
 	}
@@ -116,7 +120,56 @@ func TestAnErrorWithoutAResultIsAnAnswerToo(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	app.Writer, app.ErrWriter = &stdout, &stderr
 	assert.Equal(t, Unknown, Execute(context.Background(), app, []string{"ship"}))
-	assert.Equal(t, "ERROR_CODE=3\nERROR_MESSAGE=the harbour does not answer\nERROR_WHY=\nERROR_HINT=look out\n", stdout.String())
+	assert.Equal(t, "ERROR_CODE=3\nERROR_HINT=look out\nERROR_MESSAGE=the harbour does not answer\nERROR_WHY=\n", stdout.String())
+}
+
+// A pipeline reads one document, whatever happens: what it says of the exit code is true, and the process itself ends with 0.
+func TestAnAnswerIsOneDocumentAndStatesTheExitCode(t *testing.T) {
+	hostile := "a\nFIRST=true\r\x1b[2J\\n|$(id)`\"\u202e\xff"
+	failure := Errorf(Conflict, "%s", hostile).Because(errors.New("002 is new")).Next("run plan again")
+	for name, test := range map[string]struct {
+		arguments []string
+		fail      error
+		exit      float64
+		message   string
+		image     any
+	}{
+		"done":                   {[]string{"ship", "--answer", "set", "1"}, nil, Done, "", "[1]  0s false"},
+		"after the command":      {[]string{"ship", "set", "1", "--answer"}, nil, Done, "", "[1]  0s false"},
+		"beside a format":        {[]string{"ship", "set", "1", "--answer", "-o", "text"}, nil, Done, "", "[1]  0s false"},
+		"refused":                {[]string{"ship", "set", "--answer"}, failure, Conflict, "a\nFIRST=true\r\x1b[2J\\n|$(id)`\"\u202e\ufffd", "[]  0s false"},
+		"no such flag":           {[]string{"ship", "set", "--answer", "--no-such"}, nil, Usage, "ship set: flag provided but not defined: -no-such", nil},
+		"no command":             {[]string{"ship", "--answer"}, nil, Usage, "ship needs a command: set", nil},
+		"a fault without a code": {[]string{"ship", "set", "--answer"}, io.ErrUnexpectedEOF, Unknown, "unexpected EOF", "[]  0s false"},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, Done, Execute(context.Background(), program(&stdout, &stderr, test.fail), test.arguments), name)
+		assert.Equal(t, 1, bytes.Count(stdout.Bytes(), []byte("\n")), "%s: one line", name)
+		var document struct {
+			Exit  float64
+			Image any
+			Error *struct{ Message, Why, Hint string }
+		}
+		require.NoError(t, json.Unmarshal(stdout.Bytes(), &document), name)
+		assert.Equal(t, test.exit, document.Exit, name)
+		assert.Equal(t, test.image, document.Image, name)
+		if test.message == "" {
+			assert.Nil(t, document.Error, name)
+			continue
+		}
+		require.NotNil(t, document.Error, name)
+		assert.Equal(t, test.message, document.Error.Message, name)
+		assert.Contains(t, stderr.String(), "error: ", "the console has it as well")
+	}
+}
+
+func TestTheEnvironmentAsksForAnAnswerToo(t *testing.T) {
+	t.Setenv("SLIPWAY_ANSWER", "true")
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, Done, Execute(context.Background(), program(&stdout, &stderr, nil), []string{"ship", "sink"}))
+	assert.Contains(t, stdout.String(), `"exit":2`)
+	t.Setenv("SLIPWAY_ANSWER", "false")
+	assert.Equal(t, Usage, Execute(context.Background(), program(&stdout, &stderr, nil), []string{"ship", "sink"}))
 }
 
 func TestAnUnforeseenFaultIsNeverANo(t *testing.T) {

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,20 +19,20 @@ import (
 type Result interface {
 	// Text writes the answer for a person, or for $(...).
 	Text(w io.Writer) error
-	// Env gives the answer as KEY=value lines, in this order.
-	Env() []Pair
+	// Answer gives the few fields that a pipeline reads, flat; what is long belongs into a file.
+	Answer() Fields
 }
 
-// Story is a Result of which a person needs more than an error and lines of env can
-// say: pods' last words, say, which are gone when the pipeline has undone what it did.
+// Story is a Result of which a person needs more than an error and the fields of an
+// answer can say: pods' last words, say, which are gone when the pipeline has undone what it did.
 type Story interface {
 	Result
-	// Story writes it: where the answer is env and an error, to stderr, above the error.
+	// Story writes it: where a pipeline keeps the answer, to stderr, above the error.
 	Story(w io.Writer) error
 }
 
-// Pair is one line of the env format.
-type Pair struct{ Key, Value string }
+// Fields are those of an answer, by name: texts, numbers, true and false.
+type Fields map[string]any
 
 type format string
 
@@ -37,6 +40,7 @@ const (
 	text   format = "text"
 	asJSON format = "json"
 	env    format = "env"
+	answer format = "answer" // of --answer: one document, and the exit code in it
 )
 
 func parseFormat(name string) (format, error) {
@@ -47,10 +51,21 @@ func parseFormat(name string) (format, error) {
 	return text, Usagef("--output %q is none of text, json, env", name)
 }
 
+// formatOf is what the parsed command line asks for.
+func formatOf(c *cli.Context) (format, error) {
+	if c.Bool(answerFlag) {
+		return answer, nil
+	}
+	return parseFormat(c.String(outputFlag))
+}
+
 // formatIn finds the format without a parsed command line, for errors that
 // happen before there is one, or that never came to Finish.
 func formatIn(arguments []string) (format, error) {
 	found := text
+	if asked, err := strconv.ParseBool(os.Getenv(answerVariable)); err == nil && asked {
+		return answer, nil
+	}
 	if given := os.Getenv(outputVariable); given != "" {
 		parsed, err := parseFormat(given)
 		if err != nil {
@@ -60,17 +75,21 @@ func formatIn(arguments []string) (format, error) {
 	}
 	for i, argument := range arguments {
 		name, value, joined := strings.Cut(argument, "=")
-		if name != "-o" && name != "--output" && name != "-output" {
-			continue
+		switch strings.TrimPrefix(name, "-") {
+		case "-" + answerFlag, answerFlag:
+			if asked, err := strconv.ParseBool(value); !joined || err == nil && asked {
+				return answer, nil
+			}
+		case "o", outputFlag, "-" + outputFlag:
+			if !joined && i+1 < len(arguments) {
+				value = arguments[i+1]
+			}
+			parsed, err := parseFormat(value)
+			if err != nil {
+				return text, err
+			}
+			found = parsed
 		}
-		if !joined && i+1 < len(arguments) {
-			value = arguments[i+1]
-		}
-		parsed, err := parseFormat(value)
-		if err != nil {
-			return text, err
-		}
-		found = parsed
 	}
 	return found, nil
 }
@@ -89,7 +108,7 @@ func (e *answeredError) Unwrap() error { return e.cause }
 // that one call gives a pipeline the result and the error. A nil result is not
 // written. The error it returns carries the exit code and is written already.
 func Finish(c *cli.Context, result Result, err error) error {
-	format, formatErr := parseFormat(c.String(outputFlag))
+	format, formatErr := formatOf(c)
 	if formatErr != nil {
 		return formatErr
 	}
@@ -97,7 +116,7 @@ func Finish(c *cli.Context, result Result, err error) error {
 	if err != nil {
 		failure = AsError(err)
 	}
-	if writeErr := answer(c.App.Writer, c.App.ErrWriter, format, result, failure); writeErr != nil {
+	if writeErr := write(c.App.Writer, c.App.ErrWriter, format, result, failure); writeErr != nil {
 		return Errorf(Unknown, "the answer could not be written").Because(writeErr)
 	}
 	if failure != nil {
@@ -106,15 +125,19 @@ func Finish(c *cli.Context, result Result, err error) error {
 	return nil
 }
 
-func answer(stdout, stderr io.Writer, format format, result Result, failure *Error) error {
+func write(stdout, stderr io.Writer, format format, result Result, failure *Error) error {
 	var out bytes.Buffer
 	var err error
 	switch format {
 	case asJSON:
 		err = writeJSON(&out, result, failure)
-	case env:
-		writeEnv(&out, result, failure)
-		if story, told := result.(Story); told && failure != nil {
+	case env, answer:
+		if format == env {
+			writeEnv(&out, result, failure)
+		} else {
+			err = writeAnswer(&out, result, failure)
+		}
+		if story, told := result.(Story); told && failure != nil && err == nil {
 			err = story.Story(stderr)
 		}
 	default:
@@ -182,22 +205,35 @@ func indent(out *bytes.Buffer, body []byte) error {
 	return out.WriteByte('\n')
 }
 
-func writeEnv(out *bytes.Buffer, result Result, failure *Error) {
-	var pairs []Pair
+// writeAnswer writes the one line of --answer: the exit code, the fields, and the error.
+func writeAnswer(out *bytes.Buffer, result Result, failure *Error) error {
+	document := Fields{}
 	if result != nil {
-		pairs = result.Env()
+		maps.Copy(document, result.Answer())
+	}
+	document["exit"] = Done
+	if failure != nil {
+		document["exit"] = failure.Code
+		document["error"] = map[string]string{"message": failure.Message, "why": failure.Why, "hint": failure.Hint}
+	}
+	return json.NewEncoder(out).Encode(document)
+}
+
+func writeEnv(out *bytes.Buffer, result Result, failure *Error) {
+	fields := Fields{}
+	if result != nil {
+		maps.Copy(fields, result.Answer())
 	}
 	if failure != nil {
-		pairs = append(pairs,
-			Pair{"ERROR_CODE", strconv.Itoa(failure.Code)},
-			Pair{"ERROR_MESSAGE", failure.Message},
-			Pair{"ERROR_WHY", failure.Why},
-			Pair{"ERROR_HINT", failure.Hint})
+		maps.Copy(fields, Fields{"errorCode": failure.Code, "errorMessage": failure.Message, "errorWhy": failure.Why, "errorHint": failure.Hint})
 	}
-	for _, pair := range pairs {
-		fmt.Fprintf(out, "%s=%s\n", pair.Key, oneLine.Replace(pair.Value))
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		key := strings.ToUpper(capital.ReplaceAllString(name, "_$1"))
+		fmt.Fprintf(out, "%s=%s\n", key, oneLine.Replace(fmt.Sprint(fields[name])))
 	}
 }
+
+var capital = regexp.MustCompile(`([A-Z])`)
 
 // A line break in a value would begin a line that looks like another key.
 var oneLine = strings.NewReplacer("\\", "\\\\", "\r", "", "\n", "\\n")

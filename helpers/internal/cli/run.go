@@ -17,9 +17,11 @@ import (
 
 const (
 	outputFlag   = "output"
+	answerFlag   = "answer"
 	logLevelFlag = "log-level"
 
 	outputVariable = "SLIPWAY_OUTPUT"
+	answerVariable = "SLIPWAY_ANSWER"
 )
 
 // Run runs app with the process's arguments and exits with the code that
@@ -33,6 +35,9 @@ func Run(app *cli.App) {
 // The first SIGINT or SIGTERM cancels the context of the action, which then has
 // ten seconds to end (Jenkins abandons a process after 20 s); a second one ends
 // the process at once.
+//
+// With --answer the code is always Done: the document states the real one, and
+// where there is no document the process was killed.
 func Execute(ctx context.Context, app *cli.App, arguments []string) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -43,16 +48,23 @@ func Execute(ctx context.Context, app *cli.App, arguments []string) int {
 	if err == nil {
 		return Done
 	}
+	format, _ := formatIn(arguments)
+	code := Unknown
 	var answered *answeredError
 	if errors.As(err, &answered) {
-		return answered.code
+		code = answered.code
+	} else {
+		failure := AsError(err)
+		code = failure.Code
+		if err := write(app.Writer, app.ErrWriter, format, nil, failure); err != nil {
+			logrus.WithError(err).Error("the answer could not be written")
+			return code
+		}
 	}
-	failure := AsError(err)
-	format, _ := formatIn(arguments)
-	if err := answer(app.Writer, app.ErrWriter, format, nil, failure); err != nil {
-		logrus.WithError(err).Error("the answer could not be written")
+	if format == answer {
+		return Done
 	}
-	return failure.Code
+	return code
 }
 
 func prepare(app *cli.App) {
@@ -69,6 +81,8 @@ func prepare(app *cli.App) {
 	app.Flags = append(app.Flags,
 		&cli.StringFlag{Name: outputFlag, Aliases: []string{"o"}, Value: "text", EnvVars: []string{outputVariable},
 			Usage: "how the result is written to stdout: `text`, json or env (KEY=value lines)"},
+		&cli.BoolFlag{Name: answerFlag, EnvVars: []string{answerVariable},
+			Usage: "for a pipeline: exit 0 in any case, and write one line of JSON with the exit code, the fields that a pipeline reads, and the error"},
 		&cli.StringFlag{Name: logLevelFlag, Value: "info", EnvVars: []string{"SLIPWAY_LOG_LEVEL"},
 			Usage: "what is logged to stderr: debug, `info`, warn or error"},
 	)
@@ -100,7 +114,7 @@ func setUp(c *cli.Context) error {
 		return Usagef("--log-level %q is none of debug, info, warn, error", c.String(logLevelFlag))
 	}
 	logrus.SetLevel(level)
-	_, err = parseFormat(c.String(outputFlag))
+	_, err = formatOf(c)
 	return err
 }
 

@@ -69,10 +69,9 @@ func (o Outcome) Text(out io.Writer) error {
 	return err
 }
 
-// Env tells it to a pipeline.
-func (o Outcome) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "FROM", Value: o.From}, {Key: "TO", Value: o.To}, {Key: "CHANGED", Value: fmt.Sprint(o.Changed || o.Created)}, {Key: "LAST_GOOD", Value: o.LastGood},
-		{Key: "FIRST", Value: fmt.Sprint(o.First)}, {Key: "REPLICAS", Value: fmt.Sprint(o.Replicas)}}
+// Answer tells it to a pipeline.
+func (o Outcome) Answer() slipway.Fields {
+	return slipway.Fields{"from": o.From, "to": o.To, "changed": o.Changed || o.Created, "lastGood": o.LastGood, "first": o.First, "replicas": o.Replicas}
 }
 
 var pinned = regexp.MustCompile(`^[^@\s]+@sha256:[0-9a-f]{64}$`)

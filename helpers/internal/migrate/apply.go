@@ -68,10 +68,9 @@ func shorten(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// Env tells it to a pipeline.
-func (o Outcome) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "PLAN_ID", Value: o.PlanID}, {Key: "APPLIED", Value: strings.Join(o.Applied, " ")},
-		{Key: "PENDING", Value: fmt.Sprint(len(o.Left))}, {Key: "CURRENT", Value: o.Current}}
+// Answer tells it to a pipeline.
+func (o Outcome) Answer() slipway.Fields {
+	return slipway.Fields{"planId": o.PlanID, "applied": strings.Join(o.Applied, " "), "pending": len(o.Left), "current": o.Current}
 }
 
 // Plan computes what is pending in this database, and reads the pending files:

@@ -64,15 +64,15 @@ func printable(name string) string {
 	return name
 }
 
-// Env counts them.
-func (d Diff) Env() []slipway.Pair {
+// Answer counts them.
+func (d Diff) Answer() slipway.Fields {
 	drift := 0
 	for _, change := range d.Changes {
 		if change.Drift {
 			drift++
 		}
 	}
-	return []slipway.Pair{{Key: "BASE", Value: d.Base}, {Key: "CHANGES", Value: fmt.Sprint(len(d.Changes))}, {Key: "DRIFT", Value: fmt.Sprint(drift)}}
+	return slipway.Fields{"base": d.Base, "changes": len(d.Changes), "drift": drift}
 }
 
 // DiffGit compares the folder in HEAD with the base commit, in the repository at

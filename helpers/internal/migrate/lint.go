@@ -57,9 +57,9 @@ func (l Lint) count() (n int) {
 	return n
 }
 
-// Env counts the findings.
-func (l Lint) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "FILES", Value: fmt.Sprint(len(l.Files))}, {Key: "FINDINGS", Value: fmt.Sprint(l.count())}, {Key: "WORST", Value: l.Worst()}}
+// Answer counts the findings.
+func (l Lint) Answer() slipway.Fields {
+	return slipway.Fields{"files": len(l.Files), "findings": l.count(), "worst": l.Worst()}
 }
 
 // RuleList are all rules, as a table.
@@ -80,7 +80,7 @@ func (r RuleList) Text(out io.Writer) error {
 	return err
 }
 
-// Env counts them.
-func (r RuleList) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "RULES", Value: fmt.Sprint(len(r))}}
+// Answer counts them.
+func (r RuleList) Answer() slipway.Fields {
+	return slipway.Fields{"rules": len(r)}
 }

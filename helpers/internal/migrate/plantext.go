@@ -124,9 +124,6 @@ func (p Plan) Lines() []string {
 		left := len(lines) - maxLines + 1
 		lines = append(lines[:maxLines-1], fmt.Sprintf("...      and %d lines more: migrate-diff plan -o json", left))
 	}
-	for i, line := range lines {
-		lines[i] = strings.ReplaceAll(line, " | ", " ; ") // what joins them in the env format
-	}
 	return lines
 }
 
@@ -137,17 +134,10 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Env is the plan for a pipeline; its lines are joined by " | ".
-func (p Plan) Env() []slipway.Pair {
-	return []slipway.Pair{
-		{Key: "PLAN_ID", Value: p.ID},
-		{Key: "PENDING", Value: fmt.Sprint(len(p.Pending))},
-		{Key: "CURRENT", Value: p.Current},
-		{Key: "WORST", Value: p.Worst()},
-		{Key: "BREAKING", Value: strings.Join(p.Breaking(), " ")},
-		{Key: "SUMMARY", Value: p.Summary()},
-		{Key: "PLAN", Value: strings.Join(p.Lines(), " | ")},
-	}
+// Answer is the plan for a pipeline.
+func (p Plan) Answer() slipway.Fields {
+	return slipway.Fields{"planId": p.ID, "pending": len(p.Pending), "current": p.Current, "worst": p.Worst(),
+		"breaking": strings.Join(p.Breaking(), " "), "summary": p.Summary(), "plan": strings.Join(p.Lines(), "\n")}
 }
 
 // Markdown is the whole plan, for a change request or a build's page.

@@ -35,9 +35,9 @@ func (w Written) Text(out io.Writer) error {
 	return err
 }
 
-// Env tells it to a pipeline.
-func (w Written) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "VERSIONS", Value: strings.Join(w.Versions, " ")}}
+// Answer tells it to a pipeline.
+func (w Written) Answer() slipway.Fields {
+	return slipway.Fields{"versions": strings.Join(w.Versions, " ")}
 }
 
 func needsReason(reason string) error {

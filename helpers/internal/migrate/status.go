@@ -124,10 +124,10 @@ func (s Status) Text(out io.Writer) error {
 	return table.Flush()
 }
 
-// Env tells it to a pipeline.
-func (s Status) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "CURRENT", Value: s.Current}, {Key: "APPLIED", Value: fmt.Sprint(s.count("applied", "edited", "missing", "changed"))},
-		{Key: "PENDING", Value: fmt.Sprint(s.count("pending", "changed", "interrupted"))}}
+// Answer tells it to a pipeline.
+func (s Status) Answer() slipway.Fields {
+	return slipway.Fields{"current": s.Current, "applied": s.count("applied", "edited", "missing", "changed"),
+		"pending": s.count("pending", "changed", "interrupted")}
 }
 
 // Verification is whether the files and the history belong together.
@@ -174,7 +174,7 @@ func (v Verification) Text(out io.Writer) error {
 	return nil
 }
 
-// Env counts them.
-func (v Verification) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "APPLIED", Value: fmt.Sprint(v.Applied)}, {Key: "PENDING", Value: fmt.Sprint(v.Pending)}, {Key: "DRIFT", Value: fmt.Sprint(len(v.Drift))}}
+// Answer counts them.
+func (v Verification) Answer() slipway.Fields {
+	return slipway.Fields{"applied": v.Applied, "pending": v.Pending, "drift": len(v.Drift)}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -48,9 +47,10 @@ func (f Found) Text(out io.Writer) error {
 	return err
 }
 
-// Env gives what a pipeline needs of it.
-func (f Found) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "REFERENCE", Value: f.Reference}, {Key: "TAG", Value: f.Tag}, {Key: "NUMBER", Value: f.Number}, {Key: "DIGEST", Value: f.Digest}, {Key: "REVISION", Value: f.Revision}, {Key: "PASSED_OVER", Value: strconv.Itoa(len(f.PassedOver))}}
+// Answer gives what a pipeline needs of it.
+func (f Found) Answer() slipway.Fields {
+	return slipway.Fields{"reference": f.Reference, "tag": f.Tag, "number": f.Number, "digest": f.Digest,
+		"revision": f.Revision, "passedOver": len(f.PassedOver)}
 }
 
 // Explain writes the whole descent as a table, the highest number first.

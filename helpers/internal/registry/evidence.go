@@ -193,13 +193,13 @@ func (l EvidenceList) Text(out io.Writer) error {
 	return nil
 }
 
-// Env gives the types.
-func (l EvidenceList) Env() []slipway.Pair {
+// Answer gives the types.
+func (l EvidenceList) Answer() slipway.Fields {
 	var kinds []string
 	for _, e := range l.Evidence {
 		kinds = append(kinds, e.Type)
 	}
-	return []slipway.Pair{{Key: "REFERENCE", Value: l.Reference}, {Key: "EVIDENCE", Value: strings.Join(kinds, " ")}}
+	return slipway.Fields{"reference": l.Reference, "evidence": strings.Join(kinds, " ")}
 }
 
 // List gives all that is attached to the digest, and with a key only what it signed.

@@ -41,9 +41,9 @@ func (p Pushed) Text(out io.Writer) error {
 	return err
 }
 
-// Env gives the reference and the digest.
-func (p Pushed) Env() []slipway.Pair {
-	return []slipway.Pair{{Key: "REFERENCE", Value: p.Reference}, {Key: "DIGEST", Value: p.Digest}, {Key: "ALREADY", Value: fmt.Sprint(p.Already)}}
+// Answer gives the reference and the digest.
+func (p Pushed) Answer() slipway.Fields {
+	return slipway.Fields{"reference": p.Reference, "digest": p.Digest, "already": p.Already}
 }
 
 // Push pushes the image in the tar file as tag, and attaches the evidence. A tag

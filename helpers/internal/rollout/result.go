@@ -66,8 +66,8 @@ func (f Failure) text(b *strings.Builder, headed bool) {
 	}
 }
 
-// Env tells the first failure, or that all is done.
-func (r Results) Env() []slipway.Pair {
+// Answer tells the first failure, or that all is done.
+func (r Results) Answer() slipway.Fields {
 	worst := Result{Verdict: Verdict{State: Done}}
 	var names []string
 	for _, result := range r.Workloads {
@@ -76,10 +76,8 @@ func (r Results) Env() []slipway.Pair {
 			worst = result
 		}
 	}
-	return []slipway.Pair{
-		{Key: "STATE", Value: string(worst.State)}, {Key: "WORKLOADS", Value: strings.Join(names, " ")}, {Key: "WORKLOAD", Value: worst.Workload},
-		{Key: "CODE", Value: worst.Code}, {Key: "CAUSE", Value: worst.Cause}, {Key: "ROLLBACK", Value: worst.Rollback},
-	}
+	return slipway.Fields{"state": string(worst.State), "workloads": strings.Join(names, " "), "workload": worst.Workload,
+		"code": worst.Code, "cause": worst.Cause, "rollback": worst.Rollback}
 }
 
 // lastWord is the last line that the container in question has written, or the

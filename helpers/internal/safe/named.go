@@ -1,0 +1,240 @@
+package safe
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	// A name and what stands between it and its value: PASSWORD=, "password": , password => , user[password]= .
+	named = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_.-]*)((?:\\*["'])?\]?[ \t]*(?::=|=>|==?|:)[ \t]*)`)
+	// A flag and its value as two words: --password hunter2.
+	flagged = regexp.MustCompile(`(^|\s)(--?([A-Za-z][A-Za-z0-9_-]+)[ \t]+)([^\s-][^\s]*)`)
+	// An element, and a pair of name and value: <password>x</password>, {"name": "DB_PASSWORD", "value": "x"}.
+	element = regexp.MustCompile(`<([A-Za-z_][\w.-]*)>([^<>]+)</`)
+	pair    = regexp.MustCompile(`(?i)(["']?\b(?:name|key)(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)([A-Za-z_][\w.-]*)((?:\\*["'])?[\s,;]*(?:\\*["'])?value(?:\\*["'])?\s*[:=]\s*)`)
+	// A sentence: the password for bob is: hunter2.
+	sentence = regexp.MustCompile(`(?i)(\b(?:password|passphrase|api key|secret key|access key)\s+(?:(?:for|of)\s+(?:user\s+)?\S+?)?\s*(?:is|was|is set to|:)\s*:?\s*["']?)([^\s"']*[0-9!#$%&*+/@^~][^\s"']*)`)
+	// The values of a Kubernetes Secret.
+	secretObject = regexp.MustCompile(`(?m)^kind:[ \t]*Secret[ \t]*$|"kind":\s*"Secret"`)
+	dataBlock    = regexp.MustCompile(`(?m)^((?:string)?[dD]ata:[ \t]*\n)((?:[ \t]+\S.*\n?)+)`)
+	dataLine     = regexp.MustCompile(`(?m)^([ \t]+[\w.-]+:[ \t]*)\S.*$`)
+	dataObject   = regexp.MustCompile(`("(?:stringD|d)ata":\s*\{)([^{}]*)(\})`)
+	dataValue    = regexp.MustCompile(`(:\s*)"(?:[^"\\]|\\.)*"`)
+)
+
+// maskNamed masks what its name says is a secret.
+func maskNamed(text string) string {
+	if secretObject.MatchString(text) {
+		text = dataBlock.ReplaceAllStringFunc(text, func(block string) string {
+			parts := dataBlock.FindStringSubmatch(block)
+			return parts[1] + dataLine.ReplaceAllString(parts[2], "${1}"+mask)
+		})
+		text = dataObject.ReplaceAllStringFunc(text, func(object string) string {
+			parts := dataObject.FindStringSubmatch(object)
+			return parts[1] + dataValue.ReplaceAllString(parts[2], `${1}"`+mask+`"`) + parts[3]
+		})
+	}
+	text = maskEach(text, pair, func(match []int, text string) (int, int, bool) {
+		if !isSecretName(text[match[4]:match[5]]) {
+			return 0, 0, false
+		}
+		return valueAt(text, match[1], "value", match[0])
+	})
+	text = maskEach(text, named, func(match []int, text string) (int, int, bool) {
+		name := text[match[2]:match[3]]
+		if !isSecretName(name) {
+			return 0, 0, false
+		}
+		from, to, found := valueAt(text, match[5], name, match[2])
+		if !found || isStatus(name, text[match[4]:match[5]], text[from:to]) {
+			return 0, 0, false
+		}
+		return from, to, true
+	})
+	text = maskEach(text, flagged, func(match []int, text string) (int, int, bool) {
+		return match[8], match[9], isSecretName(text[match[6]:match[7]]) && !isPlain(text[match[8]:match[9]], text[match[9]:])
+	})
+	text = maskEach(text, element, func(match []int, text string) (int, int, bool) {
+		return match[4], match[5], isSecretName(text[match[2]:match[3]]) && !isPlain(text[match[4]:match[5]], "")
+	})
+	return maskEach(text, sentence, func(match []int, text string) (int, int, bool) {
+		value := text[match[4]:match[5]]
+		return match[4], match[5], !isPlain(value, "") && !number.MatchString(value)
+	})
+}
+
+// maskEach looks for the pattern again and again, masks what value gives, and goes on behind it.
+func maskEach(text string, pattern *regexp.Regexp, value func(match []int, text string) (from, to int, found bool)) string {
+	for at := 0; at < len(text); {
+		match := pattern.FindStringSubmatchIndex(text[at:])
+		if match == nil {
+			break
+		}
+		for i := range match {
+			if match[i] >= 0 {
+				match[i] += at
+			}
+		}
+		from, to, found := value(match, text)
+		if !found || strings.HasPrefix(text[from:], mask) {
+			at = max(match[3], at+1)
+			continue
+		}
+		text = text[:from] + mask + text[to:]
+		at = from + len(mask)
+	}
+	return text
+}
+
+// valueAt gives where the value begins and ends that a name has, and whether it can be a secret.
+func valueAt(text string, at int, name string, nameAt int) (from, to int, found bool) {
+	rest := text[at:]
+	if quote := quotes.FindString(rest); quote != "" {
+		from = at + len(quote)
+		length := closing(text[from:], quote)
+		return from, from + length, !isPlain(text[from:from+length], "")
+	}
+	switch {
+	case block.MatchString(rest):
+		first := block.FindStringIndex(rest)[1]
+		length := indented(rest[first:], indentOf(text, nameAt))
+		return at + first, at + first + length, strings.TrimSpace(rest[first:first+length]) != ""
+	case strings.HasPrefix(rest, "["):
+		end := strings.IndexAny(rest, "]\n")
+		if end > 1 && rest[end] == ']' {
+			return at + 1, at + end, !isPlain(strings.TrimSpace(rest[1:end]), "")
+		}
+		return 0, 0, false
+	case rest == "" || strings.ContainsRune("{<", rune(rest[0])):
+		return 0, 0, false
+	}
+	line, _, _ := strings.Cut(rest, "\n")
+	line = strings.TrimRight(line, "\r")
+	if header.MatchString(name) {
+		length := len(line)
+		if nameAt > 0 && strings.ContainsRune(`"'`, rune(text[nameAt-1])) {
+			length = within(line, text[nameAt-1:nameAt])
+		}
+		scheme, _, _ := strings.Cut(line[:length], " ")
+		return at, at + length, slices.Contains(methods, strings.ToLower(scheme)) || !isPlain(line[:length], "")
+	}
+	length := lengthOf(line, text[strings.LastIndexByte(text[:nameAt], '\n')+1:nameAt])
+	whole, length := line[:length], len(strings.TrimRight(line[:length], " \t,;)}]>\"'"))
+	return at, at + length, length > 0 && !isPlain(whole, line[len(whole):]) && !isPlain(line[:length], line[length:])
+}
+
+var (
+	quotes = regexp.MustCompile(`^\\*["']`)
+	block  = regexp.MustCompile(`^[|>][+-]?[0-9]?[ \t]*\r?\n`)
+	// Where an unquoted value ends, since another name begins: ;Encrypt=, &user=, ", host:", user=.
+	another = regexp.MustCompile(`(?:;\s*[A-Za-z][\w ]*=|&[\w.%-]+=|,\s*["']?[\w.-]+["']?\s*[:=]|\s+["']?[A-Za-z_][\w.-]*["']?=|\s+-)`)
+	header  = regexp.MustCompile(`(?i)^(?:proxy-)?authorization$|^(?:set-)?cookie$`)
+	bare    = regexp.MustCompile(`^[\s#/*>|+-]*(?:\d+:)?\s*(?:export\s+|ENV\s+|set\s+|-\s+|-e\s+)?["']?$`)
+	prefix  = regexp.MustCompile(`^[ \t]*`)
+)
+
+// closing gives where the quoted text ends: at the same quote, that is not escaped.
+func closing(text, quote string) int {
+	for at := 0; at < len(text); at++ {
+		switch {
+		case strings.HasPrefix(text[at:], quote):
+			return at
+		case text[at] == '\n' && len(quote) == 1 && !strings.Contains(text[at:], quote):
+			return at
+		case text[at] == '\\' && len(quote) == 1:
+			at++
+		}
+	}
+	return len(text)
+}
+
+// indented gives how long the lines are that are indented deeper than this.
+func indented(text string, than int) int {
+	length := 0
+	for _, line := range strings.SplitAfter(text, "\n") {
+		if strings.TrimSpace(line) != "" && len(prefix.FindString(line)) <= than {
+			break
+		}
+		length += len(line)
+	}
+	return len(strings.TrimRight(text[:length], "\n"))
+}
+
+func indentOf(text string, at int) int {
+	return len(prefix.FindString(text[strings.LastIndexByte(text[:at], '\n')+1:]))
+}
+
+// lengthOf says how much of the line behind a name is its value, where that is not
+// quoted. Where the name begins the line, a value may hold blanks; elsewhere it ends
+// at the first.
+func lengthOf(line, before string) int {
+	length := len(line)
+	switch {
+	case strings.HasSuffix(before, "?") || strings.HasSuffix(before, "&"): // a URL's query
+		length = within(line, "&# \t\"'<>")
+	case strings.HasSuffix(strings.TrimRight(before, " "), ";"): // a connection string
+		length = within(line, ";\"'")
+	case !bare.MatchString(before):
+		length = within(line, " \t")
+	}
+	if end := another.FindStringIndex(line[:length]); end != nil {
+		length = end[0]
+	}
+	return length
+}
+
+func within(text, ends string) int {
+	if at := strings.IndexAny(text, ends); at >= 0 {
+		return at
+	}
+	return len(text)
+}
+
+var (
+	number    = regexp.MustCompile(`^[0-9]{1,6}(?:[.][0-9]+)?(?:%|ms|s|m|h|k|kb|mb)?$`)
+	reference = regexp.MustCompile(`^(?:\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}|%\{[^}]*\}|%[A-Z_]+%|<[^<>]*>|\[?(?i:redacted|masked|hidden|filtered|secret|omitted|removed)\]?|[*•x.]{3,}|!vault.*|vault:.*|op://.*)$`)
+	path      = regexp.MustCompile(`^/(?:app|bin|boot|dev|etc|home|lib|mnt|opt|proc|root|run|srv|sys|tmp|usr|var|workspace|data|vault|secrets?|kaniko)(?:/[\w./-]*)?$`)
+	states    = strings.Fields(`null none nil true false undefined unset set yes no ok on off enabled disabled required optional missing expired invalid empty
+		failed denied granted success succeeded unauthorized forbidden include omit same-origin found absent present changed unchanged rotated default <nil> - n/a`)
+	methods = strings.Fields(`basic bearer digest plain login cram-md5 md5 scram-sha-1 scram-sha-256 oauth oauth2 oidc ldap saml kerberos gssapi ntlm mtls tls token password jwt
+		peer trust ident cert anonymous internal external custom forms session`)
+	// What a sentence goes on with behind a name and a colon: the password: must not be empty.
+	sentenceWords = strings.Fields(`not no is are must cannot can could connection authentication permission invalid expired missing required the a an failed wrong too should was
+		has have does did unable access unauthorized forbidden unknown undefined empty none never please unexpected error timeout timed dial context lookup tls x509 http get
+		read write open token password secret server client request response user for in on at from already only may key file field value at least unsupported malformed cannot
+		illegal bad no such incorrect mismatch rejected refused denied got expected need needs use using want wants set unset and or of to with without it this that there`)
+)
+
+// isPlain says that a value is no secret: nothing, a state, a reference, a file, or the
+// first word of a sentence that goes on behind it.
+func isPlain(value, behind string) bool {
+	value = strings.TrimSpace(value)
+	lower := strings.ToLower(strings.Trim(value, `.,!`))
+	if lower == "" || slices.Contains(states, lower) || reference.MatchString(value) || path.MatchString(value) {
+		return true
+	}
+	first, more, several := strings.Cut(lower, " ")
+	if !several {
+		more = strings.TrimSpace(behind)
+	}
+	return more != "" && strings.TrimRight(first, ":,") != "" && slices.Contains(sentenceWords, strings.TrimRight(first, ":,"))
+}
+
+// isStatus says that what is called like a secret is a count, a method or a test's result here.
+func isStatus(name, separator, value string) bool {
+	words := wordsOf(name)
+	last := words[len(words)-1]
+	first, _, _ := strings.Cut(value, " ")
+	colon := strings.Contains(separator, ":") && !strings.ContainsAny(separator, `"'`)
+	switch last {
+	case "token", "tokens", "cookies", "secrets", "passwords", "credentials":
+		return number.MatchString(first) || len(words) == 1 && len(value) < 4
+	case "auth", "authorization":
+		return slices.Contains(methods, strings.ToLower(value)) || number.MatchString(value)
+	case "pass":
+		return len(words) == 1 && (number.MatchString(first) || colon && strings.ToLower(name) != name)
+	}
+	return false
+}

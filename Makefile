@@ -6,7 +6,6 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 LAB     := $(CURDIR)/bin/lab
-HELPERS := nexus-latest-tag nexus-push image-evidence migrate-diff canary-weight rollout-wait deploy-image
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
@@ -76,15 +75,10 @@ test-scenes: routers ## of the two long suites what takes a minute: each way a r
 	go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 12 -run TestEachWayToFail .
 	go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 8 -run TestAnalysis .'
 
-build: ## the helpers into bin/, statically linked; the runner and the demo beside them
+build: ## slipway into bin/, statically linked, and a link for each of its names; the runner and the demo beside it
 	@mkdir -p bin
-	for helper in $(HELPERS); do
-	  if [ $$helper = migrate-diff ]; then
-	    CGO_ENABLED=1 go build -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o bin/ ./helpers/$$helper
-	  else
-	    CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/ ./helpers/$$helper
-	  fi
-	done
+	CGO_ENABLED=1 go build -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o bin/ ./helpers/slipway
+	bin/slipway link bin
 	cd tests/e2e && go build -o ../../bin/demo .
 	cd ../runner && ./build
 

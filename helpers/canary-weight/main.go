@@ -1,5 +1,6 @@
-// Command canary-weight gives a canary its share of the traffic, proves that it has it, judges it, and undoes it.
-package main
+// Package canaryweight is the command canary-weight, which gives a canary its share of the traffic, proves that it
+// has it, judges it, and undoes it.
+package canaryweight
 
 import (
 	"fmt"
@@ -16,8 +17,9 @@ import (
 	"slipway.dev/slipway/helpers/internal/kube"
 )
 
-func main() {
-	slipway.Run(&cli.App{
+// App is the command canary-weight: flags in, one call, one result out.
+func App() *cli.App {
+	return &cli.App{
 		Name:  "canary-weight",
 		Usage: "give a canary its share of the traffic, prove that it has it, judge it, undo it",
 		// A comma is a part of PromQL.
@@ -45,7 +47,7 @@ func main() {
 				&cli.StringSliceFlag{Name: "query", Usage: "`NAME=PROMQL` that is 0 where the canary is unhealthy; $namespace, $deployment and $window are filled in"},
 				&cli.StringFlag{Name: "report", Usage: "write the whole analysis to this `FILE.html`"})...)},
 		},
-	})
+	}
 }
 
 var (

@@ -1,5 +1,5 @@
-// Command deploy-image puts one image, by digest, on a Deployment, and leaves behind how to go back.
-package main
+// Package deployimage is the command deploy-image, which puts one image, by digest, on a Deployment, and leaves behind how to go back.
+package deployimage
 
 import (
 	"os"
@@ -16,8 +16,9 @@ import (
 	"slipway.dev/slipway/helpers/internal/kube"
 )
 
-func main() {
-	slipway.Run(&cli.App{
+// App is the command deploy-image: flags in, one call, one result out.
+func App() *cli.App {
+	return &cli.App{
 		Name:      "deploy-image",
 		Usage:     "put one image, by digest, on a Deployment, and leave behind how to go back",
 		ArgsUsage: "deployment/NAME",
@@ -32,7 +33,7 @@ func main() {
 			&cli.StringFlag{Name: "create-from", Usage: "make the Deployment from this `FILE` where there is none"},
 		),
 		Action: run,
-	})
+	}
 }
 
 func run(c *cli.Context) error {

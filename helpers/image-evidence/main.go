@@ -1,5 +1,5 @@
-// Command image-evidence attaches statements to an image's digest, and reads them.
-package main
+// Package imageevidence is the command image-evidence, which attaches statements to an image's digest, and reads them.
+package imageevidence
 
 import (
 	"github.com/google/go-containerregistry/pkg/name"
@@ -11,8 +11,9 @@ import (
 
 const reference = "REGISTRY/REPOSITORY@sha256:..."
 
-func main() {
-	slipway.Run(&cli.App{
+// App is the command image-evidence: flags in, one call, one result out.
+func App() *cli.App {
+	return &cli.App{
 		Name:  "image-evidence",
 		Usage: "attach statements to an image's digest, and read them",
 		Commands: []*cli.Command{
@@ -38,7 +39,7 @@ func main() {
 				}, registry.Flags...),
 			},
 		},
-	})
+	}
 }
 
 func add(c *cli.Context) error {

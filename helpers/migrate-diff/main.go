@@ -1,14 +1,12 @@
-// Command migrate-diff says what a database still has to go through, how risky
+// Package migratediff is the command migrate-diff, which says what a database still has to go through, how risky
 // that is, and takes it through exactly once.
-package main
+package migratediff
 
 import (
 	"runtime"
 	"time"
 
 	"github.com/urfave/cli/v2"
-
-	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
 var (
@@ -25,9 +23,10 @@ var (
 const database = `The database is named by PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD (or PGPASSFILE), by PGSERVICE, by DATABASE_URL or by --database-url-file.
 TLS is demanded unless PGSSLMODE says otherwise; with PGSSLROOTCERT the server's name is verified too.`
 
-func main() {
+// App is the command migrate-diff: flags in, one call, one result out.
+func App() *cli.App {
 	runtime.GOMAXPROCS(1) // one statement waits for the other: more threads would only wake each other
-	slipway.Run(&cli.App{
+	return &cli.App{
 		Name:        "migrate-diff",
 		Usage:       "what a database still has to go through, how risky that is, and going through it exactly once",
 		Description: database + "\n\nExit: 0 done, 1 no (a file failed, a finding, something changed), 2 wrong usage, 3 could not tell, 4 conflict (another run, another plan, drift).",
@@ -72,5 +71,5 @@ func main() {
 					&cli.StringFlag{Name: "statement", Usage: "of a file that stopped half way outside a transaction: `done` goes on behind that statement, again runs it once more"}},
 			},
 		},
-	})
+	}
 }

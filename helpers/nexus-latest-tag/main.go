@@ -1,5 +1,5 @@
-// Command nexus-latest-tag finds the newest image that may be promoted, and pins it by its digest.
-package main
+// Package nexuslatesttag is the command nexus-latest-tag, which finds the newest image that may be promoted, and pins it by its digest.
+package nexuslatesttag
 
 import (
 	"runtime/debug"
@@ -10,9 +10,10 @@ import (
 	"slipway.dev/slipway/helpers/internal/registry"
 )
 
-func main() {
+// App is the command nexus-latest-tag: flags in, one call, one result out.
+func App() *cli.App {
 	debug.SetGCPercent(30) // lists of 100,000 tags in less memory than other tools need
-	slipway.Run(&cli.App{
+	return &cli.App{
 		Name:      "nexus-latest-tag",
 		Usage:     "print the newest image that may be promoted, pinned by its digest",
 		ArgsUsage: "REGISTRY/REPOSITORY",
@@ -27,7 +28,7 @@ func main() {
 			&cli.BoolFlag{Name: "explain", Usage: "show on stderr what was looked at on the way down, and why it was passed over"},
 		}, registry.Flags...),
 		Action: run,
-	})
+	}
 }
 
 func run(c *cli.Context) error {

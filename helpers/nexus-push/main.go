@@ -1,5 +1,5 @@
-// Command nexus-push pushes the image in a tar file, and says by which digest it is known from then on.
-package main
+// Package nexuspush is the command nexus-push, which pushes the image in a tar file, and says by which digest it is known from then on.
+package nexuspush
 
 import (
 	"runtime/debug"
@@ -11,9 +11,10 @@ import (
 	"slipway.dev/slipway/helpers/internal/registry"
 )
 
-func main() {
+// App is the command nexus-push: flags in, one call, one result out.
+func App() *cli.App {
 	debug.SetGCPercent(50) // an image of any size in at most 40 MB
-	slipway.Run(&cli.App{
+	return &cli.App{
 		Name:      "nexus-push",
 		Usage:     "push the image in a tar file, and print its reference with its digest",
 		ArgsUsage: "REGISTRY/REPOSITORY:TAG",
@@ -27,7 +28,7 @@ func main() {
 			&cli.BoolFlag{Name: "force", Usage: "overwrite a tag that names another image"},
 		}, registry.Flags...),
 		Action: run,
-	})
+	}
 }
 
 func run(c *cli.Context) error {

@@ -1,5 +1,5 @@
-// Command rollout-wait waits until a rollout is done, and says early and exactly why it will not be.
-package main
+// Package rolloutwait is the command rollout-wait, which waits until a rollout is done, and says early and exactly why it will not be.
+package rolloutwait
 
 import (
 	"regexp"
@@ -16,9 +16,10 @@ import (
 	"slipway.dev/slipway/helpers/internal/rollout"
 )
 
-func main() {
+// App is the command rollout-wait: flags in, one call, one result out.
+func App() *cli.App {
 	graces := rollout.DefaultGraces
-	slipway.Run(&cli.App{
+	return &cli.App{
 		Name:      "rollout-wait",
 		Usage:     "wait until a rollout is done, and say early and exactly why it will not be",
 		ArgsUsage: "deployment/NAME [statefulset/NAME daemonset/NAME ...]",
@@ -46,7 +47,7 @@ func main() {
 			grace("stuck", "nothing may move", &graces.Stuck),
 		),
 		Action: func(c *cli.Context) error { return run(c, graces) },
-	})
+	}
 }
 
 func grace(of, what string, value *time.Duration) cli.Flag {

@@ -45,9 +45,12 @@ func run(m *testing.M) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	programs = filepath.Join(dir, "bin")
-	out, err := exec.Command("go", "build", "-C", "../..", "-o", programs+"/", "./helpers/nexus-latest-tag", "./helpers/nexus-push", "./helpers/image-evidence").CombinedOutput()
+	out, err := exec.Command("go", "build", "-C", "../..", "-o", programs+"/", "./helpers/slipway").CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("building the helpers: %w\n%s", err, out)
+	}
+	if out, err := exec.Command(filepath.Join(programs, "slipway"), "link", programs).CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("linking the helpers: %w\n%s", err, out)
 	}
 	program, err := site.Program()
 	if err != nil {

@@ -24,10 +24,10 @@ const (
 	answerVariable = "SLIPWAY_ANSWER"
 )
 
-// Run runs app with the process's arguments and exits with the code that
-// its answer has. It returns only in that it never returns.
-func Run(app *cli.App) {
-	os.Exit(Execute(context.Background(), app, os.Args))
+// Run runs app with these arguments, the first of which is its name, and exits
+// with the code that its answer has.
+func Run(app *cli.App, arguments []string) {
+	os.Exit(Execute(context.Background(), app, arguments))
 }
 
 // Execute is Run without the exit: it gives the exit code back.

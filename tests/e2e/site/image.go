@@ -77,30 +77,42 @@ func (s *Site) buildTar(ctx context.Context, folder, tag string, arguments ...st
 // agentContext is what helpers/Dockerfile needs, and nothing else.
 func (s *Site) agentContext() (string, error) {
 	folder := filepath.Join(s.Dir, "agent")
-	for _, name := range []string{"nexus-latest-tag", "nexus-push", "image-evidence", "migrate-diff", "canary-weight", "rollout-wait", "deploy-image"} {
-		to := filepath.Join(folder, "bin", name)
-		if s.Recording {
-			if err := recorder(to); err != nil {
-				return "", err
-			}
-			to = filepath.Join(folder, "bin", "recorded", name)
-		}
-		if err := copyFile(filepath.Join(s.Root, "bin", name), to); err != nil {
+	program := filepath.Join(folder, "bin/slipway")
+	if s.Recording {
+		if err := recorder(program); err != nil {
 			return "", err
 		}
+		program = filepath.Join(folder, "bin/recorded")
 	}
-	return folder, copyFile(filepath.Join(s.Root, "helpers/Dockerfile"), filepath.Join(folder, "Dockerfile"))
+	if err := copyFile(filepath.Join(s.Root, "bin/slipway"), program); err != nil {
+		return "", err
+	}
+	file := filepath.Join(folder, "Dockerfile")
+	if err := copyFile(filepath.Join(s.Root, "helpers/Dockerfile"), file); err != nil || !s.Recording {
+		return folder, err
+	}
+	return folder, appendTo(file, "COPY bin/recorded /usr/local/bin/\n")
 }
 
-// recorder writes a program that runs the helper of its name and tells on the
+func appendTo(file, text string) error {
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(body, text...), 0o644)
+}
+
+// recorder writes a program in the place of slipway that runs it and writes to the
 // console what was asked and answered, for tests/pipelines to replay.
 func recorder(file string) error {
 	const script = `#!/bin/sh
+name=${0##*/}
+if [ "$name" = slipway ]; then exec /usr/local/bin/recorded "$@"; fi
 out=$(mktemp)
-"/usr/local/bin/recorded/${0##*/}" "$@" > "$out"
+/usr/local/bin/recorded "$name" "$@" > "$out"
 code=$?
 cat "$out"
-echo "RECORDED ${0##*/} $code $(printf '%s\n' "$@" | base64 -w0) $(base64 -w0 "$out")" >&2
+echo "RECORDED $name $code $(printf '%s\n' "$@" | base64 -w0) $(base64 -w0 "$out")" >&2
 exit $code
 `
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

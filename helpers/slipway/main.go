@@ -1,0 +1,116 @@
+// Command slipway is one program with many names: it runs the command that it is called by
+// (a link rollout-wait), or the one that its first argument names (slipway rollout-wait).
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	canaryweight "slipway.dev/slipway/helpers/canary-weight"
+	deployimage "slipway.dev/slipway/helpers/deploy-image"
+	imageevidence "slipway.dev/slipway/helpers/image-evidence"
+	slipway "slipway.dev/slipway/helpers/internal/cli"
+	migratediff "slipway.dev/slipway/helpers/migrate-diff"
+	nexuslatesttag "slipway.dev/slipway/helpers/nexus-latest-tag"
+	nexuspush "slipway.dev/slipway/helpers/nexus-push"
+	rolloutwait "slipway.dev/slipway/helpers/rollout-wait"
+)
+
+// A name makes its App only when it is called: some tune the process to their work.
+var commands = map[string]func() *cli.App{
+	"canary-weight":    canaryweight.App,
+	"deploy-image":     deployimage.App,
+	"image-evidence":   imageevidence.App,
+	"migrate-diff":     migratediff.App,
+	"nexus-latest-tag": nexuslatesttag.App,
+	"nexus-push":       nexuspush.App,
+	"rollout-wait":     rolloutwait.App,
+}
+
+func main() {
+	app, arguments := choose(os.Args)
+	slipway.Run(app, arguments)
+}
+
+// choose finds the command that the arguments name, and the arguments as that command reads them.
+func choose(arguments []string) (*cli.App, []string) {
+	if app, ok := commands[filepath.Base(arguments[0])]; ok {
+		return app(), arguments
+	}
+	if len(arguments) > 1 {
+		if app, ok := commands[arguments[1]]; ok {
+			return app(), arguments[1:]
+		}
+	}
+	return overview(), arguments
+}
+
+// overview answers slipway itself: its help lists the names.
+func overview() *cli.App {
+	return &cli.App{
+		Name:     "slipway",
+		Usage:    "ship a service to Kubernetes: the commands that the pipelines use, for a terminal as well",
+		Commands: []*cli.Command{{Name: "link", Usage: "make a symbolic link to slipway for each command in this FOLDER", ArgsUsage: "FOLDER", Action: link}},
+		Action: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				return list(c.App.Writer)
+			}
+			return slipway.Usagef("slipway has no command %q", c.Args().First()).Next("the commands are: %s", strings.Join(names(), ", "))
+		},
+		CustomAppHelpTemplate: help(),
+	}
+}
+
+// link makes the names of the commands in the folder that slipway itself is in.
+func link(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return slipway.Usagef("slipway link needs one FOLDER, and got %d arguments", c.NArg())
+	}
+	folder := c.Args().First()
+	if _, err := os.Stat(filepath.Join(folder, "slipway")); err != nil {
+		return slipway.Usagef("%s does not contain slipway", folder).Because(err).Next("copy slipway there first")
+	}
+	for _, name := range names() {
+		path := filepath.Join(folder, name)
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return slipway.Errorf(slipway.No, "%s cannot be replaced", path).Because(err)
+		}
+		if err := os.Symlink("slipway", path); err != nil {
+			return slipway.Errorf(slipway.No, "%s cannot be created", path).Because(err)
+		}
+	}
+	return nil
+}
+
+func names() []string {
+	var all []string
+	for name := range commands {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func list(w io.Writer) error {
+	_, err := io.WriteString(w, help())
+	return err
+}
+
+func help() string {
+	var out strings.Builder
+	out.WriteString("slipway COMMAND [FLAGS...] [ARGUMENTS...]\n\nCommands, each with its own --help and also a program of that name:\n")
+	for _, name := range names() {
+		fmt.Fprintf(&out, "   %-18s%s\n", name, commands[name]().Usage)
+	}
+	fmt.Fprintf(&out, "   %-18s%s\n", "link FOLDER", "make a symbolic link to slipway for each command in this folder")
+	out.WriteString("\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, 3 could not tell, 4 conflict.\n")
+	return out.String()
+}

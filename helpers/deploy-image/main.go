@@ -2,8 +2,10 @@
 package deployimage
 
 import (
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -22,9 +24,14 @@ func App() *cli.App {
 		Name:      "deploy-image",
 		Usage:     "put one image, by digest, on a Deployment, and leave behind how to go back",
 		ArgsUsage: "deployment/NAME",
+		// A comma may be a part of what is recorded.
+		DisableSliceFlagSeparator: true,
 		Flags: append(append([]cli.Flag{}, kube.Flags...),
 			&cli.StringFlag{Name: "image", Usage: "what to deploy: `REPOSITORY:TAG@sha256:...`"},
 			&cli.StringFlag{Name: "container", Usage: "the `NAME` of the container, where there are several"},
+			&cli.StringSliceFlag{Name: "also", Usage: "the `NAME` of a further container or init container that gets the image; those of the same image as --container's get it anyway"},
+			&cli.StringFlag{Name: "like", Usage: "make it the canary of this `DEPLOYMENT`: its live pod template with the image, and labels of its own"},
+			&cli.BoolFlag{Name: "undo", Usage: "make it what it was before the last change: the images, and at least the replicas; with --image only where it has that"},
 			&cli.IntFlag{Name: "replicas", Value: -1, Usage: "set them as well"},
 			&cli.StringSliceFlag{Name: "record", Usage: "note `KEY=VALUE` on the Deployment, as the annotation slipway.dev/KEY"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "ask the API server whether it would take it, and change nothing"},
@@ -40,21 +47,26 @@ func run(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return slipway.Usagef("deploy-image needs one deployment/NAME, and got %d arguments", c.NArg())
 	}
+	if c.Bool("undo") {
+		return undo(c)
+	}
 	if !c.IsSet("image") {
 		return slipway.Usagef("deploy-image needs --image REPOSITORY:TAG@sha256:...").Next("take it from nexus-push or nexus-latest-tag")
 	}
-	options := deploy.Options{Name: strings.TrimPrefix(c.Args().First(), "deployment/"), Container: c.String("container"), Image: c.String("image"), DryRun: c.Bool("dry-run"), PullSecret: c.String("pull-secret")}
-	if strings.Contains(options.Name, "/") || options.Name == "" {
-		return slipway.Usagef("%q is not of the form deployment/NAME", c.Args().First())
+	options := deploy.Options{Container: c.String("container"), Also: c.StringSlice("also"), Image: c.String("image"), DryRun: c.Bool("dry-run"),
+		PullSecret: c.String("pull-secret"), Like: strings.TrimPrefix(c.String("like"), "deployment/")}
+	var err error
+	if options.Name, err = deployment(c); err != nil {
+		return err
 	}
 	if c.IsSet("replicas") {
-		replicas := int32(c.Int("replicas"))
-		if replicas < 0 {
-			return slipway.Usagef("--replicas %d is less than none", replicas)
+		replicas := c.Int("replicas")
+		if replicas < 0 || replicas > math.MaxInt32 {
+			return slipway.Usagef("--replicas %d is no number of pods", replicas)
 		}
-		options.Replicas = &replicas
+		count := int32(replicas)
+		options.Replicas = &count
 	}
-	var err error
 	if options.Record, err = pairs(c.StringSlice("record")); err != nil {
 		return err
 	}
@@ -79,12 +91,47 @@ func run(c *cli.Context) error {
 	return slipway.Finish(c, outcome, nil)
 }
 
+func deployment(c *cli.Context) (string, error) {
+	name := strings.TrimPrefix(c.Args().First(), "deployment/")
+	if strings.Contains(name, "/") || name == "" {
+		return "", slipway.Usagef("%q is not of the form deployment/NAME", c.Args().First())
+	}
+	return name, nil
+}
+
+func undo(c *cli.Context) error {
+	for _, flag := range []string{"replicas", "record", "dry-run", "pull-secret", "create-from", "like", "also"} {
+		if c.IsSet(flag) {
+			return slipway.Usagef("--undo goes back to what was noted, and takes no --%s", flag)
+		}
+	}
+	name, err := deployment(c)
+	if err != nil {
+		return err
+	}
+	cluster, err := kube.Connect(c)
+	if err != nil {
+		return err
+	}
+	outcome, err := deploy.Undo(c.Context, cluster, deploy.Options{Name: name, Container: c.String("container"), Image: c.String("image")})
+	if !outcome.Undone {
+		return slipway.Finish(c, nil, err)
+	}
+	return slipway.Finish(c, outcome, err)
+}
+
+// ours are annotations that the helpers go by themselves.
+var ours = []string{"good", "last-good", "before", "served", "canary", "canary-of", "canary-run", "replicas-before-canary"}
+
 func pairs(given []string) (map[string]string, error) {
 	record := map[string]string{}
 	for _, pair := range given {
 		key, value, found := strings.Cut(pair, "=")
 		if !found || key == "" {
 			return nil, slipway.Usagef("--record %q is not of the form KEY=VALUE", pair)
+		}
+		if slices.Contains(ours, key) {
+			return nil, slipway.Usagef("--record %s: the annotation slipway.dev/%s is kept by the helpers themselves", key, key)
 		}
 		record[key] = value
 	}

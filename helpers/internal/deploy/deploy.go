@@ -7,12 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/user"
 	"regexp"
-	"sort"
 	"strings"
-	"time"
 
 	"github.com/sirupsen/logrus"
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,39 +20,50 @@ import (
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
 	"slipway.dev/slipway/helpers/internal/rollout"
+	"slipway.dev/slipway/helpers/internal/room"
 )
 
 // Options of one deployment.
 type Options struct {
-	Name       string // of the Deployment
-	Container  string // empty where there is only one
-	Image      string // REPOSITORY[:TAG]@sha256:...
-	Replicas   *int32 // nil leaves them
+	Name       string   // of the Deployment
+	Container  string   // empty where there is only one
+	Also       []string // further containers that get the image
+	Image      string   // REPOSITORY[:TAG]@sha256:...
+	Replicas   *int32   // nil leaves them
 	Record     map[string]string
 	DryRun     bool
 	PullSecret string // the name of the Secret, or empty
 	Docker     []byte // Docker's config.json, for the pull secret
 	Create     *appsv1.Deployment
+	Like       string // the Deployment whose pod template this one gets, as its canary
 }
 
 // Outcome is what deploy-image answers.
 type Outcome struct {
-	Deployment string `json:"deployment"`
-	Container  string `json:"container"`
-	From       string `json:"from"`
-	To         string `json:"to"`
-	Changed    bool   `json:"changed"`
-	Created    bool   `json:"created"`
-	DryRun     bool   `json:"dryRun"`
-	LastGood   string `json:"lastGood"` // the image that a rollback goes back to, or empty
-	First      bool   `json:"first"`    // no pod was ready, and no revision ever good: nobody is served yet
-	Replicas   int32  `json:"replicas"` // that are asked for; where those are 0, what a first release recorded
+	Deployment  string   `json:"deployment"`
+	Container   string   `json:"container"`
+	Also        []string `json:"also,omitempty"` // the other containers that get the image
+	From        string   `json:"from"`
+	To          string   `json:"to"`
+	Changed     bool     `json:"changed"`
+	Created     bool     `json:"created"`
+	Undone      bool     `json:"undone,omitempty"` // of --undo: it is what it was before; Changed says whether this call did it
+	DryRun      bool     `json:"dryRun"`
+	LastGood    string   `json:"lastGood"`              // the image that a rollback goes back to, or empty
+	First       bool     `json:"first"`                 // nothing has ever served: see History
+	Replicas    int32    `json:"replicas"`              // that are asked for; where those are 0, what a first release had asked for
+	Differences []string `json:"differences,omitempty"` // of a canary's template from stable's, which were brought into line
+	Notes       []string `json:"notes,omitempty"`
 }
 
 // Text tells it in one line.
 func (o Outcome) Text(out io.Writer) error {
 	what := "changed from " + o.From + " to " + o.To
 	switch {
+	case o.Undone && o.Changed:
+		what = fmt.Sprintf("undone: it has %s again, and %d replicas", o.To, o.Replicas)
+	case o.Undone:
+		what = fmt.Sprintf("unchanged: it has %s and %d replicas, and there is nothing to undo", o.To, o.Replicas)
 	case o.Created:
 		what = "created with " + o.To
 	case !o.Changed:
@@ -64,6 +71,9 @@ func (o Outcome) Text(out io.Writer) error {
 	}
 	if o.DryRun {
 		what = "would be " + what
+	}
+	if len(o.Also) > 0 {
+		what += "; so are the containers " + strings.Join(o.Also, ", ")
 	}
 	_, err := fmt.Fprintf(out, "deployment/%s %s\n", o.Deployment, what)
 	return err
@@ -95,6 +105,9 @@ func Deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 }
 
 func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcome, error) {
+	if options.Like != "" {
+		return canary(ctx, cluster, options)
+	}
 	deployments := cluster.Apps().Deployments(cluster.Namespace)
 	current, err := deployments.Get(ctx, options.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) && options.Create != nil {
@@ -107,40 +120,47 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if err != nil {
 		return Outcome{}, err
 	}
-	index, err := containerIndex(current.Spec.Template.Spec.Containers, options.Container)
+	pod := current.Spec.Template.Spec
+	name, to, notes, err := imagesFor(pod, options)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := checkPullSecret(ctx, cluster, current.Spec.Template.Spec, options.PullSecret); err != nil {
+	if err := checkPullSecret(ctx, cluster, pod, options.PullSecret); err != nil {
 		return Outcome{}, err
 	}
-	container := current.Spec.Template.Spec.Containers[index]
-	outcome := Outcome{Deployment: options.Name, Container: container.Name, From: container.Image, To: options.Image, DryRun: options.DryRun,
-		First: first(current), Replicas: replicas(current)}
-	annotations := record(options)
-	sameImage := container.Image == options.Image
-	sameReplicas := options.Replicas == nil || current.Spec.Replicas != nil && *current.Spec.Replicas == *options.Replicas
-	if sameImage && sameReplicas {
-		outcome.LastGood = lastGood(current).Image
+	now, err := stateOf(ctx, cluster, current)
+	if err != nil {
+		return Outcome{}, err
+	}
+	outcome := now.outcome(options, name, to, notes)
+	for _, note := range notes {
+		logrus.Warn(note)
+	}
+	sameImage := has(pod, to)
+	if sameImage && (options.Replicas == nil || replicas(current) == *options.Replicas) {
 		return outcome, pullSecret(ctx, cluster, options)
 	}
-	good := lastGood(current)
-	if !sameImage {
-		hash, err := goodRevision(ctx, cluster, current)
-		if err != nil {
+	if current.Spec.Paused && !sameImage {
+		return outcome, paused(current)
+	}
+	if err := hasRoom(ctx, cluster, current, sameImage, options.Replicas); err != nil {
+		return outcome, err
+	}
+	outcome.Changed = true
+	annotations := record(options)
+	if !now.first {
+		annotations[ServedAnnotation] = "true"
+	}
+	if !sameImage && now.marked {
+		outcome.LastGood = outcome.From
+		if annotations[rollout.LastGoodAnnotation], err = encoded(rollout.LastGood{Hash: now.hash, Image: outcome.From}); err != nil {
 			return Outcome{}, err
 		}
-		if hash != "" {
-			good = rollout.LastGood{Hash: hash, Image: container.Image}
-			encoded, err := json.Marshal(good)
-			if err != nil {
-				return Outcome{}, err
-			}
-			annotations[rollout.LastGoodAnnotation] = string(encoded)
-		}
 	}
-	outcome.Changed, outcome.LastGood = true, good.Image
-	patch, err := json.Marshal(patchOf(current.ResourceVersion, container.Name, options, annotations))
+	if annotations[rollout.BeforeAnnotation], err = encoded(now.wayBack(options, to, annotations, cluster.Now().UTC())); err != nil {
+		return Outcome{}, err
+	}
+	patch, err := json.Marshal(patchOf(current, to, options.Replicas, annotations))
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -159,16 +179,61 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	return outcome, nil
 }
 
-// patchOf is exactly what is changed: the image, the annotations, and the
-// replicas only if asked. The resourceVersion makes a change by somebody else a conflict.
-func patchOf(resourceVersion, container string, options Options, annotations map[string]string) map[string]any {
-	spec := map[string]any{"template": map[string]any{"spec": map[string]any{
-		"containers": []map[string]any{{"name": container, "image": options.Image}},
-	}}}
-	if options.Replicas != nil {
-		spec["replicas"] = *options.Replicas
+func paused(deployment *appsv1.Deployment) error {
+	return slipway.Errorf(slipway.No, "deployment/%s is paused: no pod would get the image", deployment.Name).
+		Next("let it go on: kubectl rollout resume -n %s deployment/%s; then run this again", deployment.Namespace, deployment.Name)
+}
+
+// hasRoom counts whether the quotas leave room for the pods that a rollout starts beside
+// those that run, as far as they may be read.
+func hasRoom(ctx context.Context, cluster *kube.Cluster, current *appsv1.Deployment, sameImage bool, wanted *int32) error {
+	needed, after := 0, current.DeepCopy()
+	if wanted != nil {
+		after.Spec.Replicas = wanted
+		needed = max(0, int(*wanted-replicas(current)))
 	}
-	return map[string]any{"metadata": map[string]any{"resourceVersion": resourceVersion, "annotations": annotations}, "spec": spec}
+	if !sameImage && replicas(current) > 0 {
+		needed += room.Surge(after)
+	}
+	if needed == 0 {
+		return nil
+	}
+	left, err := room.Left(ctx, cluster, current.Spec.Template.Spec)
+	if kube.IsDenied(err) {
+		return nil
+	}
+	if err != nil || left.Pods >= needed {
+		return err
+	}
+	return slipway.Errorf(slipway.No, "the rollout of deployment/%s needs room for %d more pods (maxSurge), and %s", current.Name, needed, left.Why).
+		Next("raise that quota, or let pods be replaced one by one: spec.strategy.rollingUpdate {maxSurge: 0, maxUnavailable: 1}")
+}
+
+func encoded(value any) (string, error) {
+	body, err := json.Marshal(value)
+	return string(body), err
+}
+
+// patchOf is exactly what is changed: the images, the annotations, and the
+// replicas only if asked. The resourceVersion makes a change by somebody else a conflict.
+func patchOf(current *appsv1.Deployment, to map[string]string, replicas *int32, annotations map[string]string) map[string]any {
+	pod := map[string]any{}
+	for list, containers := range map[string][]corev1.Container{"containers": current.Spec.Template.Spec.Containers, "initContainers": current.Spec.Template.Spec.InitContainers} {
+		var images []map[string]any
+		for _, container := range containers {
+			if image, changes := to[container.Name]; changes {
+				images = append(images, map[string]any{"name": container.Name, "image": image})
+			}
+		}
+		if len(images) > 0 {
+			pod[list] = images
+		}
+	}
+	spec := map[string]any{"template": map[string]any{"spec": pod}}
+	if replicas != nil {
+		spec["replicas"] = *replicas
+	}
+	return map[string]any{"metadata": map[string]any{"resourceVersion": current.ResourceVersion, "annotations": annotations}, "spec": spec}
 }
 
 func record(options Options) map[string]string {
@@ -179,71 +244,14 @@ func record(options Options) map[string]string {
 	return annotations
 }
 
-func containerIndex(containers []corev1.Container, name string) (int, error) {
-	var names []string
-	for i, container := range containers {
-		if container.Name == name || name == "" && len(containers) == 1 {
-			return i, nil
-		}
-		names = append(names, container.Name)
-	}
-	sort.Strings(names)
-	if name == "" {
-		return 0, slipway.Usagef("there are several containers: name one with --container: %s", strings.Join(names, ", "))
-	}
-	return 0, slipway.Usagef("there is no container %q; there are: %s", name, strings.Join(names, ", "))
-}
-
-func lastGood(deployment *appsv1.Deployment) rollout.LastGood {
-	var last rollout.LastGood
-	_ = json.Unmarshal([]byte(deployment.Annotations[rollout.LastGoodAnnotation]), &last) // none, or not ours: no last good
-	return last
-}
-
-// first says whether nobody is served yet: no pod is ready, and none of a good revision ever was.
-func first(deployment *appsv1.Deployment) bool {
-	return deployment.Status.ReadyReplicas == 0 && deployment.Annotations[rollout.GoodAnnotation] == ""
-}
-
-// replicas are those that are asked for; a first release that was taken back to 0
-// left behind how many it had.
-func replicas(deployment *appsv1.Deployment) int32 {
-	count := *deployment.Spec.Replicas
-	if count == 0 {
-		_, _ = fmt.Sscan(deployment.Annotations["slipway.dev/replicas"], &count) // none, or not a number: 0
-	}
-	return count
-}
-
-// goodRevision is the hash of the current revision, if it is complete and was
-// marked as good; else empty: a revision that never became good is never gone back to.
-func goodRevision(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Deployment) (string, error) {
-	marked := deployment.Annotations[rollout.GoodAnnotation]
-	if marked == "" {
-		return "", nil
-	}
-	sets, err := cluster.Apps().ReplicaSets(cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: appsv1.DefaultDeploymentUniqueLabelKey + "=" + marked})
-	if err != nil {
-		return "", err
-	}
-	objects := rollout.Objects{Deployment: deployment}
-	for i := range sets.Items {
-		objects.ReplicaSets = append(objects.ReplicaSets, &sets.Items[i])
-	}
-	if newest := objects.NewReplicaSet(); newest == nil || newest.Labels[appsv1.DefaultDeploymentUniqueLabelKey] != marked {
-		return "", nil
-	}
-	return marked, nil
-}
-
 func create(ctx context.Context, cluster *kube.Cluster, options Options) (Outcome, error) {
 	deployment := options.Create.DeepCopy()
-	index, err := containerIndex(deployment.Spec.Template.Spec.Containers, options.Container)
+	name, to, notes, err := imagesFor(deployment.Spec.Template.Spec, options)
 	if err != nil {
 		return Outcome{}, err
 	}
 	deployment.Namespace = cluster.Namespace
-	deployment.Spec.Template.Spec.Containers[index].Image = options.Image
+	put(&deployment.Spec.Template.Spec, to)
 	if options.Replicas != nil {
 		deployment.Spec.Replicas = options.Replicas
 	}
@@ -253,7 +261,8 @@ func create(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	for key, value := range record(options) {
 		deployment.Annotations[key] = value
 	}
-	outcome := Outcome{Deployment: options.Name, Container: deployment.Spec.Template.Spec.Containers[index].Name, To: options.Image, Created: true, DryRun: options.DryRun}
+	outcome := Outcome{Deployment: options.Name, Container: name, To: options.Image, Created: true, DryRun: options.DryRun,
+		First: true, Replicas: replicas(deployment), Notes: notes}
 	how := metav1.CreateOptions{}
 	if options.DryRun {
 		how.DryRun = []string{metav1.DryRunAll}
@@ -270,39 +279,4 @@ func create(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	}
 	tell(ctx, cluster, created, outcome)
 	return outcome, nil
-}
-
-// tell leaves an Event on the Deployment: who, what, from, to. The change is done
-// by then: an Event that cannot be made is a warning, and no failure.
-func tell(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Deployment, outcome Outcome) {
-	now := metav1.NewTime(time.Now())
-	message := "image of the container " + outcome.Container + " set to " + outcome.To
-	if outcome.From != "" {
-		message += ", from " + outcome.From
-	}
-	event := &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{GenerateName: deployment.Name + "-", Namespace: deployment.Namespace},
-		InvolvedObject: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: deployment.Namespace, Name: deployment.Name, UID: deployment.UID},
-		Type:           corev1.EventTypeNormal, Reason: "ImageDeployed", Message: message + ", by " + who(deployment),
-		Source: corev1.EventSource{Component: "deploy-image"}, FirstTimestamp: now, LastTimestamp: now, Count: 1,
-	}
-	if _, err := cluster.Core().Events(deployment.Namespace).Create(ctx, event, metav1.CreateOptions{}); err != nil {
-		logrus.Warn(kube.Explain(err, "noting the change, which is done, as an Event of deployment/"+deployment.Name))
-	}
-}
-
-// who is the build that was recorded; by hand it is the person at this machine.
-func who(deployment *appsv1.Deployment) string {
-	if build := deployment.Annotations["slipway.dev/build"]; build != "" {
-		return build
-	}
-	name := "somebody"
-	if person, err := user.Current(); err == nil {
-		name = person.Username
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return name
-	}
-	return name + " on " + host
 }

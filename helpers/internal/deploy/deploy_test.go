@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
-	"slipway.dev/slipway/helpers/internal/rollout"
 )
 
 func TestOnlyTheImagesRegistryIsTakenFromTheLogins(t *testing.T) {
@@ -51,38 +51,16 @@ func TestTheSecretsOtherLoginsStay(t *testing.T) {
 }
 
 func TestThePatchIsExactlyWhatIsAskedFor(t *testing.T) {
-	image := Options{Name: "app", Image: "r/app:2@sha256:1"}
-	body, err := json.Marshal(patchOf("7", "app", image, map[string]string{"a": "b"}))
+	current := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "7"}}
+	current.Spec.Template.Spec.Containers = []corev1.Container{{Name: "app", Image: "r/app:1"}, {Name: "proxy"}}
+	to := map[string]string{"app": "r/app:2@sha256:1"}
+	body, err := json.Marshal(patchOf(current, to, nil, map[string]string{"a": "b"}))
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"metadata":{"resourceVersion":"7","annotations":{"a":"b"}},"spec":{"template":{"spec":{"containers":[{"name":"app","image":"r/app:2@sha256:1"}]}}}}`, string(body))
 	two := int32(2)
-	image.Replicas = &two
-	body, err = json.Marshal(patchOf("7", "app", image, nil))
+	body, err = json.Marshal(patchOf(current, to, &two, nil))
 	require.NoError(t, err)
 	assert.Contains(t, string(body), `"replicas":2`)
-}
-
-func TestAFirstReleaseIsOneBeforeWhichNobodyWasServed(t *testing.T) {
-	for name, test := range map[string]struct {
-		asked, ready int32
-		good, noted  string
-		first        bool
-		replicas     int32
-	}{
-		"applied, and at 0":                 {0, 0, "", "", true, 0},
-		"applied, with an image of no site": {9, 0, "", "", true, 9},
-		"taken back":                        {0, 0, "", "9", true, 9},
-		"deployed by hand":                  {2, 1, "", "", false, 2},
-		"scaled to nothing":                 {0, 0, "abc", "9", false, 9},
-		"down":                              {3, 0, "abc", "", false, 3},
-		"a note that is no number":          {0, 0, "", "many", true, 0},
-	} {
-		d := &appsv1.Deployment{}
-		d.Spec.Replicas, d.Status.ReadyReplicas = &test.asked, test.ready
-		d.Annotations = map[string]string{rollout.GoodAnnotation: test.good, "slipway.dev/replicas": test.noted}
-		assert.Equal(t, test.first, first(d), name)
-		assert.Equal(t, test.replicas, replicas(d), name)
-	}
 }
 
 func TestTheContainerIsFoundOrTheOthersAreNamed(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -117,6 +118,17 @@ func undo(ctx context.Context, cluster *kube.Cluster, name string, leaving Leavi
 	for i := range sets.Items {
 		o.ReplicaSets = append(o.ReplicaSets, &sets.Items[i])
 	}
+	before, err := ReadBefore(deployment)
+	if err != nil {
+		return "", false, err
+	}
+	if name, patch, decided, err := byRecord(o, before, leaving); decided || err != nil {
+		if patch == nil || err != nil {
+			return name, false, err
+		}
+		_, err = deployments.Patch(ctx, deployment.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+		return name, err == nil, err
+	}
 	good, present, err := wayBack(o, leaving)
 	if err != nil || good == nil {
 		return present, false, err
@@ -137,6 +149,33 @@ func undo(ctx context.Context, cluster *kube.Cluster, name string, leaving Leavi
 	return hash, err == nil, err
 }
 
+// byRecord goes by what deploy-image noted before its change: it needs no ReplicaSet and
+// no mark, so that it also leads back to what was deployed by hand. Where the change is
+// not there any more it decides nothing. A nil patch says that there is nothing to do.
+func byRecord(o Objects, before *Before, leaving Leaving) (name string, patch []byte, decided bool, err error) {
+	deployment := o.Deployment
+	pod := deployment.Spec.Template.Spec
+	given := before != nil && (leaving.Image == "" || slices.Contains(slices.Collect(maps.Values(before.To)), leaving.Image))
+	switch {
+	case given && leaving.Revision == "" && before.isBack(pod):
+		return before.name(), nil, true, nil
+	case !given || !before.Stands(pod):
+		return "", nil, false, nil
+	case leaving.Revision != "" && (leaving.Revision != o.presentHash() || deployment.Annotations[GoodAnnotation] == leaving.Revision):
+		return "", nil, false, nil
+	}
+	patch, err = before.back(deployment)
+	return before.name(), patch, true, err
+}
+
+// presentHash is the pod-template-hash of the present revision, if it has one yet.
+func (o Objects) presentHash() string {
+	if newest := o.NewReplicaSet(); newest != nil {
+		return newest.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+	}
+	return ""
+}
+
 // wayBack finds the ReplicaSet to go back to; nil where it is there already, or
 // where the revision that fails now is the one that was good before.
 func wayBack(o Objects, leaving Leaving) (good *appsv1.ReplicaSet, present string, err error) {
@@ -148,9 +187,7 @@ func wayBack(o Objects, leaving Leaving) (good *appsv1.ReplicaSet, present strin
 			byHash[set.Labels[appsv1.DefaultDeploymentUniqueLabelKey]] = set
 		}
 	}
-	if newest := o.NewReplicaSet(); newest != nil {
-		present = newest.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
-	}
+	present = o.presentHash()
 	back, err := lastGood(deployment, present)
 	switch {
 	case leaving.Image != "" && !has(deployment, leaving.Image):

@@ -3,7 +3,9 @@ package imageevidence
 
 import (
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
+	"time"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/registry"
@@ -25,18 +27,18 @@ func App() *cli.App {
 					&cli.StringFlag{Name: "scanner", Usage: "for a scan, the `FILE` that trivy version --format json printed"},
 					&cli.StringFlag{Name: "build-url", EnvVars: []string{"BUILD_URL"}, Usage: "the build's `URL`"},
 					registry.SigningKey,
-				}, registry.Flags...),
+				}, registry.Flags(5*time.Minute)...),
 			},
 			{
 				Name: "list", Usage: "list what is attached", ArgsUsage: reference, Action: list,
-				Flags: append([]cli.Flag{registry.VerifyingKey}, registry.Flags...),
+				Flags: append([]cli.Flag{registry.VerifyingKey}, registry.Flags(5*time.Minute)...),
 			},
 			{
 				Name: "verify", Usage: "exit 1 where a type of evidence is missing", ArgsUsage: reference, Action: verify,
 				Flags: append([]cli.Flag{
 					&cli.StringSliceFlag{Name: "require", Aliases: []string{"type"}, Usage: "a `TYPE` that must be there"},
 					registry.VerifyingKey,
-				}, registry.Flags...),
+				}, registry.Flags(5*time.Minute)...),
 			},
 		},
 	}
@@ -50,6 +52,7 @@ func add(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	key, err := registry.PrivateKeyOf(c)
 	if err != nil {
 		return err
@@ -66,6 +69,7 @@ func list(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	found, err := client.List(c.Context, digest, key)
 	if err != nil {
 		return slipway.Finish(c, nil, err)
@@ -81,7 +85,11 @@ func verify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	found, err := client.Verify(c.Context, digest, c.StringSlice("require"), key)
+	if err == nil && key == nil {
+		logrus.Warnf("no --key is given, so the evidence is not checked: whoever may push to %s may have written it", digest.Context())
+	}
 	if found.Reference == "" {
 		return slipway.Finish(c, nil, err)
 	}

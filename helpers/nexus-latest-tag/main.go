@@ -3,7 +3,9 @@ package nexuslatesttag
 
 import (
 	"runtime/debug"
+	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
@@ -18,15 +20,16 @@ func App() *cli.App {
 		Usage:     "print the newest image that may be promoted, pinned by its digest",
 		ArgsUsage: "REGISTRY/REPOSITORY",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"}, Usage: "the tags' form; its one group `captures` the number"},
+			&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"}, Usage: "the tags' form; its group `captures` the number, or several the parts of a version"},
 			&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("staging-verified"), EnvVars: []string{"SLIPWAY_REQUIRE"}, Usage: "a `TYPE` of evidence that the image must have"},
 			registry.VerifyingKey,
 			&cli.StringFlag{Name: "require-revision", Usage: "the `COMMIT` that it must be built from, or its first digits"},
+			&cli.StringFlag{Name: "git", Usage: "a clone in `DIR`: the commits must be in the same order as the numbers"},
 			&cli.BoolFlag{Name: "allow-unverified", Usage: "take the newest tag, whatever is known about it"},
 			&cli.StringFlag{Name: "at", Usage: "check this `TAG` instead of looking for the newest"},
 			&cli.IntFlag{Name: "depth", Value: 200, Usage: "look at no more than this many tags, from the highest number down"},
 			&cli.BoolFlag{Name: "explain", Usage: "show on stderr what was looked at on the way down, and why it was passed over"},
-		}, registry.Flags...),
+		}, registry.Flags(5*time.Minute)...),
 		Action: run,
 	}
 }
@@ -50,12 +53,13 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	repository, err := client.Repository(c.Args().First())
 	if err != nil {
 		return err
 	}
 	search := registry.Search{
-		Pattern: pattern, Required: c.StringSlice("require"), Key: key, Revision: c.String("require-revision"), At: c.String("at"), Depth: c.Int("depth"),
+		Pattern: pattern, Required: c.StringSlice("require"), Key: key, Revision: c.String("require-revision"), Git: c.String("git"), At: c.String("at"), Depth: c.Int("depth"),
 	}
 	if c.Bool("allow-unverified") {
 		search.Required = nil
@@ -68,6 +72,12 @@ func run(c *cli.Context) error {
 	}
 	if err != nil {
 		return slipway.Finish(c, nil, err)
+	}
+	if len(found.Impossible) > 0 {
+		logrus.Warnf("the registry lists what cannot be a tag, and it was passed over: %q", found.Impossible[:min(5, len(found.Impossible))])
+	}
+	if key == nil && len(search.Required) > 0 {
+		logrus.Warnf("no --key is given, so the evidence is not checked: whoever may push to %s may have written it", repository)
 	}
 	return slipway.Finish(c, found, nil)
 }

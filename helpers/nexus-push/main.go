@@ -4,6 +4,7 @@ package nexuspush
 import (
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,7 +27,7 @@ func App() *cli.App {
 			registry.SigningKey,
 			&cli.StringFlag{Name: "mount-from", Usage: "a `REPOSITORY` of the same registry that may have layers already, such as the base image's"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite a tag that names another image"},
-		}, registry.Flags...),
+		}, registry.Flags(time.Hour)...),
 		Action: run,
 	}
 }
@@ -46,6 +47,7 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer client.Close()
 	tag, err := client.Tag(c.Args().First())
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ func TestWhatBuildahAndSkopeoWrite(t *testing.T) {
 	}
 	container := buildah("from", "scratch")
 	buildah("copy", container, filepath.Join(folder, "program"), "/program")
-	buildah("config", "--label", "org.opencontainers.image.revision=1234567", container)
+	buildah("config", "--label", "org.opencontainers.image.revision="+fullCommit("1234567"), container)
 	buildah("commit", "--signature-policy", folder+"/policy.json", container, "app")
 	for _, form := range []string{"oci-archive", "docker-archive"} {
 		buildah("push", "--signature-policy", folder+"/policy.json", "app", form+":"+folder+"/buildah-"+form+".tar")

@@ -89,7 +89,7 @@ func TestSixteenAtOnceLoseNone(t *testing.T) {
 	require.NoError(t, err)
 	manifest, err := index.IndexManifest()
 	require.NoError(t, err)
-	assert.Len(t, manifest.Manifests, 16)
+	assert.Len(t, manifest.Manifests, 16+4, "a bundle for each that is signed")
 	signatures, err := remote.Image(direct.Context().Tag(strings.Replace(direct.DigestStr(), ":", "-", 1) + ".sig"))
 	require.NoError(t, err)
 	layers, err := signatures.Layers()
@@ -228,8 +228,8 @@ func TestAScanKeepsItsCountsItsScannerAndItsDatabase(t *testing.T) {
 	pair, image := newKeys(t), newImage(t, "1234567", 1000, 1)
 	config, err := image.ConfigName()
 	require.NoError(t, err)
-	report := `{"SchemaVersion":2,"Trivy":{"Version":"0.69.3"},"Metadata":{"ImageID":"` + config.String() + `"},"Results":[
-		{"Target":"app","Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"HIGH"},{"VulnerabilityID":"CVE-2","Severity":"LOW"}]},{"Vulnerabilities":[{"Severity":"LOW"}]}]}`
+	report := `{"SchemaVersion":2,"ArtifactType":"container_image","Trivy":{"Version":"0.69.3"},"Metadata":{"ImageID":"` + config.String() + `"},"Results":[
+		{"Target":"app","Class":"lang-pkgs","Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"HIGH"},{"VulnerabilityID":"CVE-2","Severity":"LOW"}]},{"Vulnerabilities":[{"Severity":"LOW"}]}]}`
 	scanner := statement(t, `{"Version":"0.69.3","VulnerabilityDB":{"Version":2,"UpdatedAt":"2026-05-01T06:12:00.5Z","NextUpdate":"2026-05-02T06:12:00Z"}}`)
 	target := s.Host + "/scan/app:latest-1"
 	got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), target, "--evidence", "scan="+statement(t, report), "--scanner", scanner, "--key", pair.private)

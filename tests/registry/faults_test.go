@@ -81,7 +81,7 @@ func TestFaults(t *testing.T) {
 			}
 			got.json(t, &found)
 			assert.Equal(t, promotable, found.Tag)
-			assert.Equal(t, "0000093", found.Revision)
+			assert.Equal(t, fullCommit("0000093"), found.Revision)
 			assert.Regexp(t, "^sha256:[0-9a-f]{64}$", found.Digest)
 			assert.Equal(t, 95, found.Tags-found.Unmatched)
 			require.Len(t, found.PassedOver, 2)

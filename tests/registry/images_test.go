@@ -3,6 +3,7 @@ package registry
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -14,6 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// fullCommit makes a commit's id of its first digits.
+func fullCommit(digits string) string { return digits + strings.Repeat("0", 40-len(digits)) }
+
 // newImage makes an image of random layers that says which commit it is built from.
 func newImage(t *testing.T, revision string, size int64, layers int64) v1.Image {
 	t.Helper()
@@ -22,7 +26,7 @@ func newImage(t *testing.T, revision string, size int64, layers int64) v1.Image 
 	config, err := image.ConfigFile()
 	require.NoError(t, err)
 	config = config.DeepCopy()
-	config.Config.Labels = map[string]string{"org.opencontainers.image.revision": revision}
+	config.Config.Labels = map[string]string{"org.opencontainers.image.revision": fullCommit(revision)}
 	config.OS, config.Architecture = "linux", "amd64"
 	image, err = mutate.ConfigFile(image, config)
 	require.NoError(t, err)

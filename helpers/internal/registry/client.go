@@ -3,11 +3,13 @@
 package registry
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -36,11 +38,13 @@ type Client struct {
 	keychain authn.Keychain
 	names    []name.Option
 	first    time.Duration // the wait before the first of several tries
+	grace    time.Duration // how long an answer may trickle
+	stop     context.CancelFunc
 }
 
 // New makes a client. It sends nothing.
 func New(options Options) (*Client, error) {
-	c := &Client{options: options, scheme: "https", keychain: authn.DefaultKeychain, first: 500 * time.Millisecond}
+	c := &Client{options: options, scheme: "https", keychain: authn.DefaultKeychain, first: 500 * time.Millisecond, grace: grace}
 	c.wire = &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
@@ -50,6 +54,9 @@ func New(options Options) (*Client, error) {
 		MaxIdleConnsPerHost:   uploadsAtOnce,
 		WriteBufferSize:       64 << 10,
 		TLSClientConfig:       &tls.Config{InsecureSkipVerify: options.SkipVerify, MinVersion: tls.VersionTLS12},
+	}
+	if strings.ContainsAny(options.TokenHost, "/@") {
+		return nil, slipway.Usagef("--token-host is a HOST or HOST:PORT alone, without a scheme, a login or a path")
 	}
 	if options.CAFile != "" {
 		pem, err := os.ReadFile(options.CAFile)
@@ -130,10 +137,26 @@ func (c *Client) Digest(text string) (name.Digest, error) {
 	return reference, nil
 }
 
+// hasHost refuses what does not begin with a registry. An address that holds a
+// login is not repeated: nobody knows where in it the password ends.
 func hasHost(text string) error {
+	before, after, named := strings.Cut(text, "@")
+	if named && !digestForm.MatchString(after) {
+		return slipway.Usagef("what follows the @ of the address is no digest (sha256: and 64 hexadecimal digits)").
+			Next("give REGISTRY/REPOSITORY alone; a login belongs into REGISTRY_USERNAME and REGISTRY_PASSWORD")
+	}
+	if scheme, _, found := strings.Cut(before, "://"); found {
+		hint := "HTTPS is spoken anyway"
+		if strings.EqualFold(scheme, "http") {
+			hint = "HTTP without TLS is --plain-http"
+		}
+		return slipway.Usagef("%q begins with a scheme, and an address has none", text).Next("give %s; %s", text[len(scheme)+len("://"):], hint)
+	}
 	host, _, found := strings.Cut(text, "/")
 	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" {
 		return slipway.Usagef("%q names no registry: REGISTRY/REPOSITORY, such as nexus.example:8083/team/app", text)
 	}
 	return nil
 }
+
+var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -20,7 +21,7 @@ type Image struct {
 	Number    string     `json:"number"`             // without leading zeros, of any length; empty where the tag has none
 	Digest    string     `json:"digest,omitempty"`   // of the index, where it has several platforms
 	Created   string     `json:"created,omitempty"`  // RFC 3339, UTC, as the builder noted it
-	Revision  string     `json:"revision,omitempty"` // org.opencontainers.image.revision
+	Revision  string     `json:"revision,omitempty"` // org.opencontainers.image.revision, where it is a commit's full id
 	Platforms []string   `json:"platforms,omitempty"`
 	Evidence  []Evidence `json:"evidence"`
 }
@@ -36,8 +37,9 @@ type Found struct {
 	Repository string `json:"repository"`
 	Reference  string `json:"reference"` // REGISTRY/REPOSITORY:TAG@DIGEST
 	Image
-	Tags       int          `json:"tags"`      // that the repository has; 0 where one was named
-	Unmatched  int          `json:"unmatched"` // of them, those that are no release's
+	Tags       int          `json:"tags"`                 // that the repository has; 0 where one was named
+	Unmatched  int          `json:"unmatched"`            // of them, those that are no release's
+	Impossible []string     `json:"impossible,omitempty"` // what the registry lists and cannot be a tag
 	PassedOver []PassedOver `json:"passedOver"`
 }
 
@@ -89,46 +91,60 @@ func orDash(text string) string {
 
 const revisionKey = "org.opencontainers.image.revision"
 
-// describe reads what the image says of itself. Where it has several platforms,
-// the first one with a configuration speaks for all: they are built from one commit.
-func (s *session) describe(ctx context.Context, got *manifest, image *Image) error {
-	image.Revision = got.content.Annotations[revisionKey]
+var commitForm = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// commit reads a revision label: the full id of a commit, or nothing. Others put a
+// branch or a tag there, or what a program would take for a flag.
+func commit(label string) string {
+	id := strings.ToLower(label)
+	if !commitForm.MatchString(id) {
+		return ""
+	}
+	return id
+}
+
+// describe reads what the image says of itself, and what it is where it is none.
+// Where it has several platforms, the first one speaks for all: they are built from
+// one commit.
+func (s *session) describe(ctx context.Context, got *manifest, image *Image) (artifact string, err error) {
+	if artifact := got.content.artifact(); artifact != "" {
+		return artifact, nil
+	}
+	image.Revision = commit(got.content.Annotations[revisionKey])
 	first := got
 	if got.content.isIndex() {
-		first = nil
-		for _, child := range got.content.Manifests {
-			if child.Platform == nil || child.Platform.OS == "unknown" {
-				continue
-			}
-			image.Platforms = append(image.Platforms, child.Platform.String())
-			if first != nil {
-				continue
-			}
-			var err error
-			if first, err = s.manifest(ctx, child.Digest.String()); err != nil {
-				return err
+		images := got.content.images()
+		for _, one := range images {
+			if one.Platform != nil {
+				image.Platforms = append(image.Platforms, one.Platform.String())
 			}
 		}
-	}
-	if first == nil || first.content.Config == nil || !first.content.Config.MediaType.IsConfig() {
-		return nil
+		if first, err = s.manifest(ctx, images[0].Digest.String()); err != nil {
+			return "", err
+		}
+		if artifact := first.content.artifact(); artifact != "" {
+			return artifact, nil
+		}
+		if first.content.isIndex() {
+			return "", nil
+		}
 	}
 	body, err := s.blob(ctx, *first.content.Config)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var config v1.ConfigFile
 	if err := json.Unmarshal(body, &config); err != nil {
-		return fmt.Errorf("the configuration of %s cannot be read: %w", image.Tag, err)
+		return "", fmt.Errorf("the configuration of %s cannot be read: %w", image.Tag, err)
 	}
 	if !got.content.isIndex() && config.OS != "" {
 		image.Platforms = []string{config.Platform().String()}
 	}
 	if image.Revision == "" {
-		image.Revision = config.Config.Labels[revisionKey]
+		image.Revision = commit(config.Config.Labels[revisionKey])
 	}
 	if !config.Created.IsZero() {
 		image.Created = config.Created.UTC().Format("2006-01-02T15:04:05Z")
 	}
-	return nil
+	return "", nil
 }

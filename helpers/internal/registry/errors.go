@@ -18,11 +18,14 @@ func (s *session) explain(err error, doing string) error {
 	if err == nil {
 		return nil
 	}
+	host := s.repository.RegistryStr()
 	var known *slipway.Error
-	if errors.As(err, &known) {
+	switch {
+	case errors.Is(err, errBound):
+		return slipway.Errorf(slipway.Unknown, "%s: %s", doing, errBound.Message).Next("see why %s is so slow, or give it more time: --timeout", host)
+	case errors.As(err, &known):
 		return known
 	}
-	host := s.repository.RegistryStr()
 	var answer *transport.Error
 	if errors.As(err, &answer) {
 		return s.refused(err, answer, doing, host)
@@ -30,7 +33,9 @@ func (s *session) explain(err error, doing string) error {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errSlow):
+		return slipway.Errorf(slipway.Unknown, "%s: %s answers too slowly", doing, host).Because(err).Next("see what is between here and %s; then try again", host)
+	case errors.Is(err, context.Canceled):
 		return slipway.Errorf(slipway.Unknown, "%s: stopped before it was done", doing).Because(err)
 	case errors.As(err, &certificate), isUnknownAuthority(err):
 		return slipway.Errorf(slipway.Usage, "%s: the certificate of %s is not one that this machine trusts", doing, host).Because(err).
@@ -45,6 +50,9 @@ func (s *session) explain(err error, doing string) error {
 
 func (s *session) refused(err error, answer *transport.Error, doing, host string) error {
 	switch status := answer.StatusCode; {
+	case s.expired(answer):
+		return slipway.Errorf(slipway.Unknown, "%s: %s refuses the login that it took a moment ago (%d; asked as %s)", doing, host, status, s.who).Because(err).
+			Next("the login expired or was withdrawn: log in again, then run this again")
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		realm, _ := s.guard.noted()
 		if realm == "" {
@@ -60,6 +68,21 @@ func (s *session) refused(err error, answer *transport.Error, doing, host string
 		return slipway.Errorf(slipway.Usage, "%s: %s speaks HTTPS", doing, host).Because(err).Next("leave --plain-http away")
 	}
 	return slipway.Errorf(slipway.Unknown, "%s: %s fails (%d)", doing, host, answer.StatusCode).Because(err).Next("look into the registry's log; then try again")
+}
+
+// expired says that the login was good for such a request before. A token that cannot
+// be renewed is refused by what makes tokens, not below the repository.
+func (s *session) expired(answer *transport.Error) bool {
+	if answer.StatusCode != http.StatusUnauthorized && answer.StatusCode != http.StatusForbidden || answer.Request == nil {
+		return false
+	}
+	if !strings.HasPrefix(answer.Request.URL.Path, s.base.Path) {
+		before := false
+		s.served.Range(func(_, _ any) bool { before = true; return false })
+		return before
+	}
+	_, before := s.served.Load(s.kindOf(answer.Request.Method, answer.Request.URL))
+	return before
 }
 
 // isMissing says that the registry knows of no such thing: in a registry's own

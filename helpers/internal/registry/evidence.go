@@ -121,9 +121,14 @@ func (c *Client) AddEvidence(ctx context.Context, subject name.Digest, statement
 	return added, s.explain(err, doing)
 }
 
-// attach writes the statement, and its signature where there is a key.
+// attach writes the statement and, where there is a key, its signature in the forms
+// that cosign 2 and cosign 3 read.
 func (s *session) attach(ctx context.Context, about *manifest, statement Statement) (Evidence, error) {
-	if err := checkSubject(statement.image, about.content.Config); err != nil {
+	id, err := s.imageID(ctx, about)
+	if err != nil {
+		return Evidence{}, err
+	}
+	if err := checkSubject(statement.image, id); err != nil {
 		return Evidence{}, err
 	}
 	empty, body := []byte("{}"), statement.body
@@ -138,28 +143,45 @@ func (s *session) attach(ctx context.Context, about *manifest, statement Stateme
 		Subject:     &v1.Descriptor{MediaType: about.MediaType, Size: about.Size, Digest: about.Digest},
 		Annotations: statement.facts,
 	}
+	artifacts := []*content{&artifact}
 	blobs := map[v1.Hash][]byte{config.Digest: empty, layer.Digest: body}
 	if statement.Key != nil {
-		signed, payload, err := sign(statement.Key, s.repository, about.Digest, layer.Digest, statement.facts)
+		facts := map[string]any{annotationStatement: layer.Digest.String()}
+		for key, value := range statement.facts {
+			facts[key] = value
+		}
+		signed, payload, err := sign(statement.Key, s.repository, about.Digest, facts)
 		if err != nil {
 			return Evidence{}, fmt.Errorf("signing: %w", err)
 		}
 		artifact.Layers = append(artifact.Layers, signed)
 		blobs[signed.Digest] = payload
+		bundled, err := signBundle(statement.Key, about.Digest, facts)
+		if err != nil {
+			return Evidence{}, fmt.Errorf("signing: %w", err)
+		}
+		whole := descriptorOf(bundleMediaType, bundled)
+		blobs[whole.Digest] = bundled
+		second := bundleArtifact(about, config, whole, statement.facts[annotationCreated])
+		artifacts = append(artifacts, &second)
 	}
 	for digest, blob := range blobs {
 		if err := s.putBlob(ctx, digest, blob); err != nil {
 			return Evidence{}, err
 		}
 	}
-	encoded, err := json.Marshal(artifact)
-	if err != nil {
+	var bodies [][]byte
+	for _, one := range artifacts {
+		encoded, err := json.Marshal(one)
+		if err != nil {
+			return Evidence{}, err
+		}
+		bodies = append(bodies, encoded)
+	}
+	if err := s.publish(ctx, about.Digest, statement.Type, bodies); err != nil {
 		return Evidence{}, err
 	}
-	if err := s.publish(ctx, about.Digest, statement.Type, encoded); err != nil {
-		return Evidence{}, err
-	}
-	added := evidenceOf(statement.facts, descriptorOf("", encoded).Digest)
+	added := evidenceOf(statement.facts, descriptorOf("", bodies[0]).Digest)
 	added.Signed = statement.Key != nil
 	return added, nil
 }
@@ -226,6 +248,9 @@ func (c *Client) Verify(ctx context.Context, subject name.Digest, required []str
 		if len(list.Rejected) > 0 {
 			failure = failure.Because(errors.New(list.Rejected[0].Type + ": " + list.Rejected[0].Why))
 		}
+		if key == nil {
+			return list, failure.Next("see what it has: image-evidence list %s; signatures of cosign count with --key FILE alone", subject)
+		}
 		return list, failure.Next("see what it has: image-evidence list %s", subject)
 	}
 	return list, nil
@@ -242,10 +267,11 @@ func (c *Client) evidence(ctx context.Context, subject name.Digest, required []s
 	if err != nil {
 		return list, err
 	}
-	if _, err := s.manifest(ctx, digest.String()); err != nil {
+	about, err := s.manifest(ctx, digest.String())
+	if err != nil {
 		return list, s.explain(err, doing)
 	}
-	read, err := (&evidenceReader{session: s, key: key}).read(ctx, digest, required)
+	read, err := (&evidenceReader{session: s, key: key}).read(ctx, about, required)
 	list.Evidence, list.Rejected = append(list.Evidence, read.Good...), append(list.Rejected, read.Bad...)
 	return list, s.explain(err, doing)
 }

@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
+	"io"
 	"slices"
 	"strings"
 
@@ -27,23 +26,33 @@ type read struct {
 
 // evidenceReader reads what is attached to images of one repository.
 type evidenceReader struct {
-	session     *session
-	key         *PublicKey // nil takes what is there as it is
-	tags        []string   // of the repository, where they are known already
-	noReferrers bool       // the registry lacks the referrers API
+	session *session
+	key     *PublicKey // nil takes what is there as it is
+	tags    []string   // of the repository, where they are known already
+	keeps   bool       // the registry has the referrers API, and keeps the list itself
+	lacks   bool       // it has not
 }
 
 // read looks in the places where evidence may be, the cheapest first, until it
 // has the required types; with none required, in all of them:
 // the referrers API; the fallback tag, which registries without it have; the
 // statements' own tags, where a writer died before it had renewed the fallback
-// tag; and, with a key, the signatures that cosign left.
-func (e *evidenceReader) read(ctx context.Context, subject v1.Hash, required []string) (read, error) {
+// tag; and, with a key, the signatures that cosign 2 left.
+//
+// Where the referrers API fails, what is found elsewhere is good all the same; what is
+// not found there is unknown.
+func (e *evidenceReader) read(ctx context.Context, about *manifest, required []string) (read, error) {
 	var r read
+	var failed error
 	seen := map[string]bool{}
-	places := []func(context.Context, v1.Hash) ([]string, error){e.referrers, e.fallback, e.ownTags}
-	for _, place := range places {
-		references, err := place(ctx, subject)
+	enough := func() bool { return len(required) > 0 && len(missing(r.Good, required)) == 0 }
+	places := []func(context.Context, v1.Hash) ([]string, error){e.referrers, e.session.list, e.ownTags}
+	for i, place := range places {
+		references, err := place(ctx, about.Digest)
+		if err != nil && i == 0 && ctx.Err() == nil {
+			failed = err
+			continue
+		}
 		if err != nil {
 			return r, err
 		}
@@ -52,21 +61,24 @@ func (e *evidenceReader) read(ctx context.Context, subject v1.Hash, required []s
 				continue
 			}
 			seen[reference] = true
-			if err := e.statement(ctx, subject, reference, seen, &r); err != nil {
+			if err := e.reference(ctx, about, reference, seen, &r); err != nil {
 				return r, err
 			}
 		}
-		if len(required) > 0 && len(missing(r.Good, required)) == 0 {
+		if enough() {
 			break
 		}
 	}
-	if e.key != nil && (len(required) == 0 || len(missing(r.Good, required)) > 0) {
-		if err := e.cosign(ctx, subject, &r); err != nil {
+	if e.key != nil && !enough() {
+		if err := e.signatures(ctx, about.Digest, &r); err != nil {
 			return r, err
 		}
 	}
 	slices.SortStableFunc(r.Good, func(a, b Evidence) int { return strings.Compare(a.Created, b.Created) })
-	return r, nil
+	if enough() {
+		failed = nil
+	}
+	return r, failed
 }
 
 // missing gives the required types that the evidence lacks.
@@ -80,72 +92,23 @@ func missing(evidence []Evidence, required []string) []string {
 	return lacking
 }
 
-// referrers asks https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers
-func (e *evidenceReader) referrers(ctx context.Context, subject v1.Hash) ([]string, error) {
-	if e.noReferrers {
-		return nil, nil
-	}
-	var all []string
-	var query url.Values
-	for range maxPages {
-		body, header, err := e.session.document(ctx, "referrers/"+subject.String(), query)
-		if slices.Contains([]int{http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented}, status(err)) {
-			e.noReferrers = true
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		var list content
-		if err := json.Unmarshal(body, &list); err != nil || list.SchemaVersion != 2 {
-			return nil, fmt.Errorf("what refers to %s is no index, but %.60q", subject, body)
-		}
-		all = append(all, ofEvidence(list.Manifests)...)
-		match := linkValue.FindStringSubmatch(strings.Join(header.Values("Link"), ", "))
-		if match == nil || !isNext.MatchString(match[2]) {
-			return all, nil
-		}
-		_, raw, _ := strings.Cut(match[1], "?")
-		next, _ := url.ParseQuery(raw)
-		if len(next) == 0 || next.Encode() == query.Encode() {
-			return nil, fmt.Errorf("what refers to %s may be incomplete: its next page leads nowhere", subject)
-		}
-		query = next
-	}
-	return nil, fmt.Errorf("what refers to %s has more than %d pages", subject, maxPages)
-}
-
-func ofEvidence(manifests []v1.Descriptor) []string {
-	var digests []string
-	for _, descriptor := range manifests {
-		if descriptor.ArtifactType == evidenceMediaType || descriptor.ArtifactType == "" {
-			digests = append(digests, descriptor.Digest.String())
-		}
-	}
-	return digests
-}
-
-func (e *evidenceReader) fallback(ctx context.Context, subject v1.Hash) ([]string, error) {
-	list, err := e.session.list(ctx, subject)
-	return ofEvidence(list), err
-}
-
 func (e *evidenceReader) ownTags(ctx context.Context, subject v1.Hash) ([]string, error) {
 	if e.tags == nil {
-		if !e.noReferrers {
-			return nil, nil // the registry keeps the list itself
+		if e.keeps {
+			return nil, nil
 		}
 		var err error
-		if e.tags, err = e.session.tags(ctx, ""); err != nil {
+		if e.tags, _, err = e.session.tags(ctx, ""); err != nil {
 			return nil, err
 		}
 	}
 	return ownTagsOf(e.tags, subject), nil
 }
 
-// statement reads one. What a list or a tag says of it is not trusted: the
-// statement itself names its type and its subject. What is gone is nothing.
-func (e *evidenceReader) statement(ctx context.Context, subject v1.Hash, reference string, seen map[string]bool, r *read) error {
+// reference reads what refers to the image: a statement of our own or, with a key, a
+// signature of cosign's. What a list or a tag says of it is not trusted: it names its
+// type and its subject itself. What is gone is nothing.
+func (e *evidenceReader) reference(ctx context.Context, about *manifest, reference string, seen map[string]bool, r *read) error {
 	got, err := e.session.manifest(ctx, reference)
 	if isMissing(err) {
 		return nil
@@ -153,21 +116,35 @@ func (e *evidenceReader) statement(ctx context.Context, subject v1.Hash, referen
 	if err != nil {
 		return err
 	}
-	c, digest := got.content, got.Digest.String()
-	if c.Config == nil || c.Config.MediaType != evidenceMediaType || seen[digest] && reference != digest {
+	if seen[got.Digest.String()] && reference != got.Digest.String() {
 		return nil
 	}
-	seen[digest] = true
+	seen[got.Digest.String()] = true
+	switch c := got.content; {
+	case c.Config == nil:
+		return nil
+	case c.Config.MediaType == evidenceMediaType:
+		return e.statement(ctx, about, got, r)
+	case e.key != nil && len(c.Layers) == 1 && isBundle(string(c.Layers[0].MediaType)):
+		return e.bundle(ctx, about.Digest, c.Layers[0], r)
+	case e.key != nil && c.Config.MediaType == signatureArtifact:
+		return e.payloads(ctx, about.Digest, c.Layers, r)
+	}
+	return nil
+}
+
+func (e *evidenceReader) statement(ctx context.Context, about, got *manifest, r *read) error {
+	c := got.content
 	facts := c.Annotations
 	reject := func(why string) {
-		r.Bad = append(r.Bad, Rejected{Type: facts[annotationType], Digest: digest, Why: why})
+		r.Bad = append(r.Bad, Rejected{Type: facts[annotationType], Digest: got.Digest.String(), Why: why})
 	}
-	if c.Subject == nil || c.Subject.Digest != subject {
+	if c.Subject == nil || c.Subject.Digest != about.Digest {
 		reject("it is about another image")
 		return nil
 	}
 	if e.key != nil {
-		signed, why, err := e.signed(ctx, subject, c)
+		signed, why, err := e.signed(ctx, about.Digest, c)
 		if err != nil {
 			return err
 		}
@@ -177,12 +154,23 @@ func (e *evidenceReader) statement(ctx context.Context, subject v1.Hash, referen
 		}
 		facts = signed
 	}
-	if checkType(facts[annotationType]) != nil {
+	if checkType(facts[annotationType]) != nil || len(c.Layers) == 0 {
 		reject("it has no type")
 		return nil
 	}
 	good := evidenceOf(facts, got.Digest)
 	good.Signed = e.key != nil
+	findings, why, err := e.content(ctx, about, good.Type, c.Layers[0])
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		reject(why)
+		return nil
+	}
+	if good.Scan != nil {
+		good.Scan.Findings = findings
+	}
 	r.Good = append(r.Good, good)
 	return nil
 }
@@ -192,9 +180,9 @@ func (e *evidenceReader) signed(ctx context.Context, subject v1.Hash, c content)
 	if len(c.Layers) != 2 || c.Layers[1].MediaType != payloadMediaType {
 		return nil, "it is not signed", nil
 	}
-	body, err := e.session.blob(ctx, c.Layers[1])
-	if err != nil {
-		return nil, "", err
+	body, why, err := e.small(ctx, c.Layers[1])
+	if err != nil || why != "" {
+		return nil, why, err
 	}
 	facts, err = verify(e.key, subject, c.Layers[1], body)
 	if err != nil {
@@ -206,48 +194,48 @@ func (e *evidenceReader) signed(ctx context.Context, subject v1.Hash, c content)
 	if facts[annotationType] != c.Annotations[annotationType] {
 		return nil, fmt.Sprintf("it was signed as evidence of %q", facts[annotationType]), nil
 	}
-	if err := e.session.checkBlob(ctx, c.Layers[0]); err != nil {
-		if errors.Is(err, errContent) {
-			return nil, err.Error(), nil
-		}
-		return nil, "", err
-	}
 	return facts, "", nil
 }
 
-// cosign reads the signatures under the tag where cosign keeps them. Statements
-// of our own stand there too, for cosign; here they count only where they are whole.
-func (e *evidenceReader) cosign(ctx context.Context, subject v1.Hash, r *read) error {
-	got, err := e.session.manifest(ctx, signatureTag(subject))
-	if isMissing(err) {
-		return nil
+// content reads the statement itself, where it counts: what was signed must be there,
+// and a scan must be of this image.
+func (e *evidenceReader) content(ctx context.Context, about *manifest, kind string, layer v1.Descriptor) (findings map[string]int, why string, err error) {
+	if e.key == nil && kind != scanType {
+		return nil, "", nil
 	}
+	var scan report
+	var parse func(io.Reader) error
+	if kind == scanType {
+		parse = func(in io.Reader) error { return json.NewDecoder(in).Decode(&scan) }
+	}
+	err = e.session.checkBlob(ctx, layer, parse)
+	if errors.Is(err, errContent) {
+		return nil, err.Error(), nil
+	}
+	if err != nil || kind != scanType {
+		return nil, "", err
+	}
+	if findings, err = scan.findings(); err != nil {
+		return nil, err.Error(), nil
+	}
+	id, err := e.session.imageID(ctx, about)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	for _, layer := range got.content.Layers {
-		if layer.MediaType != payloadMediaType {
-			continue
-		}
-		body, err := e.session.blob(ctx, layer)
-		if err != nil {
-			return err
-		}
-		var p payload
-		if json.Unmarshal(body, &p) == nil && p.Optional[annotationStatement] != nil {
-			continue
-		}
-		facts, err := verify(e.key, subject, layer, body)
-		if err == nil {
-			err = checkType(facts[annotationType])
-		}
-		if err != nil {
-			r.Bad = append(r.Bad, Rejected{Type: plainSignature, Digest: layer.Digest.String(), Why: err.Error()})
-			continue
-		}
-		good := evidenceOf(facts, layer.Digest)
-		good.Signed = true
-		r.Good = append(r.Good, good)
+	if scan.Metadata.ImageID != id {
+		return nil, fmt.Sprintf("it is a scan of another image: it names %s, and this one is %s", scan.Metadata.ImageID, id), nil
 	}
-	return nil
+	return findings, "", nil
+}
+
+// small reads a signature, or says why there is none to read.
+func (e *evidenceReader) small(ctx context.Context, layer v1.Descriptor) (body []byte, why string, err error) {
+	if layer.Size > maxConfig {
+		return nil, fmt.Sprintf("its signature is %d MB long, which is too much", layer.Size>>20), nil
+	}
+	body, err = e.session.blob(ctx, layer)
+	if isMissing(err) {
+		return nil, "its signature is gone", nil
+	}
+	return body, "", err
 }

@@ -49,20 +49,31 @@ func descriptorOf(mediaType types.MediaType, body []byte) v1.Descriptor {
 // writer renews the list from these tags until, after its own writing, the list
 // holds them all. The last one to write has read the tags before: had it missed
 // one, that one's writer would have written later.
-func (s *session) publish(ctx context.Context, subject v1.Hash, kind string, body []byte) error {
-	digest := descriptorOf("", body).Digest
-	kept, err := s.putManifest(ctx, digest.String(), types.OCIManifestSchema1, body)
-	if err != nil {
-		return err
-	}
+func (s *session) publish(ctx context.Context, subject v1.Hash, kind string, bodies [][]byte) error {
 	reader := &evidenceReader{session: s}
 	own := func(ctx context.Context) ([]string, error) { return reader.referrers(ctx, subject) }
-	if kept != subject.String() {
-		if _, err := s.putManifest(ctx, ownTag(subject, kind, digest), types.OCIManifestSchema1, body); err != nil {
+	kept := true
+	for _, body := range bodies {
+		said, err := s.putManifest(ctx, descriptorOf("", body).Digest.String(), types.OCIManifestSchema1, body)
+		if err != nil {
 			return err
 		}
+		kept = kept && said == subject.String()
+	}
+	if kept { // what is between here and the registry may know the API for writing alone
+		if _, err := own(ctx); err != nil {
+			return err
+		}
+		kept = reader.keeps
+	}
+	if !kept {
+		for _, body := range bodies {
+			if _, err := s.putManifest(ctx, ownTag(subject, kind, descriptorOf("", body).Digest), types.OCIManifestSchema1, body); err != nil {
+				return err
+			}
+		}
 		own = func(ctx context.Context) ([]string, error) {
-			tags, err := s.tags(ctx, "")
+			tags, _, err := s.tags(ctx, "")
 			return ownTagsOf(tags, subject), err
 		}
 		list := &renewal{session: s, subject: subject, own: own, tag: listTag(subject), compose: composeList}
@@ -70,9 +81,8 @@ func (s *session) publish(ctx context.Context, subject v1.Hash, kind string, bod
 			return err
 		}
 	}
-	c, err := parseManifest(body)
-	if err != nil || len(c.Layers) < 2 {
-		return err // nothing is signed
+	if len(bodies) == 1 {
+		return nil // nothing is signed
 	}
 	signatures := &renewal{session: s, subject: subject, own: own, tag: signatureTag(subject), compose: composeSignatures}
 	return signatures.renew(ctx)
@@ -100,9 +110,13 @@ func (r *renewal) renew(ctx context.Context) error {
 		}
 		var present content
 		got, err := r.session.manifest(ctx, r.tag)
-		if err == nil {
+		switch {
+		case err == nil && got.Digest == r.subject:
+			r.forOurselves("the registry takes that tag for the image itself")
+			return nil
+		case err == nil:
 			present = got.content
-		} else if !isMissing(err) {
+		case !isMissing(err):
 			return err
 		}
 		next, complete, config := r.compose(present, statements)
@@ -119,6 +133,10 @@ func (r *renewal) renew(ctx context.Context) error {
 			return err
 		}
 		if _, err := r.session.putManifest(ctx, r.tag, next.MediaType, body); err != nil {
+			if code := status(err); code >= 400 && code < 500 && code != http.StatusUnauthorized && code != http.StatusTooManyRequests {
+				r.forOurselves(fmt.Sprintf("the registry refuses to write that tag (%d), as one does that never replaces a tag", code))
+				return nil
+			}
 			return err
 		}
 		if try > 0 { // others write as well: do not fall into step with them
@@ -127,8 +145,13 @@ func (r *renewal) renew(ctx context.Context) error {
 			}
 		}
 	}
-	logrus.Warnf("the list under %s did not come to rest; the statement itself is there under its own tag", r.tag)
+	r.forOurselves(fmt.Sprintf("it did not come to rest after %d tries", renewals))
 	return nil
+}
+
+// forOurselves says that only the readers here find what was written, by its own tag.
+func (r *renewal) forOurselves(why string) {
+	logrus.Warnf("the evidence is written, and other tools will not find it under %s: %s", r.tag, why)
 }
 
 // statements reads all of them, each once.
@@ -198,22 +221,11 @@ func composeSignatures(present content, statements []*manifest) (content, bool, 
 	return next, complete, body
 }
 
-// list reads what the fallback tag lists.
-func (s *session) list(ctx context.Context, subject v1.Hash) ([]v1.Descriptor, error) {
-	got, err := s.manifest(ctx, listTag(subject))
-	if isMissing(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return got.content.Manifests, nil
-}
-
 var errContent = fmt.Errorf("the statement's content is not what its digest says")
 
-// checkBlob reads a blob and compares it with its digest, without keeping it.
-func (s *session) checkBlob(ctx context.Context, descriptor v1.Descriptor) error {
+// checkBlob reads a blob and compares it with its digest, without keeping it. What
+// cannot be parsed, where that is asked for, is errContent as well.
+func (s *session) checkBlob(ctx context.Context, descriptor v1.Descriptor, parse func(io.Reader) error) error {
 	response, err := s.do(ctx, http.MethodGet, "blobs/"+descriptor.Digest.String(), nil, nil, nil, http.StatusOK)
 	if isMissing(err) {
 		return fmt.Errorf("%w: it is gone", errContent)
@@ -223,11 +235,19 @@ func (s *session) checkBlob(ctx context.Context, descriptor v1.Descriptor) error
 	}
 	defer response.Body.Close()
 	hash := sha256.New()
-	if _, err := io.Copy(hash, response.Body); err != nil {
+	in := io.TeeReader(io.LimitReader(response.Body, maxDocument), hash)
+	var unread error
+	if parse != nil {
+		unread = parse(in)
+	}
+	if _, err := io.Copy(io.Discard, in); err != nil {
 		return fmt.Errorf("reading %s: %w", descriptor.Digest, err)
 	}
 	if fmt.Sprintf("%x", hash.Sum(nil)) != descriptor.Digest.Hex {
 		return errContent
+	}
+	if unread != nil {
+		return fmt.Errorf("%w: %w", errContent, unread)
 	}
 	return nil
 }

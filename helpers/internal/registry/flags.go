@@ -1,24 +1,38 @@
 package registry
 
 import (
+	"context"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
-// Flags say how a registry is spoken to; they are the same for every helper that does.
-var Flags = []cli.Flag{
-	&cli.BoolFlag{Name: "plain-http", EnvVars: []string{"SLIPWAY_PLAIN_HTTP"}, Usage: "speak HTTP without TLS"},
-	&cli.StringFlag{Name: "ca-file", EnvVars: []string{"SLIPWAY_REGISTRY_CA"}, Usage: "trust the certificates of this PEM `FILE` as well as the system's"},
-	&cli.BoolFlag{Name: "insecure-skip-verify", EnvVars: []string{"SLIPWAY_INSECURE_SKIP_VERIFY"}, Usage: "speak TLS without checking the certificate"},
-	&cli.StringFlag{Name: "token-host", EnvVars: []string{"SLIPWAY_REGISTRY_TOKEN_HOST"}, Usage: "`HOST[:PORT]` that may get the login beside the registry itself, where the registry has its tokens made elsewhere"},
+// Flags say how a registry is spoken to; they are the same for every helper that
+// does, but for the time that it usually takes at most.
+func Flags(timeout time.Duration) []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "plain-http", EnvVars: []string{"SLIPWAY_PLAIN_HTTP"}, Usage: "speak HTTP without TLS"},
+		&cli.StringFlag{Name: "ca-file", EnvVars: []string{"SLIPWAY_REGISTRY_CA"}, Usage: "trust the certificates of this PEM `FILE` as well as the system's"},
+		&cli.BoolFlag{Name: "insecure-skip-verify", EnvVars: []string{"SLIPWAY_INSECURE_SKIP_VERIFY"}, Usage: "speak TLS without checking the certificate"},
+		&cli.StringFlag{Name: "token-host", EnvVars: []string{"SLIPWAY_REGISTRY_TOKEN_HOST"},
+			Usage: "`HOST[:PORT]` that may get the login beside the registry itself, where the registry has its tokens made elsewhere"},
+		&cli.DurationFlag{Name: "timeout", Value: timeout, EnvVars: []string{"SLIPWAY_REGISTRY_TIMEOUT"}, Usage: "the longest time that all of it may take"},
+	}
 }
 
-// Connect gives the client that the flags and the environment ask for.
+var errBound = slipway.Errorf(slipway.Unknown, "the time that --timeout gives ran out")
+
+// Connect gives the client that the flags and the environment ask for, and bounds the
+// context's time. Close it.
 func Connect(c *cli.Context) (*Client, error) {
+	if c.Duration("timeout") <= 0 {
+		return nil, slipway.Usagef("--timeout %s is no time", c.Duration("timeout"))
+	}
 	username, password := os.Getenv("REGISTRY_USERNAME"), os.Getenv("REGISTRY_PASSWORD")
 	if file := os.Getenv("REGISTRY_PASSWORD_FILE"); password == "" && file != "" {
 		body, err := os.ReadFile(file)
@@ -30,7 +44,7 @@ func Connect(c *cli.Context) (*Client, error) {
 	if (username == "") != (password == "") {
 		return nil, slipway.Usagef("REGISTRY_USERNAME and REGISTRY_PASSWORD belong together, and one of them is empty")
 	}
-	return New(Options{
+	client, err := New(Options{
 		PlainHTTP:  c.Bool("plain-http"),
 		CAFile:     c.String("ca-file"),
 		SkipVerify: c.Bool("insecure-skip-verify"),
@@ -39,12 +53,22 @@ func Connect(c *cli.Context) (*Client, error) {
 		Password:   password,
 		UserAgent:  "slipway-" + c.App.Name,
 	})
+	if err != nil {
+		return nil, err
+	}
+	c.Context, client.stop = context.WithTimeoutCause(c.Context, c.Duration("timeout"), errBound)
+	return client, nil
 }
+
+// Close ends what Connect began.
+func (c *Client) Close() { c.stop() }
 
 // SigningKey is the flag of those helpers that sign, VerifyingKey of those that check.
 var (
-	SigningKey   = &cli.StringFlag{Name: "key", EnvVars: []string{"SLIPWAY_SIGNING_KEY"}, Usage: "sign with the private key in `FILE` (cosign.key with COSIGN_PASSWORD, or PKCS #8)"}
-	VerifyingKey = &cli.StringFlag{Name: "key", EnvVars: []string{"SLIPWAY_VERIFYING_KEY"}, Usage: "take only what is signed with the public key in `FILE` (cosign.pub)"}
+	SigningKey = &cli.StringFlag{Name: "key", EnvVars: []string{"SLIPWAY_SIGNING_KEY"},
+		Usage: "sign with the private key in `FILE` (cosign.key with COSIGN_PASSWORD, or PKCS #8)"}
+	VerifyingKey = &cli.StringSliceFlag{Name: "key", EnvVars: []string{"SLIPWAY_VERIFYING_KEY"},
+		Usage: "take only what is signed with the public key in `FILE` (cosign.pub); given twice, either key does"}
 )
 
 // PrivateKeyOf reads the key that --key names, or gives nil.
@@ -55,10 +79,11 @@ func PrivateKeyOf(c *cli.Context) (*PrivateKey, error) {
 	return ReadPrivateKey(c.String("key"))
 }
 
-// PublicKeyOf reads the key that --key names, or gives nil.
+// PublicKeyOf reads the keys that --key names, or gives nil.
 func PublicKeyOf(c *cli.Context) (*PublicKey, error) {
-	if c.String("key") == "" {
+	files := slices.DeleteFunc(c.StringSlice("key"), func(file string) bool { return file == "" })
+	if len(files) == 0 {
 		return nil, nil
 	}
-	return ReadPublicKey(c.String("key"))
+	return ReadPublicKey(files...)
 }

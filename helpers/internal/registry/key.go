@@ -16,10 +16,10 @@ import (
 )
 
 // PrivateKey signs statements, PublicKey checks them: ECDSA over SHA-256, what
-// cosign generate-key-pair makes.
+// cosign generate-key-pair makes. While a key is replaced, two are good.
 type (
 	PrivateKey struct{ key *ecdsa.PrivateKey }
-	PublicKey  struct{ key *ecdsa.PublicKey }
+	PublicKey  struct{ keys []*ecdsa.PublicKey }
 )
 
 // ReadPrivateKey reads a PEM file: cosign's own encrypted form, whose password is
@@ -52,24 +52,28 @@ func ReadPrivateKey(file string) (*PrivateKey, error) {
 	return &PrivateKey{key}, nil
 }
 
-// ReadPublicKey reads a PEM file such as cosign.pub.
-func ReadPublicKey(file string) (*PublicKey, error) {
-	block, err := readPEM(file)
-	if err != nil {
-		return nil, err
+// ReadPublicKey reads PEM files such as cosign.pub.
+func ReadPublicKey(files ...string) (*PublicKey, error) {
+	var read PublicKey
+	for _, file := range files {
+		block, err := readPEM(file)
+		if err != nil {
+			return nil, err
+		}
+		if strings.Contains(block.Type, "PRIVATE") {
+			return nil, slipway.Usagef("%s is the private key; to verify, the public one is needed (cosign.pub)", file)
+		}
+		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+		if err != nil {
+			return nil, slipway.Usagef("%s holds no public key", file).Because(err)
+		}
+		key, ok := parsed.(*ecdsa.PublicKey)
+		if !ok {
+			return nil, slipway.Usagef("the key %s is no ECDSA key, such as cosign generate-key-pair makes", file)
+		}
+		read.keys = append(read.keys, key)
 	}
-	if strings.Contains(block.Type, "PRIVATE") {
-		return nil, slipway.Usagef("%s is the private key; to verify, the public one is needed (cosign.pub)", file)
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return nil, slipway.Usagef("%s holds no public key", file).Because(err)
-	}
-	key, ok := parsed.(*ecdsa.PublicKey)
-	if !ok {
-		return nil, slipway.Usagef("the key %s is no ECDSA key, such as cosign generate-key-pair makes", file)
-	}
-	return &PublicKey{key}, nil
+	return &read, nil
 }
 
 func readPEM(file string) (*pem.Block, error) {
@@ -90,11 +94,13 @@ func (k *PrivateKey) Sign(body []byte) ([]byte, error) {
 	return ecdsa.SignASN1(rand.Reader, k.key, hash[:])
 }
 
-// Verify says whether the body is signed by this key.
+// Verify says whether the body is signed by one of the keys.
 func (k *PublicKey) Verify(body, signature []byte) error {
 	hash := sha256.Sum256(body)
-	if !ecdsa.VerifyASN1(k.key, hash[:], signature) {
-		return errors.New("it is not signed by this key")
+	for _, key := range k.keys {
+		if ecdsa.VerifyASN1(key, hash[:], signature) {
+			return nil
+		}
 	}
-	return nil
+	return errors.New("it is not signed by this key")
 }

@@ -21,6 +21,7 @@ type Search struct {
 	Key      *PublicKey     // only what it signed is evidence; nil takes what is there
 	Revision string         // the commit that it must be built from, or its first digits, or empty
 	At       string         // only this tag
+	Git      string         // a clone that knows which commit follows which, or empty
 	Depth    int            // how many tags are looked at, from the highest number down
 }
 
@@ -36,6 +37,9 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 	if search.Revision != "" && !revision.MatchString(search.Revision) {
 		return found, slipway.Usagef("--require-revision %q is no commit: at least 7 hexadecimal digits", search.Revision)
 	}
+	if err := checkClone(ctx, search.Git); err != nil {
+		return found, err
+	}
 	candidates, err := at(search)
 	if err != nil {
 		return found, err
@@ -46,7 +50,7 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 	}
 	e := &evidenceReader{session: s, key: search.Key}
 	if search.At == "" {
-		if e.tags, err = s.tags(ctx, middle(search.Pattern)); err != nil {
+		if e.tags, found.Impossible, err = s.tags(ctx, middle(search.Pattern)); err != nil {
 			return found, err
 		}
 		found.Tags = len(e.tags)
@@ -64,6 +68,11 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 			return found, s.explain(err, "reading "+repository.Tag(tag).String())
 		}
 		if why == "" {
+			if search.At == "" && search.Revision == "" && len(search.Required) > 0 {
+				if err := e.compare(ctx, image, candidates[i+1:], search); err != nil {
+					return found, s.explain(err, "comparing the images of "+repository.String())
+				}
+			}
 			found.Image = image
 			found.Reference = repository.Tag(tag).String() + "@" + image.Digest
 			return found, nil
@@ -120,17 +129,30 @@ func (e *evidenceReader) inspect(ctx context.Context, tag string, search Search)
 	if isMissing(err) {
 		return image, "its manifest is gone", nil
 	}
+	if errors.Is(err, errSchema1) {
+		return image, err.Error(), nil
+	}
 	if err != nil {
 		return image, "", err
 	}
 	image.Digest = got.Digest.String()
-	described := make(chan error, 1)
-	go func() { described <- e.session.describe(ctx, got, &image) }()
-	read, unread := e.read(ctx, got.Digest, search.Required)
-	if err := <-described; isMissing(err) {
+	type description struct {
+		artifact string
+		err      error
+	}
+	described := make(chan description, 1)
+	go func() {
+		artifact, err := e.session.describe(ctx, got, &image)
+		described <- description{artifact, err}
+	}()
+	read, unread := e.read(ctx, got, search.Required)
+	switch of := <-described; {
+	case isMissing(of.err):
 		return image, "its configuration is gone", nil
-	} else if err != nil {
-		return image, "", err
+	case of.err != nil:
+		return image, "", of.err
+	case of.artifact != "":
+		return image, "it is no image, but " + of.artifact, nil
 	}
 	if !strings.HasPrefix(image.Revision, search.Revision) {
 		return image, "built from " + orNothing(image.Revision) + ", not from " + search.Revision, nil

@@ -1,8 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -36,6 +39,8 @@ func parseManifest(body []byte) (content, error) {
 		return c, fmt.Errorf("it is no manifest: %w", err)
 	}
 	switch {
+	case c.SchemaVersion == 1:
+		return c, errSchema1
 	case c.SchemaVersion != 2:
 		return c, fmt.Errorf("it is no manifest of schema 2 (schemaVersion %d)", c.SchemaVersion)
 	case c.Config != nil && len(c.Manifests) > 0, c.Layers != nil && c.Manifests != nil:
@@ -53,7 +58,44 @@ func parseManifest(body []byte) (content, error) {
 	return c, nil
 }
 
+var errSchema1 = errors.New("it is a manifest of schema 1, which container runtimes no longer run")
+
 func (c content) isIndex() bool { return c.Manifests != nil }
+
+// images are the ones in an index; attestations beside them name no platform.
+func (c content) images() []v1.Descriptor {
+	var images []v1.Descriptor
+	for _, one := range c.Manifests {
+		attestation := one.Platform != nil && one.Platform.OS == "unknown"
+		if !attestation && one.ArtifactType == "" && (one.MediaType.IsImage() || one.MediaType.IsIndex()) {
+			images = append(images, one)
+		}
+	}
+	return images
+}
+
+// artifact says what it is where it is no image that can be run, and nothing of one that can.
+func (c content) artifact() string {
+	if c.isIndex() {
+		if len(c.images()) == 0 {
+			return "an index without an image"
+		}
+		return ""
+	}
+	if !c.Config.MediaType.IsConfig() {
+		return "an artifact (" + cmp.Or(c.ArtifactType, string(c.Config.MediaType)) + ")"
+	}
+	for _, layer := range c.Layers {
+		if !isLayer(layer.MediaType) {
+			return "an artifact (of " + string(layer.MediaType) + ")"
+		}
+	}
+	return ""
+}
+
+func isLayer(mediaType types.MediaType) bool {
+	return strings.HasPrefix(string(mediaType), "application/vnd.oci.image.layer.") || strings.HasPrefix(string(mediaType), "application/vnd.docker.image.rootfs.")
+}
 
 // check parses the manifest, and settles its media type.
 func (m *manifest) check() error {

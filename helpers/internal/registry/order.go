@@ -12,14 +12,15 @@ import (
 // DefaultPattern captures the build number of the pipelines' tags.
 const DefaultPattern = `^latest-([0-9]+)$`
 
-// Pattern reads the form of a release's tag: an expression with one group, for the number.
+// Pattern reads the form of a release's tag: an expression with a group for the number,
+// or with several for the parts of a version, the first of which counts most.
 func Pattern(text string) (*regexp.Regexp, error) {
 	pattern, err := regexp.Compile(text)
 	if err != nil {
 		return nil, slipway.Usagef("--pattern %q is no regular expression", text).Because(err)
 	}
-	if pattern.NumSubexp() != 1 {
-		return nil, slipway.Usagef("--pattern %q has %d groups, and one is needed, around the number: %s", text, pattern.NumSubexp(), DefaultPattern)
+	if pattern.NumSubexp() == 0 {
+		return nil, slipway.Usagef("--pattern %q has no group, and one is needed around each number, as in %s", text, DefaultPattern)
 	}
 	return pattern, nil
 }
@@ -70,8 +71,9 @@ func Order(tags []string, pattern *regexp.Regexp) (ordered []string, unmatched i
 	return ordered, unmatched, nil
 }
 
-// numberOf gives what reads a tag's number, as decimal digits without leading
-// zeros; empty where the pattern captures something else of a tag that matches.
+// numberOf gives what reads a tag's number, as decimal digits without leading zeros
+// (of a version, with dots between its parts); empty where the pattern captures
+// something else of a tag that matches.
 // The usual form, plain letters and then a number, is read without the expression:
 // of a hundred thousand tags that would be a tenth of the whole answer's time.
 func numberOf(pattern *regexp.Regexp) func(tag string) (number string, matches bool) {
@@ -84,11 +86,16 @@ func numberOf(pattern *regexp.Regexp) func(tag string) (number string, matches b
 		}
 	}
 	return func(tag string) (string, bool) {
-		at := pattern.FindStringSubmatchIndex(tag)
-		if at == nil || at[2] < 0 {
+		groups := pattern.FindStringSubmatch(tag)
+		if groups == nil {
 			return "", false
 		}
-		return digits(tag[at[2]:at[3]]), true
+		for i, group := range groups[1:] {
+			if groups[i+1] = digits(group); groups[i+1] == "" {
+				return "", group != ""
+			}
+		}
+		return strings.Join(groups[1:], "."), true
 	}
 }
 
@@ -106,8 +113,16 @@ func digits(text string) string {
 	return text[zeros:]
 }
 
+// compareNumbers compares two numbers, or two versions part by part.
 func compareNumbers(a, b string) int {
-	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+	for {
+		one, restA, moreA := strings.Cut(a, ".")
+		other, restB, moreB := strings.Cut(b, ".")
+		if order := cmp.Or(cmp.Compare(len(one), len(other)), cmp.Compare(one, other)); order != 0 || !moreA || !moreB {
+			return order
+		}
+		a, b = restA, restB
+	}
 }
 
 // middle guesses a tag that others of the pattern's form stand before and behind;

@@ -62,7 +62,7 @@ func (c *Client) Push(ctx context.Context, tag name.Tag, options PushOptions) (*
 	}
 	defer image.close()
 	for _, statement := range options.Evidence {
-		if err := checkSubject(statement.image, image.manifest.content.Config); err != nil {
+		if err := checkSubject(statement.image, image.manifest.content.Config.Digest.String()); err != nil {
 			return nil, err
 		}
 	}

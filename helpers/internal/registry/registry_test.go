@@ -46,7 +46,7 @@ func imageTar(t *testing.T, revision string) (v1.Image, string) {
 	file, err := made.ConfigFile()
 	require.NoError(t, err)
 	file = file.DeepCopy()
-	file.Config.Labels = map[string]string{"org.opencontainers.image.revision": revision}
+	file.Config.Labels = map[string]string{"org.opencontainers.image.revision": fullCommit(revision)}
 	made, err = mutate.ConfigFile(made, file)
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "image.tar")
@@ -56,15 +56,25 @@ func imageTar(t *testing.T, revision string) (v1.Image, string) {
 	return made, path
 }
 
+// fullCommit makes a commit's id of its first digits.
+func fullCommit(digits string) string { return digits + strings.Repeat("0", max(0, 40-len(digits))) }
+
+// scanOfImage is a report of Trivy's about the image of that configuration.
+func scanOfImage(id string) string {
+	return `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{"ImageID":"` + id + `"},"Results":[{"Class":"os-pkgs","Vulnerabilities":[{"Severity":"LOW"}]}]}`
+}
+
 func push(t *testing.T, client *Client, reference, revision string, evidence ...string) *Pushed {
 	t.Helper()
-	_, file := imageTar(t, revision)
+	made, file := imageTar(t, revision)
+	id, err := made.ConfigName()
+	require.NoError(t, err)
 	tag, err := client.Tag(reference)
 	require.NoError(t, err)
 	pushed, err := client.Push(t.Context(), tag, PushOptions{Tar: file})
 	require.NoError(t, err)
 	statement := filepath.Join(t.TempDir(), "statement.json")
-	require.NoError(t, os.WriteFile(statement, []byte(`{"SchemaVersion":2}`), 0o600))
+	require.NoError(t, os.WriteFile(statement, []byte(scanOfImage(id.String())), 0o600))
 	for _, kind := range evidence {
 		_, err := client.AddEvidence(t.Context(), tag.Digest(pushed.Digest), Statement{Type: kind, File: statement, Build: "https://jenkins.example/1"})
 		require.NoError(t, err)
@@ -99,4 +109,29 @@ func TestNamesAreCheckedAtTheBorder(t *testing.T) {
 	digest, err := client.Digest("nexus.example:8083/app:latest-1@sha256:" + strings.Repeat("a", 64))
 	require.NoError(t, err)
 	assert.Equal(t, "nexus.example:8083/app@sha256:"+strings.Repeat("a", 64), digest.String())
+	for text, hint := range map[string]string{
+		"https://nexus.example:8083/team/app": "give nexus.example:8083/team/app; HTTPS", "HTTP://nexus.example/app": "--plain-http", "docker://nexus.example/app": "give nexus.example/app",
+	} {
+		_, err := client.Repository(text)
+		assert.ErrorContains(t, err, "begins with a scheme")
+		assert.ErrorContains(t, err, hint)
+		assert.Equal(t, slipway.Usage, slipway.AsError(err).Code)
+	}
+	for _, text := range []string{
+		"https://u:hunter2@nexus.example/app", "u:hunter2@nexus.example/app", "https://u:hunter2@x/y@nexus.example/app", "u:hunter2@nexus.example:8083",
+		"u:hunter2/z@nexus.example/app@sha256:" + strings.Repeat("a", 64), "nexus.example/app@sha256:hunter2",
+	} {
+		_, err := client.Repository(text)
+		assert.Equal(t, slipway.Usage, slipway.AsError(err).Code)
+		assert.NotContains(t, err.Error(), "hunter2")
+		_, err = client.Tag(text)
+		assert.NotContains(t, err.Error(), "hunter2")
+		_, err = client.Digest(text)
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+	for _, host := range []string{"https://tokens.example", "u:p@tokens.example", "tokens.example/v2"} {
+		_, err := New(Options{TokenHost: host})
+		assert.Equal(t, slipway.Usage, slipway.AsError(err).Code, host)
+		assert.NotContains(t, err.Error(), "u:p")
+	}
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
@@ -31,11 +30,42 @@ const scanPrefix = "dev.slipway.scan."
 // report is what is read of Trivy's: https://trivy.dev/latest/docs/configuration/reporting/#json
 type report struct {
 	SchemaVersion int
+	ArtifactType  string
 	Trivy         struct{ Version string }
 	Metadata      struct{ ImageID string }
 	Results       []struct {
+		Class           string
 		Vulnerabilities []struct{ Severity string }
 	}
+}
+
+// findings counts them per severity, or says why the report is not of an image's
+// packages. An image without packages that Trivy knows has no results at all.
+func (r report) findings() (map[string]int, error) {
+	switch {
+	case r.SchemaVersion != 2:
+		return nil, errors.New("it is no report of Trivy in JSON (SchemaVersion 2)")
+	case r.ArtifactType != "container_image":
+		return nil, fmt.Errorf("it is a report about something else than an image (ArtifactType %q): trivy image --input image.tar writes one", r.ArtifactType)
+	case r.Metadata.ImageID == "":
+		return nil, errors.New("it does not say of which image it is (Metadata.ImageID)")
+	}
+	counts := map[string]int{}
+	packages := len(r.Results) == 0
+	for _, result := range r.Results {
+		packages = packages || result.Class == "os-pkgs" || result.Class == "lang-pkgs"
+		for _, found := range result.Vulnerabilities {
+			severity := strings.ToUpper(found.Severity)
+			if !severityForm.MatchString(severity) {
+				return nil, fmt.Errorf("its severity %q is none", found.Severity)
+			}
+			counts[severity]++
+		}
+	}
+	if !packages {
+		return nil, errors.New("none of its results is about packages: Trivy did not look for vulnerabilities (--scanners vuln)")
+	}
+	return counts, nil
 }
 
 // scanner is what trivy version --format json prints.
@@ -52,18 +82,8 @@ func readScan(body []byte, version string) (scan Scan, image string, err error) 
 	if err := json.Unmarshal(body, &r); err != nil {
 		return scan, "", fmt.Errorf("it is no JSON: %w", err)
 	}
-	if r.SchemaVersion != 2 {
-		return scan, "", errors.New("it is no report of Trivy in JSON (SchemaVersion 2)")
-	}
-	scan.Findings = map[string]int{}
-	for _, result := range r.Results {
-		for _, found := range result.Vulnerabilities {
-			severity := strings.ToUpper(found.Severity)
-			if !severityForm.MatchString(severity) {
-				return scan, "", fmt.Errorf("its severity %q is none", found.Severity)
-			}
-			scan.Findings[severity]++
-		}
+	if scan.Findings, err = r.findings(); err != nil {
+		return scan, "", err
 	}
 	if r.Trivy.Version != "" {
 		scan.Scanner = "trivy " + r.Trivy.Version
@@ -135,9 +155,26 @@ func (s Scan) String() string {
 }
 
 // checkSubject refuses a report about another image than the one it is attached to.
-func checkSubject(image string, config *v1.Descriptor) error {
-	if image == "" || config == nil || image == config.Digest.String() {
+func checkSubject(scanned, id string) error {
+	if scanned == "" || scanned == id {
 		return nil
 	}
-	return slipway.Errorf(slipway.Conflict, "the scan is of another image: it names %s, and this one is %s", image, config.Digest).Next("scan the tar that is pushed")
+	return slipway.Errorf(slipway.Conflict, "the scan is of another image: it names %s, and this one is %s", scanned, id).Next("scan the tar that is pushed")
+}
+
+// imageID is the digest of the image's configuration, by which Trivy knows it. Of an
+// index it is that of its one image: a scan is of one platform.
+func (s *session) imageID(ctx context.Context, about *manifest) (string, error) {
+	if !about.content.isIndex() {
+		return about.content.Config.Digest.String(), nil
+	}
+	images := about.content.images()
+	if len(images) != 1 {
+		return fmt.Sprintf("an index of %d images", len(images)), nil
+	}
+	only, err := s.manifest(ctx, images[0].Digest.String())
+	if err != nil {
+		return "", err
+	}
+	return s.imageID(ctx, only)
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +33,7 @@ type session struct {
 	agent      string
 	who        string
 	granted    atomic.Bool // an upload was begun: the login may push
+	served     sync.Map    // the kinds of requests that were answered: the login is good for them
 }
 
 // open logs in for the given actions (transport.PullScope, PushScope) and, for
@@ -42,7 +45,7 @@ func (c *Client) open(ctx context.Context, repository name.Repository, scope str
 	}
 	s := &session{repository: repository, agent: c.options.UserAgent, first: c.first, who: who(ctx, login)}
 	s.base = url.URL{Scheme: c.scheme, Host: repository.RegistryStr(), Path: "/v2/" + repository.RepositoryStr() + "/"}
-	s.guard = &guard{scheme: c.scheme, hosts: []string{repository.RegistryStr()}, inner: c.wire}
+	s.guard = &guard{scheme: c.scheme, hosts: []string{repository.RegistryStr()}, grace: c.grace, inner: c.wire}
 	if c.options.TokenHost != "" {
 		s.guard.hosts = append(s.guard.hosts, c.options.TokenHost)
 	}
@@ -61,8 +64,35 @@ func (c *Client) open(ctx context.Context, repository name.Repository, scope str
 		}
 		return nil, s.explain(err, "logging in to "+repository.RegistryStr())
 	}
-	s.http = &http.Client{Transport: &patient{inner: authenticated, first: c.first}}
+	s.http = &http.Client{Transport: &patient{inner: authenticated, first: c.first}, CheckRedirect: s.redirect}
 	return s, nil
+}
+
+const maxRedirects = 10
+
+// redirect follows to where a registry keeps its blobs. What leads away from the
+// referrers API is the login or front page of a site that has none.
+func (s *session) redirect(next *http.Request, via []*http.Request) error {
+	asked := via[0].URL
+	away := next.URL.Host != asked.Host || next.URL.Scheme != asked.Scheme || len(via) == maxRedirects
+	if away && strings.HasPrefix(asked.Path, s.base.Path+"referrers/") {
+		return http.ErrUseLastResponse
+	}
+	if len(via) == maxRedirects {
+		return fmt.Errorf("%d redirects lead nowhere", maxRedirects)
+	}
+	return nil
+}
+
+// kindOf tells requests apart that a login may be good for or not: lists of tags,
+// manifests and blobs, read and written.
+func (s *session) kindOf(method string, address *url.URL) string {
+	way := "write"
+	if method == http.MethodGet || method == http.MethodHead {
+		way = "read"
+	}
+	kind, _, _ := strings.Cut(strings.TrimPrefix(address.Path, s.base.Path), "/")
+	return way + " " + kind
 }
 
 // who is the account's name, as an error may show it.
@@ -104,6 +134,7 @@ func (s *session) send(ctx context.Context, method string, address *url.URL, hea
 		response.Body.Close()
 		return nil, err
 	}
+	s.served.Store(s.kindOf(method, address), true)
 	return response, nil
 }
 

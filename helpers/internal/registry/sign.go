@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -17,6 +19,9 @@ const (
 	signatureAnnotation = "dev.cosignproject.cosign/signature"
 	payloadType         = "cosign container image signature"
 	plainSignature      = "signature" // the type of a signature of cosign's that names none
+
+	// the artifact that cosign 2 writes with --registry-referrers-mode=oci-1-1
+	signatureArtifact = "application/vnd.dev.cosign.artifact.sig.v1+json"
 )
 
 type payload struct {
@@ -32,16 +37,13 @@ type payload struct {
 	Optional map[string]any `json:"optional"`
 }
 
-// sign states the facts and the statement's digest about the subject.
-func sign(key *PrivateKey, repository name.Repository, subject, statement v1.Hash, facts map[string]string) (v1.Descriptor, []byte, error) {
+// sign states the facts about the subject.
+func sign(key *PrivateKey, repository name.Repository, subject v1.Hash, facts map[string]any) (v1.Descriptor, []byte, error) {
 	var p payload
 	p.Critical.Identity.Reference = repository.Name()
 	p.Critical.Image.Digest = subject.String()
 	p.Critical.Type = payloadType
-	p.Optional = map[string]any{annotationStatement: statement.String()}
-	for key, value := range facts {
-		p.Optional[key] = value
-	}
+	p.Optional = facts
 	body, err := json.Marshal(p)
 	if err != nil {
 		return v1.Descriptor{}, nil, err
@@ -71,11 +73,71 @@ func verify(key *PublicKey, subject v1.Hash, layer v1.Descriptor, body []byte) (
 	if p.Critical.Image.Digest != subject.String() {
 		return nil, fmt.Errorf("it is signed for another image, %s", p.Critical.Image.Digest)
 	}
-	facts = map[string]string{annotationType: plainSignature}
-	for key, value := range p.Optional {
+	return factsOf(p.Optional), nil
+}
+
+// factsOf are the texts among what was signed.
+func factsOf(annotations map[string]any) map[string]string {
+	facts := map[string]string{annotationType: plainSignature}
+	for key, value := range annotations {
 		if text, ok := value.(string); ok {
 			facts[key] = text
 		}
 	}
-	return facts, nil
+	return facts
+}
+
+// signatures reads what is under the tag where cosign 2 keeps them.
+func (e *evidenceReader) signatures(ctx context.Context, subject v1.Hash, r *read) error {
+	got, err := e.session.manifest(ctx, signatureTag(subject))
+	if isMissing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.payloads(ctx, subject, got.content.Layers, r)
+}
+
+// payloads reads signatures of cosign 2. Statements of our own stand there too, for
+// cosign; here they count only where they are whole.
+func (e *evidenceReader) payloads(ctx context.Context, subject v1.Hash, layers []v1.Descriptor, r *read) error {
+	for _, layer := range layers {
+		if layer.MediaType != payloadMediaType {
+			continue
+		}
+		body, why, err := e.small(ctx, layer)
+		if err != nil {
+			return err
+		}
+		var p payload
+		if json.Unmarshal(body, &p) == nil && p.Optional[annotationStatement] != nil {
+			continue
+		}
+		var facts map[string]string
+		if why == "" {
+			facts, err = verify(e.key, subject, layer, body)
+		} else {
+			err = errors.New(why)
+		}
+		r.signature(facts, layer.Digest, err)
+	}
+	return nil
+}
+
+// signature notes one that names no statement, or why it does not count.
+func (r *read) signature(facts map[string]string, digest v1.Hash, err error) {
+	if err == nil {
+		err = checkType(facts[annotationType])
+	}
+	if err == nil && facts[annotationType] == scanType {
+		err = errors.New("a scan is known by its report, and this is a signature alone")
+	}
+	if err != nil {
+		r.Bad = append(r.Bad, Rejected{Type: cmp.Or(facts[annotationType], plainSignature), Digest: digest.String(), Why: err.Error()})
+		return
+	}
+	good := evidenceOf(facts, digest)
+	good.Signed = true
+	r.Good = append(r.Good, good)
 }

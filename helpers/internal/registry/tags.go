@@ -29,12 +29,14 @@ func (c *Client) Tags(ctx context.Context, repository name.Repository) ([]string
 	if err != nil {
 		return nil, err
 	}
-	return s.tags(ctx, "")
+	tags, _, err := s.tags(ctx, "")
+	return tags, err
 }
 
-// tags lists them. middle is a tag that others probably stand before and behind,
-// or empty: it saves time, and changes nothing else.
-func (s *session) tags(ctx context.Context, middle string) (tags []string, err error) {
+// tags lists them, and apart from them what the registry lists and cannot be a tag.
+// middle is a tag that others probably stand before and behind, or empty: it saves
+// time, and changes nothing else.
+func (s *session) tags(ctx context.Context, middle string) (tags, impossible []string, err error) {
 	read := 0
 	for range listings {
 		behind, stop := s.behind(ctx, middle)
@@ -51,7 +53,12 @@ func (s *session) tags(ctx context.Context, middle string) (tags []string, err e
 	if read > 1 {
 		err = uncertain(err) // the repository was there a moment ago
 	}
-	return tags, err
+	if slices.ContainsFunc(tags, notTag) {
+		listed := tags
+		tags = slices.DeleteFunc(slices.Clone(listed), notTag)
+		impossible = slices.DeleteFunc(listed, isTag)
+	}
+	return tags, impossible, err
 }
 
 var errIncomplete = errors.New("the list of tags may be incomplete")
@@ -111,7 +118,8 @@ func collect(page func(n, last string) (tags []string, link string, err error), 
 	var tags []string // sorted
 	visited := map[string]bool{"": true}
 	var n, last string
-	silent := false // pages end without a Link
+	silent := false   // pages end without a Link
+	promised := false // the page before had a Link
 	for count := 1; ; count++ {
 		if count > maxPages {
 			return nil, fmt.Errorf("%w: there are more than %d pages", errIncomplete, maxPages)
@@ -125,6 +133,8 @@ func collect(page func(n, last string) (tags []string, link string, err error), 
 		fresh := len(tags) - before
 		next, more := nextPage(link)
 		switch {
+		case promised && fresh == 0 && !more:
+			return nil, fmt.Errorf("%w: page %d, which a Link promised, has no further tag", errIncomplete, count)
 		case more && next.last == "" && len(found) == 0:
 			return nil, fmt.Errorf("%w: page %d is empty and promises more without saying from where", errIncomplete, count)
 		case more && next.last == "":
@@ -152,7 +162,7 @@ func collect(page func(n, last string) (tags []string, link string, err error), 
 			return nil, fmt.Errorf("%w: page %d repeats what was there, and promises more (last=%s)", errIncomplete, count, next.last)
 		}
 		visited[next.last] = true
-		n, last = next.n, next.last
+		n, last, promised = next.n, next.last, more
 	}
 }
 
@@ -233,11 +243,11 @@ func (s *session) page(ctx context.Context, n, last string) ([]string, string, e
 	return tags, strings.Join(header.Values("Link"), ", "), err
 }
 
-// parseTags reads a list of tags, in which null is a list of none.
+// parseTags reads a list of tags, in which null is a list of none. What cannot be a
+// tag is kept, since a registry goes on behind it as behind a tag.
 func parseTags(body []byte) ([]string, error) {
-	wrong := func(tag string) bool { return !isTag(tag) }
 	if list, usual := plainList(body); usual {
-		if tags := strings.Split(string(list), between); !slices.ContainsFunc(tags, wrong) {
+		if tags := strings.Split(string(list), between); !slices.ContainsFunc(tags, notTag) {
 			return tags, nil
 		}
 	}
@@ -250,9 +260,6 @@ func parseTags(body []byte) ([]string, error) {
 	}
 	if list.Tags == nil && list.Name == nil {
 		return nil, errors.New("the answer is no list of tags: it has neither name nor tags")
-	}
-	if at := slices.IndexFunc(list.Tags, wrong); at >= 0 {
-		return nil, fmt.Errorf("the answer is no list of tags: %q cannot be one", list.Tags[at])
 	}
 	return list.Tags, nil
 }
@@ -284,6 +291,8 @@ func isTag(text string) bool {
 	}
 	return 0 < len(text) && len(text) <= maxTag
 }
+
+func notTag(text string) bool { return !isTag(text) }
 
 type pageRequest struct{ n, last string }
 

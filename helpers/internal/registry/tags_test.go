@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
 // pages serves tags as a registry with the fault that answer describes.
@@ -34,6 +36,18 @@ func pages(t *testing.T, answer func(w http.ResponseWriter, last string, request
 
 func list(w io.Writer, tags ...string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"name": "app", "tags": tags})
+}
+
+// promised answers with a page that has a Link, and then with the body.
+func promised(body string) func(w http.ResponseWriter, last string, request int) {
+	return func(w http.ResponseWriter, last string, _ int) {
+		if last == "" {
+			w.Header().Set("Link", `</v2/app/tags/list?n=2&last=b>; rel="next"`)
+			list(w, "a", "b")
+			return
+		}
+		fmt.Fprint(w, body)
+	}
 }
 
 func TestAListIsWholeOrAnError(t *testing.T) {
@@ -77,6 +91,45 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 			}
 			two(w, last)
 		}, fails: "fails (404)"},
+		{name: "a page that a Link promised is empty", answer: promised(`{"name":"app","tags":[]}`), fails: "page 2, which a Link promised, has no further tag"},
+		{name: "a page that a Link promised is null", answer: promised(`{"name":"app","tags":null}`), fails: "may be incomplete"},
+		{name: "a page that a Link promised has no tags", answer: promised(`{"name":"app"}`), fails: "may be incomplete"},
+		{name: "a page that a Link promised is the first again", answer: promised(`{"name":"app","tags":["a","b"]}`), fails: "may be incomplete"},
+		{name: "what cannot be a tag", answer: func(w http.ResponseWriter, last string, _ int) {
+			if last == "" {
+				list(w, "a", "b c")
+				return
+			}
+			if last == "b c" {
+				list(w, "d")
+				return
+			}
+			list(w)
+		}, want: []string{"a", "d"}},
+		{name: "nothing but what cannot be a tag", answer: func(w http.ResponseWriter, last string, _ int) {
+			if last == "" {
+				w.Header().Set("Link", `<?last=%2B>; rel=next`)
+				list(w, "*", "+")
+				return
+			}
+			if last == "+" {
+				list(w, "d")
+				return
+			}
+			list(w)
+		}, want: []string{"d"}},
+		{name: "the login is withdrawn after two pages", answer: func(w http.ResponseWriter, last string, _ int) {
+			switch last {
+			case "":
+				w.Header().Set("Link", `<?last=b>; rel=next`)
+				list(w, "a", "b")
+			case "b":
+				w.Header().Set("Link", `<?last=d>; rel=next`)
+				list(w, "c", "d")
+			default:
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		}, fails: "refuses the login that it took a moment ago (401"},
 		{name: "HTML from a proxy", answer: func(w http.ResponseWriter, _ string, _ int) { fmt.Fprint(w, "<html>") }, fails: "no list of tags"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -84,6 +137,7 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 			tags, err := client.Tags(t.Context(), repository)
 			if test.fails != "" {
 				assert.ErrorContains(t, err, test.fails)
+				assert.Equal(t, slipway.Unknown, slipway.AsError(err).Code)
 				return
 			}
 			require.NoError(t, err)
@@ -148,12 +202,18 @@ func TestAListOfTagsIsReadAlikeHoweverItIsWritten(t *testing.T) {
 		require.NoError(t, err, body)
 		assert.Equal(t, want, tags, body)
 	}
+	for body, want := range map[string][]string{ // what cannot be a tag is read as well: the list goes on behind it
+		`{"name":"a","tags":[""]}`: {""}, `{"name":"a","tags":["-a"]}`: {"-a"}, `{"name":"a","tags":[".a"]}`: {".a"}, `{"name":"a","tags":["a b"]}`: {"a b"},
+		`{"name":"a","tags":["a","",""]}`: {"a", "", ""}, `{"name":"a","tags":["` + long + `x"]}`: {long + "x"}, `{"name":"a","tags":["ä"]}`: {"ä"},
+		`{"name":"a","tags":["a",null]}`: {"a", ""},
+	} {
+		tags, err := parseTags([]byte(body))
+		require.NoError(t, err, body)
+		assert.Equal(t, want, tags, body)
+	}
 	for body, why := range map[string]string{
 		`{}`: "neither name nor tags", `[]`: "no list", `<html>`: "no list", `{"name":"a","tags":"b"}`: "no list", `{"name":"a","tags":[1]}`: "no list",
-		`{"name":"a","tags":[""]}`: `"" cannot be one`, `{"name":"a","tags":["-a"]}`: `"-a" cannot be one`, `{"name":"a","tags":[".a"]}`: `".a" cannot be one`,
-		`{"name":"a","tags":["a b"]}`: `"a b" cannot be one`, `{"name":"a","tags":["a","",""]}`: `"" cannot be one`, `{"name":"a","tags":["` + long + `x"]}`: "cannot be one",
-		`{"name":"a","tags":["a","b]}`: "no list", `{"name":"a","tags":["ä"]}`: "cannot be one",
-		`{"name":"a","tags":1}`: "no list", `{"name":"a","tags":true}`: "no list", `{"name":"a","tags":{}}`: "no list", `{"name":"a","tags":["a",null]}`: `"" cannot be one`,
+		`{"name":"a","tags":["a","b]}`: "no list", `{"name":"a","tags":1}`: "no list", `{"name":"a","tags":true}`: "no list", `{"name":"a","tags":{}}`: "no list",
 	} {
 		_, err := parseTags([]byte(body))
 		assert.ErrorContains(t, err, why, body)

@@ -29,9 +29,11 @@ const (
 // guard sends a request only over the scheme that was settled, and a login only
 // to hosts that were named. go-containerregistry tries HTTP for loopback and RFC
 // 1918 hosts by itself, and sends the login to whatever realm a registry names.
+// A redirect may lead from HTTP to HTTPS, and takes no login along.
 type guard struct {
 	scheme string
 	hosts  []string // HOST[:PORT] that may get the login
+	grace  time.Duration
 	inner  http.RoundTripper
 
 	lock  sync.Mutex
@@ -42,10 +44,11 @@ type guard struct {
 var errScheme = errors.New("another scheme than the one that was settled")
 
 func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL.Scheme != g.scheme {
+	login := request.Header.Get("Authorization") != "" || request.Header.Get("Content-Type") == "application/x-www-form-urlencoded"
+	upgraded := g.scheme == "http" && request.URL.Scheme == "https" && request.Response != nil && !login
+	if request.URL.Scheme != g.scheme && !upgraded {
 		return nil, fmt.Errorf("%w: %s is asked for, and only %s is spoken", errScheme, request.URL.Scheme, g.scheme)
 	}
-	login := request.Header.Get("Authorization") != "" || request.Header.Get("Content-Type") == "application/x-www-form-urlencoded"
 	if login && !g.named(request.URL.Host) {
 		return nil, g.note("", slipway.Usagef("the registry wants the login sent to %s, which nobody named; it was not sent", request.URL.Host).
 			Next("if that host is right: --token-host %s", request.URL.Host))
@@ -59,10 +62,13 @@ func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 		sent.Body = fresh
 		request = &sent
 	}
-	response, err := g.inner.RoundTrip(request)
+	ctx, cancel := context.WithCancelCause(request.Context())
+	response, err := g.inner.RoundTrip(request.WithContext(ctx))
 	if err != nil {
+		cancel(nil)
 		return nil, g.note("", err)
 	}
+	response.Body = &paced{ReadCloser: response.Body, cancel: cancel, ctx: ctx, grace: g.grace}
 	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
 		if match := realmOf.FindStringSubmatch(response.Header.Get("Www-Authenticate")); match != nil {
 			_ = g.note(match[1], nil)
@@ -125,7 +131,7 @@ func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
 		var again bool
 		var after time.Duration
 		if err != nil {
-			again = !final(err)
+			again = request.Context().Err() == nil && !final(err)
 		} else if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 && response.StatusCode != http.StatusNotImplemented {
 			again, after = true, retryAfter(response.Header, time.Now())
 		}
@@ -177,13 +183,13 @@ type document struct{ bytes.Buffer }
 
 func (*document) Close() error { return nil }
 
-// final says that another try cannot help: a stop, a refusal of our own, a certificate.
+// final says that another try cannot help: a refusal of our own, a certificate.
 func final(err error) bool {
 	var refusal *slipway.Error
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	return errors.Is(err, errScheme) || errors.As(err, &refusal) || errors.As(err, &certificate) || errors.As(err, &record) || isUnknownAuthority(err) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
 }
 
 func isUnknownAuthority(err error) bool {
@@ -208,7 +214,7 @@ func sleep(ctx context.Context, pause time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-timer.C:
 		return nil
 	}

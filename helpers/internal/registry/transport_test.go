@@ -1,9 +1,12 @@
 package registry
 
 import (
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -101,13 +104,114 @@ func TestARedirectTakesNoLoginAlong(t *testing.T) {
 	assert.Zero(t, other.logins)
 }
 
-func TestARedirectToAnotherSchemeIsNotFollowed(t *testing.T) {
-	var own witness
-	registry := own.server(t, func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "https://"+r.Host+r.URL.Path, http.StatusTemporaryRedirect)
+func TestARedirectFromHTTPSToHTTPIsNotFollowed(t *testing.T) {
+	var other, own witness
+	elsewhere := other.server(t, func(w http.ResponseWriter, _ *http.Request) { list(w) })
+	registry := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		own.see(r)
+		if r.URL.Path != "/v2/" {
+			http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusTemporaryRedirect)
+		}
+	}))
+	defer registry.Close()
+	client, err := New(Options{SkipVerify: true})
+	require.NoError(t, err)
+	repository, err := client.Repository(strings.TrimPrefix(registry.URL, "https://") + "/app")
+	require.NoError(t, err)
+	_, err = client.Tags(t.Context(), repository)
+	assert.ErrorContains(t, err, "only https is spoken")
+	assert.Zero(t, other.asked)
+}
+
+// Blobs are often kept elsewhere: on HTTPS with a certificate of its own, and without the registry's login.
+func TestARedirectFromHTTPToHTTPSIsFollowedWithoutTheLogin(t *testing.T) {
+	var other, own witness
+	elsewhere := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		other.see(r)
+		list(w)
+	}))
+	defer elsewhere.Close()
+	authority := filepath.Join(t.TempDir(), "ca.crt")
+	require.NoError(t, os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: elsewhere.Certificate().Raw}), 0o600))
+	for _, scheme := range []string{`Basic realm="r"`, `Bearer realm="http://HOST/token",service="s"`} {
+		registry := own.server(t, func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path == "/token":
+				fmt.Fprint(w, `{"token":"t"}`)
+			case r.Header.Get("Authorization") == "" || strings.HasPrefix(scheme, "Bearer") && r.Header.Get("Authorization") != "Bearer t":
+				w.Header().Set("Www-Authenticate", strings.Replace(scheme, "HOST", r.Host, 1))
+				w.WriteHeader(http.StatusUnauthorized)
+			case r.URL.Path != "/v2/":
+				http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusTemporaryRedirect)
+			}
+		})
+		client, err := New(Options{PlainHTTP: true, Username: "u", Password: "p", CAFile: authority})
+		require.NoError(t, err)
+		_, err = tagsOf(t, client, registry)
+		require.NoError(t, err)
+		_, err = tagsOf(t, login(t, ""), registry)
+		assert.ErrorContains(t, err, "--ca-file", "a certificate that nobody trusts")
+	}
+	assert.NotZero(t, other.asked)
+	assert.Zero(t, other.logins)
+}
+
+// An answer that trickles ends, wherever it is read: a list, an error's text, a token.
+func TestAnAnswerThatTricklesEnds(t *testing.T) {
+	for _, slow := range []string{"/tags/list", "/v2/", "/token"} {
+		for _, code := range []int{http.StatusOK, http.StatusNotFound} {
+			var all witness
+			registry := all.server(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v2/" && slow == "/token" {
+					w.Header().Set("Www-Authenticate", `Bearer realm="http://`+r.Host+`/token",service="s"`)
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				if !strings.HasSuffix(r.URL.Path, slow) {
+					return
+				}
+				w.WriteHeader(code)
+				for range 1000 {
+					if _, err := fmt.Fprint(w, " "); err != nil {
+						return
+					}
+					w.(http.Flusher).Flush()
+					select {
+					case <-r.Context().Done():
+						return
+					case <-time.After(10 * time.Millisecond):
+					}
+				}
+			})
+			client := login(t, "")
+			client.grace = 50 * time.Millisecond
+			begin := time.Now()
+			_, err := tagsOf(t, client, registry)
+			assert.Error(t, err, "%s %d", slow, code)
+			assert.Less(t, time.Since(begin), 5*time.Second, "%s %d: %v", slow, code, err)
+		}
+	}
+}
+
+func TestWhatIsFastEnoughIsReadToItsEnd(t *testing.T) {
+	var all witness
+	registry := all.server(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			return
+		}
+		fmt.Fprint(w, `{"name":"app",`)
+		for range 20 {
+			fmt.Fprint(w, strings.Repeat(" ", 100))
+			w.(http.Flusher).Flush()
+			time.Sleep(5 * time.Millisecond) // ten times as fast as must be
+		}
+		fmt.Fprint(w, `"tags":[]}`)
 	})
-	_, err := tagsOf(t, login(t, ""), registry)
-	assert.ErrorContains(t, err, "only http is spoken")
+	client := login(t, "")
+	client.grace = 50 * time.Millisecond
+	tags, err := tagsOf(t, client, registry)
+	require.NoError(t, err)
+	assert.Empty(t, tags)
 }
 
 func TestPatience(t *testing.T) {

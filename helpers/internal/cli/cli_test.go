@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/urfave/cli/v2"
@@ -137,7 +140,7 @@ func TestAnAnswerIsOneDocumentAndStatesTheExitCode(t *testing.T) {
 		"done":                   {[]string{"ship", "--answer", "set", "1"}, nil, Done, "", "[1]  0s false"},
 		"after the command":      {[]string{"ship", "set", "1", "--answer"}, nil, Done, "", "[1]  0s false"},
 		"beside a format":        {[]string{"ship", "set", "1", "--answer", "-o", "text"}, nil, Done, "", "[1]  0s false"},
-		"refused":                {[]string{"ship", "set", "--answer"}, failure, Conflict, "a\nFIRST=true\r\x1b[2J\\n|$(id)`\"\u202e\ufffd", "[]  0s false"},
+		"refused":                {[]string{"ship", "set", "--answer"}, failure, Conflict, "a\nFIRST=true\\r\\x1b[2J\\n|$(id)`\"\\u202e\\xff", "[]  0s false"},
 		"no such flag":           {[]string{"ship", "set", "--answer", "--no-such"}, nil, Usage, "ship set: flag provided but not defined: -no-such", nil},
 		"no command":             {[]string{"ship", "--answer"}, nil, Usage, "ship needs a command: set", nil},
 		"a fault without a code": {[]string{"ship", "set", "--answer"}, io.ErrUnexpectedEOF, Unknown, "unexpected EOF", "[]  0s false"},
@@ -175,6 +178,23 @@ func TestTheEnvironmentAsksForAnAnswerToo(t *testing.T) {
 func TestAnUnforeseenFaultIsNeverANo(t *testing.T) {
 	for _, err := range []error{errors.New("boom"), context.Canceled, context.DeadlineExceeded, fmt.Errorf("reading: %w", io.ErrUnexpectedEOF)} {
 		assert.Equal(t, Unknown, AsError(err).Code, "%v", err)
+	}
+}
+
+func TestNothingThatIsWrittenActsOnATerminalOrTellsASecret(t *testing.T) {
+	hostile := "a\r\x1b[2J\u202e\x9b password=hunter2 postgres://u:hunter2@h"
+	for _, arguments := range [][]string{{"ship", "set"}, {"ship", "set", "-o", "json"}, {"ship", "set", "--answer"}} {
+		var stdout, stderr bytes.Buffer
+		app := program(&stdout, &stderr, Errorf(No, "%s", hostile).Because(errors.New(hostile)).Next("%s", hostile))
+		Execute(context.Background(), app, arguments)
+		logrus.Warn(hostile)
+		logrus.WithField("address", hostile).Error("it failed")
+		progress := NewProgress(&stderr)
+		progress.Show(time.Unix(0, 0), "%s", "a\r\x1b[2J\u202e")
+		for _, out := range []string{stdout.String(), stderr.String()} {
+			assert.NotContains(t, out, "hunter2", "%v", arguments)
+			assert.False(t, strings.ContainsAny(out, "\r\x1b\u202e") || !utf8.ValidString(out), "%v: %q", arguments, out)
+		}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 // The exit codes, the same in every helper.
@@ -60,6 +62,15 @@ func Errorf(code int, format string, arguments ...any) *Error {
 
 // Usagef makes an Error for wrong usage or configuration.
 func Usagef(format string, arguments ...any) *Error { return Errorf(Usage, format, arguments...) }
+
+// shown is the error as it may be shown: its sentences often hold what another program said.
+func (e *Error) shown() *Error {
+	masked := *e
+	for _, sentence := range []*string{&masked.Message, &masked.Why, &masked.Hint} {
+		*sentence = safe.Visible(safe.Mask(*sentence))
+	}
+	return &masked
+}
 
 // AsError finds the Error in err's chain. One that has none could not tell
 // (Unknown): a fault that nobody foresaw is never a "no".

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 // Result is a helper's answer. Its JSON form is encoding/json's of the value itself.
@@ -125,9 +127,13 @@ func Finish(c *cli.Context, result Result, err error) error {
 	return nil
 }
 
+// write is where every answer leaves: text without control characters, errors without secrets.
 func write(stdout, stderr io.Writer, format format, result Result, failure *Error) error {
-	var out bytes.Buffer
+	var out, told bytes.Buffer
 	var err error
+	if failure != nil {
+		failure = failure.shown()
+	}
 	switch format {
 	case asJSON:
 		err = writeJSON(&out, result, failure)
@@ -137,8 +143,8 @@ func write(stdout, stderr io.Writer, format format, result Result, failure *Erro
 		} else {
 			err = writeAnswer(&out, result, failure)
 		}
-		if story, told := result.(Story); told && failure != nil && err == nil {
-			err = story.Story(stderr)
+		if story, ok := result.(Story); ok && failure != nil && err == nil {
+			err = story.Story(&told)
 		}
 	default:
 		if result != nil {
@@ -148,12 +154,17 @@ func write(stdout, stderr io.Writer, format format, result Result, failure *Erro
 	if err != nil {
 		return err
 	}
-	if _, err := stdout.Write(out.Bytes()); err != nil {
+	shown := safe.Visible
+	if format == asJSON || format == answer {
+		shown = safe.JSON
+	}
+	if _, err := io.WriteString(stdout, shown(out.String())); err != nil {
 		return err
 	}
 	if failure != nil {
-		_, err = stderr.Write(failure.lines())
+		told.Write(failure.lines())
 	}
+	_, err = io.WriteString(stderr, safe.Visible(told.String()))
 	return err
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 // Progress shows how long work goes on: on a terminal one live line, elsewhere
@@ -33,7 +35,7 @@ func (p *Progress) Terminal() bool { return p.terminal }
 
 // Show tells the state at this instant; what has not changed is not told again.
 func (p *Progress) Show(now time.Time, format string, arguments ...any) {
-	line := fmt.Sprintf(format, arguments...)
+	line := safe.Line(fmt.Sprintf(format, arguments...))
 	if line == p.shown {
 		return
 	}
@@ -55,7 +57,7 @@ func (p *Progress) Picture(now time.Time, lines []string) {
 		p.Show(now, "%s", lines[0])
 		return
 	}
-	text := strings.Join(lines, "\n")
+	text := safe.Visible(strings.Join(lines, "\n"))
 	if text == p.shown {
 		return
 	}

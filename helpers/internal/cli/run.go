@@ -13,6 +13,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
+
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 const (
@@ -108,7 +110,7 @@ func prepare(app *cli.App) {
 
 func setUp(c *cli.Context) error {
 	logrus.SetOutput(c.App.ErrWriter)
-	logrus.SetFormatter(&logrus.TextFormatter{DisableTimestamp: true, DisableLevelTruncation: true})
+	logrus.SetFormatter(plainLog{&logrus.TextFormatter{DisableTimestamp: true, DisableLevelTruncation: true}})
 	level, err := logrus.ParseLevel(c.String(logLevelFlag))
 	if err != nil {
 		return Usagef("--log-level %q is none of debug, info, warn, error", c.String(logLevelFlag))
@@ -136,4 +138,17 @@ func commandMissing(c *cli.Context) error {
 		return Usagef("%s needs a command: %s", c.App.Name, list)
 	}
 	return Usagef("%s has no command %q; it has: %s", c.App.Name, c.Args().First(), list)
+}
+
+// plainLog writes log lines without secrets and without control characters.
+type plainLog struct{ logrus.Formatter }
+
+func (f plainLog) Format(entry *logrus.Entry) ([]byte, error) {
+	plain := func(text string) string { return safe.Line(safe.Mask(text)) }
+	copied := entry.Dup()
+	copied.Level, copied.Message = entry.Level, plain(entry.Message)
+	for key, value := range copied.Data {
+		copied.Data[key] = plain(fmt.Sprint(value))
+	}
+	return f.Formatter.Format(copied)
 }

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 const logLines = 25
@@ -34,7 +35,7 @@ func LastWords(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container
 			words.Lines, words.Previous = []string{"the log cannot be read: " + Explain(err, "reading it").Error()}, before
 			return words
 		case err == nil && len(body) > 0: // else there is none, or none any more
-			words.Lines, words.Previous = strings.Split(strings.TrimRight(WithoutSecrets(string(body)), "\n"), "\n"), before
+			words.Lines, words.Previous = strings.Split(strings.TrimRight(safe.Visible(safe.Mask(string(body))), "\n"), "\n"), before
 			return words
 		}
 	}
@@ -69,14 +70,4 @@ func logOf(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container str
 		return nil, err
 	}
 	return answer.Raw()
-}
-
-var (
-	passwordInURL = regexp.MustCompile(`([a-z][a-z0-9+.-]*://[^/\s:@]*):[^@\s/]+@`)
-	passwordNamed = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|authorization)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|(?:(?:bearer|basic|digest)\s+)?\S+)`)
-)
-
-// WithoutSecrets hides what a program may print of an address or a header, and nobody else should read.
-func WithoutSecrets(text string) string {
-	return passwordNamed.ReplaceAllString(passwordInURL.ReplaceAllString(text, "$1:****@"), "$1****")
 }

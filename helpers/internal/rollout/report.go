@@ -9,6 +9,7 @@ import (
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 const eventLines = 5
@@ -112,7 +113,7 @@ func warnings(events []*corev1.Event) []string {
 		if event.Type != corev1.EventTypeWarning {
 			continue
 		}
-		text := event.Reason + ": " + kube.WithoutSecrets(strings.TrimSpace(event.Message))
+		text := event.Reason + ": " + safe.Mask(strings.TrimSpace(event.Message))
 		if counts[text] == 0 {
 			order = append(order, text)
 		}

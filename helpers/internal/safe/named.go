@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 var (
@@ -230,7 +231,7 @@ func isStatus(name, separator, value string) bool {
 	colon := strings.Contains(separator, ":") && !strings.ContainsAny(separator, `"'`)
 	switch last {
 	case "token", "tokens", "cookies", "secrets", "passwords", "credentials":
-		return number.MatchString(first) || len(words) == 1 && len(value) < 4
+		return number.MatchString(first) || len(words) == 1 && !strings.ContainsFunc(value, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 	case "auth", "authorization":
 		return slices.Contains(methods, strings.ToLower(value)) || number.MatchString(value)
 	case "pass":

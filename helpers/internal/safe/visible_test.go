@@ -1,11 +1,13 @@
 package safe
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestVisible(t *testing.T) {
@@ -40,4 +42,16 @@ func FuzzVisible(f *testing.F) {
 		}
 		assert.NotContains(t, Line(text), "\n")
 	})
+}
+
+func TestJSONStaysTheSameDocument(t *testing.T) {
+	for _, text := range []string{"plain", "a\x1b\u202eb\u009b\x7f", "a\U000e0041\u2028\n\t\"\\", "ünïcödé 🙂 <&>"} {
+		body, err := json.MarshalIndent(map[string]string{"text": text}, "", "  ")
+		require.NoError(t, err)
+		shown := JSON(string(body))
+		assert.False(t, strings.ContainsFunc(strings.ReplaceAll(shown, "\n", ""), hidden), "%q", shown)
+		var back map[string]string
+		require.NoError(t, json.Unmarshal([]byte(shown), &back))
+		assert.Equal(t, text, back["text"])
+	}
 }

@@ -84,6 +84,25 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		s.Scans = true
 		s.made.notNull = append(s.made.notNull, command.Name)
 		s.find("set-not-null", table)
+	case pgquery.AlterTableType_AT_ColumnDefault:
+		if value := command.Def; value == nil || value.GetAConst().GetIsnull() {
+			s.find("drop-default", table)
+			s.made.dropsDefault = append(s.made.dropsDefault, command.Name)
+		}
+	case pgquery.AlterTableType_AT_DropIdentity, pgquery.AlterTableType_AT_DropExpression:
+		s.find("identity", table)
+	case pgquery.AlterTableType_AT_AddIdentity:
+		if command.Def.GetConstraint().GetGeneratedWhen() == "a" {
+			s.find("identity", table)
+		}
+	case pgquery.AlterTableType_AT_SetIdentity:
+		for _, option := range command.Def.GetList().GetItems() {
+			if element := option.GetDefElem(); element.GetDefname() == "generated" && element.GetArg().GetInteger().GetIval() == 'a' {
+				s.find("identity", table)
+			}
+		}
+	case pgquery.AlterTableType_AT_DropNotNull:
+		s.made.dropsNotNull = append(s.made.dropsNotNull, command.Name)
 	case pgquery.AlterTableType_AT_DropColumn:
 		s.find("drop-column", table)
 		s.made.lost = append(s.made.lost, lost{table: table, column: command.Name})
@@ -94,7 +113,7 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		classifyConstraint(command.Def.GetConstraint(), table, s)
 	case pgquery.AlterTableType_AT_ValidateConstraint:
 		s.Scans = true
-		s.made.validated = command.Name
+		s.made.validated = append(s.made.validated, command.Name)
 	case pgquery.AlterTableType_AT_AttachPartition:
 		partition := relation(command.Def.GetPartitionCmd().GetName())
 		s.lock(partition, accessExclusive)
@@ -113,9 +132,14 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 	case pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged, pgquery.AlterTableType_AT_SetTableSpace, pgquery.AlterTableType_AT_SetAccessMethod:
 		s.Rewrites = true
 		s.find("rewrite", table)
+	case pgquery.AlterTableType_AT_EnableRowSecurity, pgquery.AlterTableType_AT_ForceRowSecurity:
+		s.find("row-security", table)
+	case pgquery.AlterTableType_AT_DisableTrig, pgquery.AlterTableType_AT_DisableTrigAll, pgquery.AlterTableType_AT_DisableTrigUser:
+		s.find("triggers-off", table)
+	case pgquery.AlterTableType_AT_DropInherit:
+		s.find("detach", table)
 	case pgquery.AlterTableType_AT_ChangeOwner, pgquery.AlterTableType_AT_ReplicaIdentity,
-		pgquery.AlterTableType_AT_EnableRowSecurity, pgquery.AlterTableType_AT_DisableRowSecurity,
-		pgquery.AlterTableType_AT_ForceRowSecurity, pgquery.AlterTableType_AT_NoForceRowSecurity:
+		pgquery.AlterTableType_AT_DisableRowSecurity, pgquery.AlterTableType_AT_NoForceRowSecurity:
 		s.find("access", table)
 	}
 }
@@ -158,6 +182,7 @@ func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 		hasDefault, s.Rewrites = true, true
 		s.find("serial", table)
 	}
+	s.made.added = append(s.made.added, newColumn(table, column, notNull, hasDefault))
 	if notNull && !hasDefault {
 		s.Scans = true
 		s.find("not-null-without-default", table)
@@ -176,9 +201,7 @@ func classifyConstraint(constraint *pgquery.Constraint, table string, s *Stateme
 		s.Scans = true
 		s.find("foreign-key", table)
 	case pgquery.ConstrType_CONSTR_CHECK:
-		if test := constraint.RawExpr.GetNullTest(); test.GetNulltesttype() == pgquery.NullTestType_IS_NOT_NULL {
-			s.made.check, s.made.column = constraint.Conname, lastName(test.GetArg().GetColumnRef().GetFields())
-		}
+		s.made.checks = append(s.made.checks, checkOf(constraint, table))
 		if !constraint.SkipValidation {
 			s.Scans = true
 			s.find("check", table)

@@ -100,6 +100,11 @@ func (d *Database) Plan(ctx context.Context, files []Migration, allow Allow) (Pl
 	if err := plan.goesOn(interrupted); err != nil {
 		return plan, err
 	}
+	in, err := d.scope(ctx, plan.Pending)
+	if err != nil {
+		return plan, err
+	}
+	resolve(plan.Pending, in)
 	known, err := d.catalog(ctx, plan.Pending)
 	if err != nil {
 		return plan, err

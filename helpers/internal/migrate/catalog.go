@@ -14,11 +14,12 @@ import (
 type catalog struct {
 	schema      string                  // which an unqualified name is in
 	columns     map[string]column       // by table and column: "users email"
-	proven      map[string]bool         // by table and column: a validated CHECK (... IS NOT NULL)
-	checks      map[string]string       // by table and constraint: the column that its CHECK says is NOT NULL
+	checks      map[string]check        // by table and constraint
 	checked     map[string]bool         // by table and column: a validated CHECK looks at it
 	indexed     map[string]bool         // by table and column
 	volatile    map[string]bool         // of the functions that the plan's defaults call
+	unique      map[string]bool         // by index, and by table and constraint: ON CONFLICT may name it
+	hidden      map[string]bool         // by function, with and without its schema: nobody knows what it does
 	indexes     map[string]string       // by index: its table
 	keys        map[string][]string     // by index: its columns that may be NULL
 	exists      map[string]bool         // the tables that the plan creates IF NOT EXISTS
@@ -31,7 +32,7 @@ type catalog struct {
 
 type column struct {
 	columnType
-	notNull bool
+	notNull, hasDefault bool
 }
 
 // foreignKey is one that a table has, or, where it is incoming, that refers to it.
@@ -44,8 +45,8 @@ type foreignKey struct {
 // catalog reads what review needs to know of what the migrations name.
 func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog, error) {
 	known := catalog{
-		schema: d.place.schema, columns: map[string]column{}, proven: map[string]bool{}, checks: map[string]string{}, checked: map[string]bool{}, indexed: map[string]bool{},
-		volatile: map[string]bool{}, indexes: map[string]string{}, keys: map[string][]string{}, exists: map[string]bool{}, partitioned: map[string]bool{}, rest: map[string]string{},
+		schema: d.place.schema, columns: map[string]column{}, checks: map[string]check{}, checked: map[string]bool{}, indexed: map[string]bool{},
+		volatile: map[string]bool{}, hidden: map[string]bool{}, unique: map[string]bool{}, indexes: map[string]string{}, keys: map[string][]string{}, exists: map[string]bool{}, partitioned: map[string]bool{}, rest: map[string]string{},
 		foreign: map[string][]foreignKey{}, bounded: map[string]bool{}, users: map[string][]string{},
 	}
 	var tables, functions, indexes, types []string
@@ -62,6 +63,10 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 				tables = append(tables, s.made.table)
 			}
 			functions = append(functions, s.made.functions...)
+			for _, name := range s.made.calls {
+				_, last := splitName(name)
+				functions = append(functions, unquoted(last))
+			}
 			types = append(types, s.made.newTypes...)
 			indexes = append(indexes, s.made.usingIndex)
 		}
@@ -75,25 +80,26 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 			func(table, _, _ string, partitioned bool) {
 				known.exists[table], known.partitioned[table] = true, partitioned
 			}},
-		{tables, `SELECT n.name, a.attname, t.typname || ' ' || format_type(a.atttypid, a.atttypmod), a.attnotnull
+		{tables, `SELECT n.name, a.attname, concat(t.typname, ' ', a.atthasdef OR a.attidentity <> '', ' ', format_type(a.atttypid, a.atttypmod)), a.attnotnull
 			FROM unnest($1::text[]) n(name) JOIN pg_attribute a ON a.attrelid = to_regclass(n.name) AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid`,
 			func(table, name, kind string, notNull bool) {
-				at, formatted, _ := strings.Cut(kind, " ")
-				known.columns[table+" "+name] = column{declared(at, formatted), notNull}
+				parts := strings.SplitN(kind, " ", 3)
+				known.columns[table+" "+name] = column{declared(parts[0], parts[2]), notNull, parts[1] == "t"}
 			}},
-		{tables, `SELECT n.name, c.conname, a.attname, c.convalidated FROM unnest($1::text[]) n(name)
-			JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype = 'c' AND array_length(c.conkey, 1) = 1
-			JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
-			WHERE pg_get_constraintdef(c.oid) IN (format('CHECK ((%I IS NOT NULL))', a.attname), format('CHECK ((%I IS NOT NULL)) NOT VALID', a.attname))`,
-			func(table, name, column string, validated bool) {
-				known.checks[table+" "+name] = column
-				known.proven[table+" "+column] = known.proven[table+" "+column] || validated
+		{tables, `SELECT n.name, c.conname, pg_get_constraintdef(c.oid), c.convalidated FROM unnest($1::text[]) n(name)
+			JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype = 'c'`,
+			func(table, name, definition string, validated bool) {
+				known.checks[table+" "+name] = check{name, table, provenBy(definition), validated}
 			}},
 		{tables, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype = 'c' AND c.convalidated
 			JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY(c.conkey)`,
 			func(table, column, _ string, _ bool) { known.checked[table+" "+column] = true }},
 		{tables, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indrelid = to_regclass(n.name) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)`,
 			func(table, column, _ string, _ bool) { known.indexed[table+" "+column] = true }},
+		{tables, `SELECT n.name, c.conname, '', true FROM unnest($1::text[]) n(name) JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype IN ('p', 'u', 'x')`,
+			func(table, name, _ string, _ bool) { known.unique[table+" "+name] = true }},
+		{indexes, `SELECT n.name, '', '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name) AND i.indisunique`,
+			func(index, _, _ string, _ bool) { known.unique[index] = true }},
 		{tables, `SELECT n.name, p.partdefid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_partitioned_table p ON p.partrelid = to_regclass(n.name) AND p.partdefid <> 0`,
 			func(table, rest, _ string, _ bool) { known.rest[table] = rest }},
 		{tables, `SELECT n.name, f.other::regclass::text, f.conname || E'\n' || (SELECT string_agg(a.attname, E'\n') FROM pg_attribute a WHERE a.attrelid = to_regclass(n.name) AND a.attnum = ANY(f.columns)), f.incoming
@@ -106,6 +112,12 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 			}},
 		{functions, `SELECT proname, '', '', bool_or(provolatile = 'v') FROM pg_proc WHERE proname = ANY($1) GROUP BY 1`,
 			func(name, _, _ string, yes bool) { known.volatile[name] = yes }},
+		{functions, `SELECT proname, nspname, '', bool_or(provolatile = 'v' AND lanname NOT IN ('c', 'internal') AND nspname <> 'pg_catalog')
+			FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace JOIN pg_language l ON l.oid = prolang WHERE proname = ANY($1) GROUP BY 1, 2`,
+			func(name, schema, _ string, hidden bool) {
+				known.hidden[identifier(name)] = known.hidden[identifier(name)] || hidden
+				known.hidden[qualified(schema, name)] = hidden
+			}},
 		{indexes, `SELECT n.name, i.indrelid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name)`,
 			func(index, table, _ string, _ bool) { known.indexes[index] = table }},
 		{indexes, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lib/pq"
 	pgquery "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 )
 
 // Lock modes: https://www.postgresql.org/docs/15/explicit-locking.html#LOCKING-TABLES
@@ -65,6 +66,8 @@ func (s *Statement) table() string {
 // as far as its text tells; review looks at the rest of the plan and the catalog.
 func classify(node *pgquery.Node, body string, s *Statement) {
 	classifyOne(node, body, s)
+	classifyCode(node, body, s)
+	classifyPrivileged(node, s)
 	for _, with := range []*pgquery.WithClause{
 		node.GetSelectStmt().GetWithClause(), node.GetInsertStmt().GetWithClause(), node.GetUpdateStmt().GetWithClause(),
 		node.GetDeleteStmt().GetWithClause(), node.GetMergeStmt().GetWithClause(),
@@ -85,22 +88,30 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_CreateStmt:
 		classifyCreate(n.CreateStmt, s)
 	case *pgquery.Node_CreateTableAsStmt:
-		s.Kind, s.made.table, s.made.ifMissing = "CREATE TABLE AS", relation(n.CreateTableAsStmt.Into.Rel), n.CreateTableAsStmt.IfNotExists
+		s.Kind = "CREATE TABLE AS"
+		s.creates(n.CreateTableAsStmt.Into.Rel, n.CreateTableAsStmt.IfNotExists)
+		s.made.dropsItself = n.CreateTableAsStmt.Into.OnCommit == pgquery.OnCommitAction_ONCOMMIT_DROP
 		if n.CreateTableAsStmt.Objtype == pgquery.ObjectType_OBJECT_MATVIEW {
 			s.Kind = "CREATE MATERIALIZED VIEW"
 		}
 	case *pgquery.Node_SelectStmt:
 		s.Kind = "SELECT"
 		if into := n.SelectStmt.GetIntoClause(); into != nil {
-			s.made.table = relation(into.Rel)
+			s.creates(into.Rel, false)
 		}
 	case *pgquery.Node_ViewStmt:
 		s.Kind = "CREATE VIEW"
+		s.creates(n.ViewStmt.View, n.ViewStmt.Replace)
+		s.made.reads = readsOf(n.ViewStmt.Query)
 		if n.ViewStmt.Replace {
 			s.lock(relation(n.ViewStmt.View), accessExclusive)
-		} else {
-			s.made.table = relation(n.ViewStmt.View)
 		}
+	case *pgquery.Node_CreateSeqStmt:
+		s.Kind = "CREATE SEQUENCE"
+		s.creates(n.CreateSeqStmt.Sequence, n.CreateSeqStmt.IfNotExists)
+	case *pgquery.Node_CreateForeignTableStmt:
+		s.Kind = "CREATE FOREIGN TABLE"
+		s.creates(n.CreateForeignTableStmt.BaseStmt.GetRelation(), n.CreateForeignTableStmt.BaseStmt.GetIfNotExists())
 	case *pgquery.Node_CreateStatsStmt:
 		s.Kind = "CREATE STATISTICS"
 		for _, each := range n.CreateStatsStmt.Relations {
@@ -119,7 +130,14 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 				s.Scans, s.made.domain = true, nameOf(n.AlterDomainStmt.TypeName)
 				s.made.newTypes = append(s.made.newTypes, s.made.domain)
 				s.find("domain", "")
+				s.breaks("domain", n.AlterDomainStmt.Subtype == "O")
 			}
+		case "T":
+			if value := n.AlterDomainStmt.Def; value == nil || value.GetAConst().GetIsnull() {
+				s.find("drop-default", "")
+			}
+		case "X":
+			s.find("drop-constraint", "")
 		}
 	case *pgquery.Node_DropOwnedStmt:
 		s.Kind = "DROP OWNED"
@@ -134,6 +152,7 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		classifyRename(n.RenameStmt, s)
 	case *pgquery.Node_AlterObjectSchemaStmt:
 		s.Kind = "ALTER ... SET SCHEMA"
+		s.made.from, s.made.toSchema = relation(n.AlterObjectSchemaStmt.Relation), identifier(n.AlterObjectSchemaStmt.Newschema)
 		s.lock(relation(n.AlterObjectSchemaStmt.Relation), accessExclusive)
 		s.find("rename", s.table())
 	case *pgquery.Node_TruncateStmt:
@@ -158,14 +177,14 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_UpdateStmt:
 		s.Kind = "UPDATE"
 		s.changesRows(n.UpdateStmt.Relation)
-		if n.UpdateStmt.WhereClause == nil {
+		if isConstant(n.UpdateStmt.WhereClause) {
 			s.Scans = true
 			s.find("update-all", s.table())
 		}
 	case *pgquery.Node_DeleteStmt:
 		s.Kind = "DELETE"
 		s.changesRows(n.DeleteStmt.Relation)
-		if n.DeleteStmt.WhereClause == nil {
+		if isConstant(n.DeleteStmt.WhereClause) {
 			s.Scans = true
 			s.find("delete-all", s.table())
 		}
@@ -207,6 +226,7 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		s.access("ALTER POLICY", n.AlterPolicyStmt.Table)
 	case *pgquery.Node_RuleStmt:
 		s.access("CREATE RULE", n.RuleStmt.Relation)
+		s.breaks("access", n.RuleStmt.Instead) // rows go elsewhere, or nowhere
 	case *pgquery.Node_CommentStmt:
 		s.Kind = "COMMENT ON"
 		parts := n.CommentStmt.Object.GetList().GetItems()
@@ -234,19 +254,25 @@ func classifyRest(node *pgquery.Node, body string, s *Statement) {
 	switch n := node.Node.(type) {
 	case *pgquery.Node_TransactionStmt:
 		switch n.TransactionStmt.Kind {
-		case pgquery.TransactionStmtKind_TRANS_STMT_SAVEPOINT, pgquery.TransactionStmtKind_TRANS_STMT_RELEASE, pgquery.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
+		case pgquery.TransactionStmtKind_TRANS_STMT_SAVEPOINT:
+			s.made.setting.save = n.TransactionStmt.SavepointName
+		case pgquery.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
+			s.made.setting.back = n.TransactionStmt.SavepointName
+		case pgquery.TransactionStmtKind_TRANS_STMT_RELEASE:
 		default:
 			s.made.control = true
 			s.Kind = strings.ReplaceAll(strings.TrimPrefix(n.TransactionStmt.Kind.String(), "TRANS_STMT_"), "_", " ")
 		}
 	case *pgquery.Node_DiscardStmt:
 		s.made.control = n.DiscardStmt.Target == pgquery.DiscardMode_DISCARD_ALL
+		s.made.setting.discard = n.DiscardStmt.Target == pgquery.DiscardMode_DISCARD_TEMP
 	case *pgquery.Node_CopyStmt:
 		s.made.copies = n.CopyStmt.Filename == ""
 		if n.CopyStmt.IsFrom {
 			s.changesRows(n.CopyStmt.Relation)
 		}
 	case *pgquery.Node_VariableSetStmt:
+		classifySetting(n.VariableSetStmt, s)
 		s.made.session, s.made.misread = true, misreads(n.VariableSetStmt)
 	case *pgquery.Node_CallStmt, *pgquery.Node_DoStmt:
 		s.made.procedural = true
@@ -278,6 +304,24 @@ func misreads(set *pgquery.VariableSetStmt) string {
 		return ""
 	}
 	return set.Name
+}
+
+// creates notes a new relation.
+func (s *Statement) creates(table *pgquery.RangeVar, ifMissing bool) {
+	s.made.table, s.made.ifMissing, s.made.temp = relation(table), ifMissing, table.GetRelpersistence() == "t"
+}
+
+// isConstant says whether a condition is the same for every row: there is none, or
+// it is true, 1 = 1 and the like.
+func isConstant(where *pgquery.Node) bool {
+	constant := true
+	each(where, func(message proto.Message) {
+		switch message.(type) {
+		case *pgquery.ColumnRef, *pgquery.SubLink, *pgquery.FuncCall, *pgquery.CurrentOfExpr, *pgquery.ParamRef:
+			constant = false
+		}
+	})
+	return constant
 }
 
 func (s *Statement) changesRows(table *pgquery.RangeVar) {

@@ -128,6 +128,7 @@ func (m *Migration) Parse() error {
 			m.add(s)
 		}
 	}
+	m.prepared()
 	if sum := in.checksum(); sum != m.Checksum {
 		return slipway.Errorf(slipway.Conflict, "%s changed while it was read", m.Name).Next("run this again")
 	}

@@ -19,6 +19,7 @@ func LintFiles(files []Migration) (Lint, error) {
 		if err := files[i].Parse(); err != nil {
 			return Lint{Files: files[:i]}, err
 		}
+		resolve(files[i:i+1], newScope([]string{"public"}, "", nil, nil))
 		review(files[i:i+1], catalog{})
 	}
 	return Lint{files}, nil

@@ -7,7 +7,9 @@ import (
 )
 
 func classifyCreate(n *pgquery.CreateStmt, s *Statement) {
-	s.Kind, s.made.table, s.made.ifMissing = "CREATE TABLE", relation(n.Relation), n.IfNotExists
+	s.Kind = "CREATE TABLE"
+	s.creates(n.Relation, n.IfNotExists)
+	s.made.dropsItself = n.Oncommit == pgquery.OnCommitAction_ONCOMMIT_DROP
 	for _, parent := range n.InhRelations {
 		if n.Partbound != nil {
 			s.made.parent = relation(parent.GetRangeVar())
@@ -158,6 +160,13 @@ func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 	for _, object := range n.Objects {
 		parts := object.GetList().GetItems()
 		switch n.RemoveType {
+		case pgquery.ObjectType_OBJECT_INDEX, pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE,
+			pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW, pgquery.ObjectType_OBJECT_SEQUENCE:
+			s.made.gone = append(s.made.gone, nameOf(parts))
+		case pgquery.ObjectType_OBJECT_SCHEMA:
+			s.made.setting.droppedSchema = append(s.made.setting.droppedSchema, identifier(object.GetString_().GetSval()))
+		}
+		switch n.RemoveType {
 		case pgquery.ObjectType_OBJECT_INDEX:
 			if n.Concurrent {
 				s.Kind, s.Alone = "DROP INDEX CONCURRENTLY", true
@@ -179,8 +188,8 @@ func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 				s.lock(nameOf(parts[:len(parts)-1]), accessExclusive)
 				s.find("access", nameOf(parts[:len(parts)-1]))
 			}
-		case pgquery.ObjectType_OBJECT_TYPE, pgquery.ObjectType_OBJECT_DOMAIN, pgquery.ObjectType_OBJECT_SCHEMA,
-			pgquery.ObjectType_OBJECT_FUNCTION, pgquery.ObjectType_OBJECT_PROCEDURE, pgquery.ObjectType_OBJECT_ROUTINE, pgquery.ObjectType_OBJECT_EXTENSION:
+		case pgquery.ObjectType_OBJECT_STATISTIC_EXT, pgquery.ObjectType_OBJECT_EVENT_TRIGGER, pgquery.ObjectType_OBJECT_PUBLICATION:
+		default:
 			s.find("drop-object", "")
 		}
 	}
@@ -189,6 +198,11 @@ func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 func classifyRename(n *pgquery.RenameStmt, s *Statement) {
 	s.Kind = "ALTER ... RENAME"
 	switch n.RenameType {
+	case pgquery.ObjectType_OBJECT_INDEX, pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE,
+		pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW, pgquery.ObjectType_OBJECT_SEQUENCE:
+		s.made.from, s.made.toName = relation(n.Relation), identifier(n.Newname)
+	}
+	switch n.RenameType {
 	case pgquery.ObjectType_OBJECT_INDEX:
 		s.lockIndex(relation(n.Relation), accessShare)
 		s.Locks = nil // the index alone, and that without stopping anybody
@@ -196,6 +210,9 @@ func classifyRename(n *pgquery.RenameStmt, s *Statement) {
 		s.lock(relation(n.Relation), accessExclusive)
 		s.find("access", s.table())
 	default:
+		if n.RenameType == pgquery.ObjectType_OBJECT_COLUMN {
+			s.made.renamedColumn = n.Subname
+		}
 		s.lock(relation(n.Relation), accessExclusive)
 		s.find("rename", s.table())
 	}

@@ -12,10 +12,13 @@ import (
 // with what the database says: what the plan itself creates is used by nobody
 // yet, and what is proven need not be read again.
 func review(migrations []Migration, known catalog) {
-	if known.schema == "" {
-		known.schema = "public" // as it nearly always is
+	if known.columns == nil {
+		known.columns, known.checks = map[string]column{}, map[string]check{}
 	}
-	r := reviewer{catalog: known, created: map[string]bool{}, pending: map[string]string{}, shown: map[string]bool{}, planned: map[string][]string{}, limited: map[string]bool{}}
+	r := reviewer{
+		catalog: known, notNulls: map[string]bool{}, planned: map[string][]string{}, limited: map[string]bool{},
+		fickle: map[string]bool{}, newFunctions: map[string]bool{},
+	}
 	for i := range migrations {
 		r.file(&migrations[i])
 	}
@@ -23,15 +26,12 @@ func review(migrations []Migration, known catalog) {
 
 type reviewer struct {
 	catalog
-	created map[string]bool
-	pending map[string]string   // a CHECK (... IS NOT NULL) that the plan adds: its column
-	shown   map[string]bool     // columns that the plan itself has proven NOT NULL
-	planned map[string][]string // by index that the plan creates: its columns
-	limited map[string]bool     // domains with a constraint that the plan creates
+	notNulls     map[string]bool     // by table and column: what the plan has made of NOT NULL
+	planned      map[string][]string // by index that the plan creates: its columns
+	newFunctions map[string]bool
+	fickle       map[string]bool // functions that the plan creates: whether they may change the database
+	limited      map[string]bool // domains with a constraint that the plan creates
 }
-
-// key is a table's name, with or without the schema that it is looked for in first.
-func (r *reviewer) key(table string) string { return strings.TrimPrefix(table, r.schema+".") }
 
 func (r *reviewer) file(migration *Migration) {
 	var enums []string
@@ -56,7 +56,7 @@ func (r *reviewer) file(migration *Migration) {
 			}
 			locked = append(locked, s.Locks[0].Table)
 		}
-		if len(locked) > 0 && s.made.writes != "" && !r.created[r.key(s.made.writes)] {
+		if len(locked) > 0 && s.made.writes != "" && !s.made.ours[s.made.writes] {
 			s.find("ddl-with-data", s.made.writes)
 		}
 	}
@@ -67,15 +67,13 @@ func (r *reviewer) file(migration *Migration) {
 }
 
 func (r *reviewer) statement(s *Statement) {
-	if s.made.table != "" && !(s.made.ifMissing && r.exists[s.made.table]) {
-		r.created[r.key(s.made.table)] = true
-	}
 	table := s.table()
 	for i, lock := range s.Locks {
 		if of, known := r.indexes[lock.Table]; known && lock.Index {
 			s.Locks[i].Table, s.Locks[i].Index = of, false
 		}
 	}
+	r.unseen(s)
 	r.types(s)
 	r.notNull(s, table)
 	r.domains(s, table)
@@ -87,21 +85,19 @@ func (r *reviewer) statement(s *Statement) {
 			s.find("volatile-default", table)
 		}
 	}
+	r.conflicts(s)
 	// Nobody can be blocked on a table that the same plan creates.
 	var locks []Lock
 	for _, lock := range s.Locks {
-		if !r.created[r.key(lock.Table)] {
+		if !s.made.ours[lock.Table] {
 			locks = append(locks, lock)
 		}
 	}
-	if len(locks) < len(s.Locks) {
-		s.drop(func(finding Finding) bool { return !finding.users || !r.created[r.key(finding.Table)] })
+	if len(s.made.ours) > 0 {
+		s.drop(func(finding Finding) bool { return !finding.users || !s.made.ours[finding.Table] })
 	}
 	s.Locks = locks
-	if s.made.index != "" && r.created[r.key(table)] {
-		r.created[r.key(s.made.index)] = true
-	}
-	if s.made.columns != nil {
+	if s.made.columns != nil && s.made.index != "" {
 		r.planned[s.made.index] = s.made.columns
 	}
 }
@@ -202,6 +198,20 @@ func (r *reviewer) partitions(s *Statement, table string) {
 	}
 }
 
+// conflicts: INSERT ... ON CONFLICT fails without the unique index that it names.
+func (r *reviewer) conflicts(s *Statement) {
+	for _, gone := range s.made.lost {
+		if r.unique[gone.table+" "+gone.constraint] && gone.constraint != "" {
+			s.breaks("drop-constraint", true)
+		}
+	}
+	for _, index := range s.made.gone {
+		if r.unique[index] {
+			s.breaks("drop-index", true)
+		}
+	}
+}
+
 // foreignKeys: with a foreign key its trigger on the other table goes, or with a table its rows.
 func (r *reviewer) foreignKeys(s *Statement) {
 	for _, gone := range s.made.lost {
@@ -214,51 +224,6 @@ func (r *reviewer) foreignKeys(s *Statement) {
 			}
 		}
 	}
-}
-
-// notNull takes back "the table is read" where a CHECK proves it.
-// https://www.postgresql.org/docs/15/sql-altertable.html, SET NOT NULL
-func (r *reviewer) notNull(s *Statement, table string) {
-	if s.made.check != "" {
-		r.pending[table+" "+s.made.check] = s.made.column
-		if !strings.Contains(strings.ToUpper(s.SQL), "NOT VALID") {
-			r.shown[table+" "+s.made.column] = true
-		}
-	}
-	if s.made.validated != "" {
-		name := table + " " + s.made.validated
-		if column := r.pending[name] + r.checks[name]; column != "" {
-			r.shown[table+" "+column] = true
-		}
-	}
-	for _, name := range r.nullable(s.made.usingIndex, table) {
-		if at := table + " " + name; !r.shown[at] && !r.proven[at] {
-			s.Scans = true
-			s.find("set-not-null", table)
-		}
-	}
-	if len(s.made.notNull) == 0 {
-		return
-	}
-	for _, name := range s.made.notNull {
-		at := table + " " + name
-		if !r.shown[at] && !r.proven[at] && !r.columns[at].notNull {
-			return
-		}
-	}
-	s.Scans = false
-	s.drop(func(finding Finding) bool { return finding.Name != "set-not-null" })
-}
-
-// nullable are the columns of an index that may be NULL until it is the primary key.
-func (r *reviewer) nullable(index, table string) []string {
-	names := r.keys[index]
-	for _, name := range r.planned[index] {
-		if known, here := r.columns[table+" "+name]; here && !known.notNull {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // uses says whether a statement holds a string of that value.

@@ -40,35 +40,50 @@ type Lock struct {
 
 // made is what one statement tells about objects.
 type made struct {
-	table      string   // the table that it creates
-	ifMissing  bool     // only where it is not there
-	index      string   // the index that it creates, drops or builds again
-	dropped    bool     // the index is dropped
-	columns    []string // of the index that it creates
-	only       bool     // not the indexes of the partitions
-	usingIndex string   // the index that becomes the primary key
-	parent     string   // the partitioned table that gets a partition
-	lost       []lost   // tables, and parts of tables, that it drops
-	cascade    bool     // and what hangs on them
-	newTypes   []string // of columns that it adds, and of the domain that it changes
-	bounded    string   // the domain with a constraint that it creates
-	domain     string   // the domain whose rows it checks
-	detached   string   // the partition that it detaches
-	database   string   // the database that it creates or drops
-	enumValue  string
-	notNull    []string // the columns that it sets NOT NULL
-	check      string   // the constraint that it adds: CHECK (column IS NOT NULL)
-	column     string   // of check
-	validated  string   // the constraint that it validates
-	types      []typeChange
-	functions  []string // what the default of a new column calls
-	writes     string   // the table whose rows it changes
-	control    bool     // begins or ends a transaction
-	copies     bool     // reads rows from the client
-	session    bool     // only changes the session: SET
-	misread    string   // the setting that makes the server read text otherwise than the parser does
-	unlocks    bool     // lets go of every advisory lock
-	procedural bool     // may commit by itself outside a transaction: CALL, DO
+	table                  string   // the table that it creates
+	ifMissing              bool     // only where it is not there
+	temp                   bool     // for the session alone
+	dropsItself            bool     // at the end of its transaction
+	gone                   []string // relations that it drops
+	from, toName, toSchema string   // the relation that gets another name or schema
+	reads                  []string // what it names anywhere
+	setting                setting
+	ours                   map[string]bool // of the names in this statement: the plan has created it
+	index                  string          // the index that it creates, drops or builds again
+	dropped                bool            // the index is dropped
+	columns                []string        // of the index that it creates
+	only                   bool            // not the indexes of the partitions
+	usingIndex             string          // the index that becomes the primary key
+	parent                 string          // the partitioned table that gets a partition
+	lost                   []lost          // tables, and parts of tables, that it drops
+	cascade                bool            // and what hangs on them
+	newTypes               []string        // of columns that it adds, and of the domain that it changes
+	bounded                string          // the domain with a constraint that it creates
+	domain                 string          // the domain whose rows it checks
+	detached               string          // the partition that it detaches
+	database               string          // the database that it creates or drops
+	enumValue              string
+	notNull                []string // the columns that it sets NOT NULL
+	checks                 []check  // that it adds
+	validated              []string // the constraints that it validates
+	revokesOn              []string // the functions that it takes rights on
+	prepares               preparation
+	calls                  []string // the functions that it calls
+	functionsMade          []function
+	also                   []string // further tables that it creates
+	renamedColumn          string
+	dropsDefault           []string // columns
+	dropsNotNull           []string
+	added                  []addedColumn
+	types                  []typeChange
+	functions              []string // what the default of a new column calls
+	writes                 string   // the table whose rows it changes
+	control                bool     // begins or ends a transaction
+	copies                 bool     // reads rows from the client
+	session                bool     // only changes the session: SET
+	misread                string   // the setting that makes the server read text otherwise than the parser does
+	unlocks                bool     // lets go of every advisory lock
+	procedural             bool     // may commit by itself outside a transaction: CALL, DO
 }
 
 // lost is a table, or a constraint or column of it, that goes.

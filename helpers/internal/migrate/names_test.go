@@ -41,7 +41,8 @@ func ofPlan(files []Migration) string {
 func TestWhatThePlanCreatesIsAnObjectAndNoName(t *testing.T) {
 	url := create(t)
 	database := open(t, url)
-	execute(t, database, `CREATE TABLE orders (id int, email text); CREATE TABLE users (id int, email text); CREATE SCHEMA audit; CREATE SCHEMA app; CREATE TABLE app.users (id int, email text);
+	execute(t, database, `CREATE TABLE orders (id int, email text); CREATE TABLE users (id int, email text); 
+		CREATE SCHEMA audit; CREATE SCHEMA app; CREATE TABLE app.users (id int, email text);
 		CREATE TABLE "Mixed" (id int, email text)`)
 	for _, test := range []struct {
 		sql  []string
@@ -55,30 +56,38 @@ func TestWhatThePlanCreatesIsAnObjectAndNoName(t *testing.T) {
 		{[]string{"CREATE TABLE pg_temp.orders (id int); DROP TABLE orders", "TRUNCATE orders"}, ";truncate", ""},
 		{[]string{"SELECT 1 AS id INTO TEMP orders; DROP TABLE orders; DELETE FROM orders"}, "delete-all", ""},
 		{[]string{"CREATE TEMP TABLE orders (id int); DISCARD TEMP; DROP TABLE orders"}, "drop-table*", ""},
-		{[]string{"CREATE TEMP TABLE mine (id int); CREATE VIEW orders AS SELECT id FROM mine; DROP VIEW orders; DROP TABLE orders"}, "drop-object* drop-table*", ""},
+		{[]string{"CREATE TEMP TABLE mine (id int); CREATE VIEW orders AS SELECT id FROM mine; DROP VIEW orders; " +
+			"DROP TABLE orders"}, "drop-object* drop-table*", ""},
 		{[]string{"CREATE TEMP VIEW users AS SELECT 1 AS id", "ALTER TABLE users DROP COLUMN email"}, ";drop-column*", ""},
-		{[]string{"CREATE TABLE fresh (id int); DROP TABLE fresh; ALTER TABLE users RENAME TO fresh;", "DROP TABLE fresh"}, "rename*;drop-table*", ""},
+		{[]string{"CREATE TABLE fresh (id int); DROP TABLE fresh; " +
+			"ALTER TABLE users RENAME TO fresh;", "DROP TABLE fresh"}, "rename*;drop-table*", ""},
 		{[]string{"-- slipway:no-transaction\nCREATE TEMP TABLE orders (id int) ON COMMIT DROP; DROP TABLE orders"}, "drop-table*", ""},
 
 		{[]string{"SET LOCAL search_path = audit; CREATE TABLE users (id int);", "ALTER TABLE users DROP COLUMN email;"}, ";drop-column*", ""},
-		{[]string{"SET search_path = audit; CREATE TABLE users (id int); RESET search_path; ALTER TABLE users DROP COLUMN email;"}, "drop-column*", ""},
-		{[]string{"SET search_path TO audit, public; CREATE TABLE users (id int); SET search_path TO DEFAULT; ALTER TABLE users DROP COLUMN email;"}, "drop-column*", ""},
+		{[]string{"SET search_path = audit; CREATE TABLE users (id int); RESET search_path; " +
+			"ALTER TABLE users DROP COLUMN email;"}, "drop-column*", ""},
+		{[]string{"SET search_path TO audit, public; CREATE TABLE users (id int); SET search_path TO DEFAULT; " +
+			"ALTER TABLE users DROP COLUMN email;"}, "drop-column*", ""},
 		{[]string{"SET search_path = audit; CREATE TABLE users (id int); RESET ALL; DROP TABLE users;"}, "drop-table*", ""},
-		{[]string{"SELECT set_config('search_path', 'audit, public', true); CREATE TABLE users (id int)", "DROP TABLE users"}, ";drop-table*", ""},
-		{[]string{"SELECT set_config('search_path', 'audit', false); CREATE TABLE users (id int); ALTER TABLE users ADD a int NOT NULL; ALTER TABLE public.users DROP email"},
+		{[]string{"SELECT set_config('search_path', 'audit, public', true); " +
+			"CREATE TABLE users (id int)", "DROP TABLE users"}, ";drop-table*", ""},
+		{[]string{"SELECT set_config('search_path', 'audit', false); CREATE TABLE users (id int); " +
+			"ALTER TABLE users ADD a int NOT NULL; ALTER TABLE public.users DROP email"},
 			"drop-column*", ""},
 		{[]string{"SET SCHEMA 'audit'; CREATE TABLE users (id int); SET SCHEMA 'public'; DROP TABLE users"}, "drop-table*", ""},
 		{[]string{"CREATE TABLE audit.users (id int); ALTER TABLE users DROP COLUMN email"}, "drop-column*", ""},
 		{[]string{"CREATE TABLE audit.users (id int, email text); ALTER TABLE audit.users DROP COLUMN email"}, "", ""},
 		{[]string{"SET search_path = app; ALTER TABLE users DROP COLUMN email"}, "drop-column*", ""},
 		{[]string{"SET search_path = app, public; DROP TABLE orders"}, "drop-table*", ""},
-		{[]string{"SAVEPOINT a; CREATE TABLE audit.users (id int); SET search_path = audit; ROLLBACK TO a; ALTER TABLE users DROP COLUMN email"}, "drop-column*", ""},
+		{[]string{"SAVEPOINT a; CREATE TABLE audit.users (id int); SET search_path = audit; ROLLBACK TO a; " +
+			"ALTER TABLE users DROP COLUMN email"}, "drop-column*", ""},
 		{[]string{"SAVEPOINT a; CREATE TEMP TABLE users (id int); ROLLBACK TO SAVEPOINT a; DROP TABLE users"}, "drop-table*", ""},
 		{[]string{"CREATE SCHEMA fresh; SET search_path = fresh; CREATE TABLE users (id int, n int); ALTER TABLE users DROP COLUMN n"}, "", ""},
 		{[]string{"CREATE SCHEMA fresh CREATE TABLE users (id int); ALTER TABLE users DROP COLUMN email"}, "drop-column*", ""},
 		{[]string{"CREATE SCHEMA fresh CREATE TABLE users (id int); ALTER TABLE fresh.users DROP COLUMN id"}, "", ""},
 		{[]string{"CREATE TABLE audit.users (id int); ALTER TABLE audit.users SET SCHEMA fresh; DROP TABLE users"}, "drop-table*", ""},
-		{[]string{"CREATE TABLE fresh (id int); ALTER TABLE users RENAME TO old; ALTER TABLE fresh RENAME TO users; ALTER TABLE users ADD CHECK (id > 0); DROP TABLE old"},
+		{[]string{"CREATE TABLE fresh (id int); ALTER TABLE users RENAME TO old; ALTER TABLE fresh RENAME TO users; " +
+			"ALTER TABLE users ADD CHECK (id > 0); DROP TABLE old"},
 			"rename* drop-table* many-locks", ""},
 		{[]string{`CREATE TABLE mixed (id int); ALTER TABLE "Mixed" DROP COLUMN email`}, "drop-column*", ""},
 		{[]string{`CREATE TABLE "app.users" (id int); ALTER TABLE app.users DROP COLUMN email`}, "drop-column*", ""},
@@ -91,7 +100,8 @@ func TestWhatThePlanCreatesIsAnObjectAndNoName(t *testing.T) {
 		{[]string{"CREATE TABLE users2 (id int); CREATE TABLE IF NOT EXISTS users2 (id int); DROP TABLE users2"}, "", ""},
 
 		{[]string{"CREATE INDEX ON fresh (id);", "ALTER TABLE users ADD COLUMN q int;"}, "index;", ""},
-		{[]string{"CREATE INDEX CONCURRENTLY ON users (id);", "ALTER TABLE orders ADD COLUMN q int;", "ALTER TABLE orders ADD CHECK (id > 0) NOT VALID"}, "index-name;;", ""},
+		{[]string{"CREATE INDEX CONCURRENTLY ON users (id);", "ALTER TABLE orders ADD COLUMN q int;", "ALTER " +
+			"TABLE orders ADD CHECK (id > 0) NOT VALID"}, "index-name;;", ""},
 		{[]string{"CREATE UNIQUE INDEX ON users (id);", "ALTER TABLE orders ADD CONSTRAINT u UNIQUE (id)"}, "index;unique", ""},
 	} {
 		t.Run(strings.Join(test.sql, " | "), func(t *testing.T) {

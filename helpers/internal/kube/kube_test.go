@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/urfave/cli/v2"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -130,5 +131,71 @@ func TestALateAnswerDoesNotMoveTheClock(t *testing.T) {
 		got := estimate(test.former, written.Add(test.ahead).Truncate(time.Second), at, written.Add(test.after))
 		assert.GreaterOrEqual(t, got, test.least, name)
 		assert.LessOrEqual(t, got, test.most, name)
+	}
+}
+
+func TestWhatTheKubeletSaysIsNoLog(t *testing.T) {
+	stamped := func(lines ...string) string {
+		text := ""
+		for _, line := range lines {
+			text += "2026-03-01T23:00:00.123456789+01:00 " + line + "\n"
+		}
+		return text
+	}
+	symlink := `failed to try resolving symlinks in path "/var/log/pods/p_app_1/app/2.log": lstat /var/log/pods/p_app_1/app/2.log: no such file or directory`
+	gone := "unable to retrieve container logs for containerd://0123"
+	for name, test := range map[string]struct {
+		previous, present string // what is answered for either run; "404" is an error
+		asked             bool   // for the previous one first
+		lines             []string
+		before            bool
+		unread            string
+	}{
+		"the run that ended":              {stamped("a", "b"), stamped("c"), true, []string{"a", "b"}, true, ""},
+		"the present one":                 {stamped("a"), stamped("c"), false, []string{"c"}, false, ""},
+		"the kubelet removed it":          {gone, stamped("c"), true, []string{"c"}, false, ""},
+		"the file is gone":                {symlink, stamped("c"), true, []string{"c"}, false, ""},
+		"both are gone":                   {symlink, gone, true, []string{}, true, "the kubelet answers: " + gone},
+		"none was written":                {"", "", true, []string{}, true, ""},
+		"only blank lines":                {stamped("", " "), stamped("c"), true, []string{"c"}, false, ""},
+		"a program that says the same":    {stamped(gone, symlink), "", true, []string{gone, symlink}, true, ""},
+		"it broke off":                    {stamped("a") + `failed to read log file "/x": input/output error`, "", true, []string{"a"}, true, ""},
+		"there was no previous run":       {"400", stamped("c"), true, []string{"c"}, false, ""},
+		"the pod is gone":                 {"404", "404", true, []string{}, true, "not found"},
+		"the kubelet does not answer":     {"500", "500", true, []string{}, true, "dial tcp"},
+		"a secret":                        {stamped("password=geheim"), "", true, []string{"password=****"}, true, ""},
+		"a control character":             {stamped("\x1b[2Jgone"), "", true, []string{`\x1b[2Jgone`}, true, ""},
+		"a log without its last new line": {"2026-03-01T23:00:00Z last", "", true, []string{"last"}, true, ""},
+		"a line with a time of its own":   {stamped("2026-03-01T22:00:00Z started"), "", true, []string{"2026-03-01T22:00:00Z started"}, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				assert.Equal(t, "true", r.URL.Query().Get("timestamps"))
+				body := test.present
+				if r.URL.Query().Get("previous") == "true" {
+					body = test.previous
+				}
+				status := map[string]string{"400": `"reason":"BadRequest","message":"previous terminated container not found"`,
+					"404": `"reason":"NotFound","message":"pods \"p\" not found"`, "500": `"reason":"InternalError","message":"dial tcp 10.0.0.1:10250"`}[body]
+				if status != "" {
+					w.Header().Set("Content-Type", "application/json")
+					w.WriteHeader(map[string]int{"400": 400, "404": 404, "500": 500}[body])
+					body = `{"kind":"Status","apiVersion":"v1","status":"Failure","code":` + body + `,` + status + `}`
+				}
+				_, _ = w.Write([]byte(body))
+			}))
+			t.Cleanup(server.Close)
+			cluster, err := New(&rest.Config{Host: server.URL}, "prod", "probe")
+			require.NoError(t, err)
+			words := LastWords(t.Context(), cluster, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "prod"}}, "app", test.asked)
+			assert.Equal(t, test.lines, words.Lines)
+			assert.Equal(t, test.before, words.Previous)
+			if test.unread == "" {
+				assert.Empty(t, words.Unread)
+			} else {
+				assert.Contains(t, words.Unread, test.unread)
+			}
+		})
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"slipway.dev/slipway/helpers/internal/safe"
 )
@@ -19,32 +21,75 @@ type Words struct {
 	Container string   `json:"container"`
 	Previous  bool     `json:"previous"` // they are from before its restart
 	Lines     []string `json:"lines"`
+	Unread    string   `json:"unread,omitempty"` // why none could be read, where the container may have written some
 }
 
+const (
+	readings     = 4 // how often both runs' logs are asked for
+	betweenReads = 500 * time.Millisecond
+)
+
 // LastWords are a container's last 25 lines, without secrets: of its run before the
-// last restart where previous says so, else of the one that goes on; and of the other
-// of the two where that has written nothing. That a log may not be read is a line of
-// its own, and never an error: whoever asks has a cause to tell already.
+// last restart where previous says so, else of the present one; and of the other of the
+// two where the first has written nothing or cannot be read, as the kubelet removes the
+// log of a run when a later one has ended. It is never an error: the caller has a cause
+// to tell already.
 // https://kubernetes.io/docs/concepts/cluster-administration/logging/
 func LastWords(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container string, previous bool) Words {
 	words := Words{Pod: pod.Name, Container: container, Previous: previous, Lines: []string{}}
-	for _, before := range []bool{previous, !previous} {
-		body, err := logOf(ctx, cluster, pod, container, before)
-		switch {
-		case IsDenied(err):
-			words.Lines, words.Previous = []string{"the log cannot be read: " + Explain(err, "reading it").Error()}, before
-			return words
-		case err == nil && len(body) > 0: // else there is none, or none any more
-			words.Lines, words.Previous = strings.Split(strings.TrimRight(safe.Visible(safe.Mask(string(body))), "\n"), "\n"), before
+	for reading := 1; ; reading++ {
+		words.Unread = ""
+		for _, before := range []bool{previous, !previous} {
+			body, err := logOf(ctx, cluster, pod, container, before)
+			lines, said := written(string(body))
+			switch {
+			case IsDenied(err):
+				words.Unread, words.Previous = Explain(err, "reading the log").Error(), before
+				return words
+			case len(lines) > 0:
+				words.Lines, words.Previous, words.Unread = lines, before, ""
+				return words
+			case said != "":
+				words.Unread = "the kubelet answers: " + said
+			case err != nil && !apierrors.IsBadRequest(err): // which says that there was no such run
+				words.Unread = Explain(err, "reading the log").Error()
+			}
+		}
+		if words.Unread == "" || reading == readings {
 			return words
 		}
+		select {
+		case <-ctx.Done():
+			return words
+		case <-time.After(betweenReads):
+		}
 	}
-	return words
+}
+
+// written splits an answer into what the container has written, which the kubelet
+// precedes with the time of each line, and what the kubelet itself says instead of a log
+// that it cannot read, which has none and comes with the status 200 as well.
+// https://github.com/kubernetes/kubernetes/blob/v1.34.0/staging/src/k8s.io/cri-client/pkg/logs/logs.go
+func written(body string) (lines []string, kubelet string) {
+	for _, line := range strings.Split(strings.TrimRight(body, "\n"), "\n") {
+		at, text, _ := strings.Cut(line, " ")
+		if _, err := time.Parse(time.RFC3339Nano, at); err != nil {
+			kubelet = strings.TrimSpace(line)
+			continue
+		}
+		lines = append(lines, strings.TrimRight(text, "\r"))
+	}
+	if strings.TrimSpace(strings.Join(lines, "")) == "" {
+		return nil, kubelet
+	}
+	return strings.Split(safe.Visible(safe.Mask(strings.Join(lines, "\n"))), "\n"), safe.Line(safe.Mask(kubelet))
 }
 
 // Title says whose words they are.
 func (w Words) Title() string {
 	switch {
+	case len(w.Lines) == 0 && w.Unread != "":
+		return fmt.Sprintf("the log of container %s of %s cannot be read: %s", w.Container, w.Pod, w.Unread)
 	case len(w.Lines) == 0:
 		return fmt.Sprintf("container %s of %s has written nothing", w.Container, w.Pod)
 	case w.Previous:
@@ -65,7 +110,7 @@ func (w Words) Text(out io.Writer) error {
 
 func logOf(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container string, previous bool) ([]byte, error) {
 	tail := int64(logLines)
-	answer := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, TailLines: &tail}).Do(ctx)
+	answer := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, Timestamps: true, TailLines: &tail}).Do(ctx)
 	if err := answer.Error(); err != nil { // unlike Raw's, it is what the API server said
 		return nil, err
 	}

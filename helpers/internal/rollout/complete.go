@@ -25,6 +25,14 @@ func counts(o Objects) Verdict {
 		status := o.DaemonSet.Status
 		verdict.Updated, verdict.Available, verdict.Desired = status.UpdatedNumberScheduled, status.NumberAvailable, status.DesiredNumberScheduled
 	}
+	// The status may still count a pod that has ended.
+	var running int32
+	for _, pod := range o.active() {
+		if runs(pod) {
+			running++
+		}
+	}
+	verdict.Available, verdict.Terminating = min(verdict.Available, running), o.terminating()
 	return verdict
 }
 
@@ -36,6 +44,7 @@ func replicas(spec *int32) int32 {
 }
 
 // complete says what is still waited for, or nothing; blocked is what waiting cannot end.
+// The workload's status is not enough: it is later than its pods' to tell of an end.
 func complete(o Objects, v Verdict, memory *Memory, now time.Time) (blocked *Failure, waiting string) {
 	if blocked = never(o); blocked != nil {
 		return blocked, ""
@@ -43,28 +52,23 @@ func complete(o Objects, v Verdict, memory *Memory, now time.Time) (blocked *Fai
 	if !o.seen() {
 		return nil, "the controller has not seen the change yet"
 	}
+	needed := int(v.Desired)
 	switch {
 	case o.Deployment != nil:
 		waiting = enough(v, o.Deployment.Status.Replicas)
 	case o.StatefulSet != nil:
-		waiting = completeStatefulSet(o, v, now)
+		waiting = completeStatefulSet(o, v, memory, now)
 	default:
 		waiting = enough(v, v.Updated)
 	}
-	needed := int(v.Desired)
-	if least, given := o.Criteria.least(v.Desired); given && waiting != "" {
-		count := 0
-		for _, pod := range o.newPods() {
-			if available(pod, o.minReady(), now) {
-				count++
-			}
-		}
-		if needed = least; count >= least {
-			waiting = ""
-		}
+	if _, older := o.split(); waiting == "" && o.StatefulSet == nil && len(older) > 0 {
+		waiting = fmt.Sprintf("%d old pods are still there", len(older))
 	}
-	if waiting == "" {
-		waiting = unproven(o, memory, now)
+	if least, given := o.Criteria.least(v.Desired); given && waiting != "" {
+		needed = least
+		waiting = enoughPods(o, needed, memory, now)
+	} else if waiting == "" && o.StatefulSet == nil {
+		waiting = enoughPods(o, needed, memory, now)
 	}
 	if waiting != "" || o.Criteria.Image == "" {
 		return nil, waiting
@@ -72,56 +76,19 @@ func complete(o Objects, v Verdict, memory *Memory, now time.Time) (blocked *Fai
 	return proveImage(o, needed)
 }
 
-// How long a container has to run before its pod counts. One that has ended once:
-// between two ends of a crash loop a pod without a readiness probe is ready for a
-// moment; this is the kubelet's first back-off. One that nothing probes: it is
-// ready as soon as it is started, also when it is about to end. A node that was
-// slow to tell of the start may be as slow to tell of the end, so that it gets a
-// multiple of that, until the kubelet's regular report is over as well (settle).
-const (
-	proofAfterEnd  = 10 * time.Second
-	proofUnprobed  = 5 * time.Second
-	proofNotNeeded = 0
-	proofSlowness  = 4
-)
-
-// unproven names a container of the new revision that has not run for long enough to count.
-func unproven(o Objects, memory *Memory, now time.Time) string {
-	for _, pod := range o.newPods() {
-		for _, status := range containers(pod) {
-			running := status.State.Running
-			if running == nil {
-				continue
-			}
-			needed := proof(o, pod, status)
-			if needed != proofNotNeeded {
-				slowness := memory.Told[run(pod, status)].Sub(running.StartedAt.Time)
-				needed = max(needed, min(proofSlowness*slowness, settle))
-			}
-			if now.Sub(running.StartedAt.Time) < needed {
-				return fmt.Sprintf("the container %s of %s was started a moment ago, and has to run for %s to count", status.Name, pod.Name, needed.Round(time.Second))
-			}
+// enoughPods counts the new pods that are sound by their own status.
+func enoughPods(o Objects, needed int, memory *Memory, now time.Time) string {
+	newer := o.newPods()
+	count := soundOf(o, newer, memory, now)
+	if count >= needed {
+		return ""
+	}
+	for _, pod := range newer {
+		if why := unproven(o, pod, memory, now); why != "" && available(pod, o.minReady(), now) {
+			return why
 		}
 	}
-	return ""
-}
-
-func proof(o Objects, pod *corev1.Pod, status corev1.ContainerStatus) time.Duration {
-	container, restartable := spec(pod, status.Name)
-	switch {
-	case container == nil || !restartable:
-		return proofNotNeeded
-	case status.RestartCount > 0:
-		return proofAfterEnd
-	case container.ReadinessProbe == nil && o.minReady() == 0:
-		return proofUnprobed
-	}
-	return proofNotNeeded
-}
-
-// run names one run of a container, from its start to its end.
-func run(pod *corev1.Pod, status corev1.ContainerStatus) string {
-	return fmt.Sprint(pod.Name, " ", status.Name, " ", status.State.Running.StartedAt.Unix())
+	return fmt.Sprintf("%d of %d new pods are running and available by their own status", count, needed)
 }
 
 // least is how many pods --min-available asks for; given is false without it.
@@ -146,7 +113,7 @@ func never(o Objects) *Failure {
 		return nil
 	}
 	images := o.template().Spec.Containers
-	for _, container := range append(images, o.template().Spec.InitContainers...) {
+	for _, container := range append(images[:len(images):len(images)], o.template().Spec.InitContainers...) {
 		if found := digest(container.Image); found == o.Criteria.Image || found == "" {
 			return nil // by tag only: the pods will tell
 		}
@@ -172,7 +139,7 @@ func enough(v Verdict, total int32) string {
 // partition on, and that all are available, which unlike kubectl counts minReadySeconds:
 // by its status, and by its pods, of which the status may still know the former ones.
 // https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#rolling-updates
-func completeStatefulSet(o Objects, v Verdict, now time.Time) string {
+func completeStatefulSet(o Objects, v Verdict, memory *Memory, now time.Time) string {
 	set := o.StatefulSet
 	first := int32(0)
 	if set.Spec.Ordinals != nil {
@@ -182,26 +149,48 @@ func completeStatefulSet(o Objects, v Verdict, now time.Time) string {
 	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.Partition != nil {
 		from = max(first, *rolling.Partition)
 	}
-	updated := map[string]bool{}
-	for _, pod := range o.newPods() {
-		updated[pod.Name] = available(pod, o.minReady(), now)
-	}
-	wanted, found := int32(0), int32(0)
-	for ordinal := from; ordinal < first+v.Desired; ordinal++ {
-		wanted++
-		if updated[set.Name+"-"+strconv.Itoa(int(ordinal))] {
-			found++
+	counted, updated := int32(0), int32(0)
+	why, isNew := "", o.isNew()
+	for _, pod := range o.active() {
+		at, known := ordinal(pod)
+		if !known || at < first || at >= first+v.Desired {
+			continue
+		}
+		if !sound(o, pod, memory, now) {
+			why = unproven(o, pod, memory, now)
+			continue
+		}
+		counted++
+		if at >= from && isNew(pod) {
+			updated++
 		}
 	}
+	wanted := max(0, first+v.Desired-from)
 	switch {
-	case found < wanted:
-		return fmt.Sprintf("%d of %d pods are new and available", found, wanted)
+	case updated < wanted && why != "":
+		return why
+	case updated < wanted:
+		return fmt.Sprintf("%d of %d pods are new and available", updated, wanted)
+	case counted < v.Desired:
+		return fmt.Sprintf("%d of %d pods are running and available by their own status", counted, v.Desired)
 	case set.Status.Replicas > v.Desired:
 		return fmt.Sprintf("%d pods too many are still there", set.Status.Replicas-v.Desired)
 	case v.Available < v.Desired:
 		return fmt.Sprintf("%d of %d pods are available", v.Available, v.Desired)
 	}
 	return ""
+}
+
+// ordinal is a StatefulSet's pod's own number: its label, or, where an older controller
+// made it, the end of its name, which is its identity.
+// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#pod-identity
+func ordinal(pod *corev1.Pod) (number int32, known bool) {
+	text, labelled := pod.Labels[appsv1.PodIndexLabel]
+	if !labelled {
+		text = pod.Name[strings.LastIndex(pod.Name, "-")+1:]
+	}
+	parsed, err := strconv.ParseInt(text, 10, 32)
+	return int32(parsed), err == nil
 }
 
 // proveImage asks every counted pod's imageID for the digest: what was scanned is what runs.
@@ -213,7 +202,7 @@ func proveImage(o Objects, needed int) (*Failure, string) {
 	}
 	proven := 0
 	for _, pod := range o.newPods() {
-		if !ready(pod) {
+		if !runs(pod) {
 			continue
 		}
 		images, told := running(pod)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 
 	"slipway.dev/slipway/helpers/internal/kube"
 )
@@ -17,8 +19,11 @@ import (
 // Reference names an object about which more is to be read.
 type Reference struct {
 	Kind, Name string
-	UID        string
+	UID        types.UID
 }
+
+// allNodes asks for the labels of the nodes, to tell which one comes nearest.
+const allNodes = "Nodes"
 
 var kindNames = map[string]string{Deployment: "Deployment", StatefulSet: "StatefulSet", DaemonSet: "DaemonSet"}
 
@@ -35,7 +40,7 @@ func Suspicious(o Objects, now time.Time) []Reference {
 		return nil
 	}
 	if o.Deployment == nil && int32(len(o.active())) < counts(o).Desired {
-		list = append(list, Reference{kindNames[o.kind()], o.meta().Name, string(o.meta().UID)})
+		list = append(list, Reference{kindNames[o.kind()], o.meta().Name, o.meta().UID})
 	}
 	newer, older := o.split()
 	if o.oneByOne() {
@@ -43,12 +48,15 @@ func Suspicious(o Objects, now time.Time) []Reference {
 	}
 	pods := 0
 	for _, pod := range newer {
-		if ready(pod) || now.Sub(pod.CreationTimestamp.Time) < patience || !mute(pod) || pods == curiosity {
+		if ready(pod) || now.Sub(pod.CreationTimestamp.Time) < patience || !mute(pod) && !loops(pod) || pods == curiosity {
 			continue
 		}
 		pods++
-		list = append(list, Reference{"Pod", pod.Name, string(pod.UID)})
+		list = append(list, Reference{"Pod", pod.Name, pod.UID})
 		if pod.Spec.NodeName == "" {
+			if c := condition(pod, corev1.PodScheduled); c != nil && strings.Contains(c.Message, byLabels) && pods == 1 {
+				list = append(list, Reference{Kind: allNodes})
+			}
 			for _, volume := range pod.Spec.Volumes {
 				if volume.PersistentVolumeClaim != nil {
 					list = append(list, Reference{Kind: "PersistentVolumeClaim", Name: volume.PersistentVolumeClaim.ClaimName})
@@ -67,51 +75,70 @@ func mute(pod *corev1.Pod) bool {
 		return true
 	}
 	for _, status := range containers(pod) {
-		if waits := status.State.Waiting; waits != nil {
-			switch waits.Reason {
-			case "", "ContainerCreating", "PodInitializing", "ErrImagePull", "ImagePullBackOff":
-				return true
-			}
+		waits := status.State.Waiting
+		if waits == nil {
+			continue
+		}
+		switch waits.Reason {
+		case "", "ContainerCreating", "PodInitializing", "ErrImagePull", "ImagePullBackOff":
+			return true
 		}
 	}
 	return false
 }
 
-// gather reads what is suspicious. What may not be read is done without: the
+// loops says that a container ends again and again; its events tell what kills it, if anything does.
+func loops(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(containers(pod), func(s corev1.ContainerStatus) bool { return s.RestartCount >= loop })
+}
+
+// gather reads what is suspicious. Nodes that may not be read are done without: the
 // verdict then says less, and is not another one.
 func gather(ctx context.Context, cluster *kube.Cluster, suspects []Reference) (Evidence, error) {
 	var found Evidence
 	for _, suspect := range suspects {
-		var err error
-		if suspect.Kind == "Node" {
-			var node *corev1.Node
-			if node, err = cluster.Core().Nodes().Get(ctx, suspect.Name, metav1.GetOptions{}); err == nil {
-				found.Nodes = append(found.Nodes, node)
-			}
-		} else {
-			var events []*corev1.Event
-			if events, err = eventsOf(ctx, cluster, suspect); err == nil {
-				found.Events = append(found.Events, events...)
-			}
-		}
-		if suspect.Kind == "PersistentVolumeClaim" && err == nil {
-			var claim *corev1.PersistentVolumeClaim
-			if claim, err = cluster.Core().PersistentVolumeClaims(cluster.Namespace).Get(ctx, suspect.Name, metav1.GetOptions{}); err == nil {
-				found.Claims = append(found.Claims, claim)
-			}
-		}
-		if err != nil && !apierrors.IsNotFound(err) && !(suspect.Kind == "Node" && kube.IsDenied(err)) {
+		err := found.add(ctx, cluster, suspect)
+		ofNodes := suspect.Kind == "Node" || suspect.Kind == allNodes
+		if err != nil && !apierrors.IsNotFound(err) && !(ofNodes && kube.IsDenied(err)) {
 			return found, kube.Explain(err, "reading about "+suspect.Name)
 		}
 	}
 	return found, nil
 }
 
+func (e *Evidence) add(ctx context.Context, cluster *kube.Cluster, suspect Reference) error {
+	switch suspect.Kind {
+	case "Node":
+		node, err := cluster.Core().Nodes().Get(ctx, suspect.Name, metav1.GetOptions{})
+		if err == nil {
+			e.Nodes = append(e.Nodes, node)
+		}
+		return err
+	case allNodes:
+		nodes, err := labelsOfNodes(ctx, cluster)
+		e.Labels = nodes
+		return err
+	}
+	events, err := eventsOf(ctx, cluster, suspect)
+	if err != nil {
+		return err
+	}
+	e.Events = append(e.Events, events...)
+	if suspect.Kind != "PersistentVolumeClaim" {
+		return nil
+	}
+	claim, err := cluster.Core().PersistentVolumeClaims(cluster.Namespace).Get(ctx, suspect.Name, metav1.GetOptions{})
+	if err == nil {
+		e.Claims = append(e.Claims, claim)
+	}
+	return err
+}
+
 // eventsOf lists the events of one object, the newest last.
 func eventsOf(ctx context.Context, cluster *kube.Cluster, of Reference) ([]*corev1.Event, error) {
 	selector := fields.Set{"involvedObject.kind": of.Kind, "involvedObject.name": of.Name}
 	if of.UID != "" {
-		selector["involvedObject.uid"] = of.UID
+		selector["involvedObject.uid"] = string(of.UID)
 	}
 	list, err := cluster.Core().Events(cluster.Namespace).List(ctx, metav1.ListOptions{FieldSelector: selector.String()})
 	if err != nil {
@@ -131,10 +158,11 @@ func sortEvents(events []*corev1.Event) {
 	slices.SortStableFunc(events, func(a, b *corev1.Event) int { return lastSeen(a).Compare(lastSeen(b)) })
 }
 
-func (e Evidence) eventsOf(kind, name string) []*corev1.Event {
+// eventsOf are those of one pod or workload, not those of a former one of its name.
+func (e Evidence) eventsOf(object metav1.Object) []*corev1.Event {
 	var events []*corev1.Event
 	for _, event := range e.Events {
-		if event.InvolvedObject.Kind == kind && event.InvolvedObject.Name == name {
+		if event.InvolvedObject.UID == object.GetUID() {
 			events = append(events, event)
 		}
 	}
@@ -153,8 +181,8 @@ func (e Evidence) claimsOf(pod *corev1.Pod) []*corev1.PersistentVolumeClaim {
 	return claims
 }
 
-func (e Evidence) lastWarning(kind, name, otherwise string) string {
-	for _, event := range e.eventsOf(kind, name) {
+func (e Evidence) lastWarning(object metav1.Object, otherwise string) string {
+	for _, event := range e.eventsOf(object) {
 		if event.Type == corev1.EventTypeWarning || event.Reason == "ExternalProvisioning" {
 			otherwise = event.Message
 		}
@@ -201,7 +229,7 @@ var repeated = regexp.MustCompile(`^(Unhealthy|BackOff|Failed|FailedScheduling|P
 // mount that does not come about, and any other Warning that repeats itself.
 func byEvents(o Objects, pod *corev1.Pod) *trouble {
 	var newest *corev1.Event
-	for _, event := range o.eventsOf("Pod", pod.Name) {
+	for _, event := range o.eventsOf(pod) {
 		switch {
 		case event.Type == corev1.EventTypeNormal:
 			newest = nil // it went on after that: an image that is being pulled may take its time
@@ -216,4 +244,15 @@ func byEvents(o Objects, pod *corev1.Pod) *trouble {
 		return newTrouble("SANDBOX_FAILED", "the pod's sandbox cannot be made: "+newest.Message, pod, "", o.Criteria.Graces.Create).from(firstSeen(newest))
 	}
 	return newTrouble("STUCK", newest.Reason+": "+newest.Message, pod, "", o.Criteria.Graces.Stuck).from(firstSeen(newest))
+}
+
+// lastTold is the newest warning about a pod that says more than its status does.
+func lastTold(o Objects, pod *corev1.Pod) string {
+	told := ""
+	for _, event := range o.eventsOf(pod) {
+		if event.Type == corev1.EventTypeWarning && !repeated.MatchString(event.Reason) {
+			told = event.Reason + ": " + event.Message
+		}
+	}
+	return told
 }

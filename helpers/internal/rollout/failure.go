@@ -21,12 +21,14 @@ type Graces struct {
 	Quota         time.Duration // quota, LimitRange, Pod Security
 	Webhook       time.Duration // an admission webhook or policy
 	Stuck         time.Duration // nothing moves, for whatever reason
+	Proof         time.Duration // not a grace: how long a container without a readiness probe has to run to count
 }
 
 // DefaultGraces are the defaults of the flags.
 var DefaultGraces = Graces{
 	PullRefused: 30 * time.Second, PullTransient: 2 * time.Minute, Config: 20 * time.Second, Create: time.Minute,
 	Unschedulable: time.Minute, Claim: time.Minute, Quota: 30 * time.Second, Webhook: time.Minute, Stuck: 90 * time.Second,
+	Proof: 7 * time.Second, // a program that finds no database often ends within 6 s; timestamps are cut to the second
 }
 
 // trouble may become a failure when it lasts for its grace.
@@ -37,7 +39,7 @@ type trouble struct {
 }
 
 func newTrouble(code, cause string, pod *corev1.Pod, container string, grace time.Duration) *trouble {
-	return &trouble{Failure: Failure{Code: code, Cause: cause, Pod: pod.Name, Container: container, Pods: 1}, grace: grace}
+	return &trouble{Failure: Failure{Code: code, Cause: cause, Pod: pod.Name, Container: container, Pods: 1, uid: pod.UID}, grace: grace}
 }
 
 func (t *trouble) from(began time.Time) *trouble {
@@ -61,7 +63,7 @@ func newSightings(memory *Memory, now time.Time) *sightings {
 
 // ripe says that the trouble has lasted for its grace, in which nothing moved.
 func (s *sightings) ripe(t *trouble) bool {
-	key := t.Pod + " " + t.Container + " " + t.Code
+	key := string(t.uid) + " " + t.Container + " " + t.Code
 	since, known := s.before[key]
 	if !known {
 		since = s.now
@@ -86,7 +88,7 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 	var all, ripe []*trouble
 	unready, readyPods := 0, 0
 	for _, pod := range o.newPods() {
-		if ready(pod) {
+		if runs(pod) && unproven(o, pod, memory, now) == "" {
 			readyPods++
 			continue
 		}
@@ -100,6 +102,13 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 			ripe = append(ripe, trouble)
 		}
 	}
+	stuck := memory.stuck(o.Criteria.Graces, now)
+	if failing := rejected(o, memory, now); failing != nil {
+		all = append(all, failing)
+		if readyPods == 0 || stuck || o.oneByOne() || o.Criteria.Any {
+			return distinct(append(ripe, failing)), true
+		}
+	}
 	refused := creation(o)
 	if refused != nil {
 		all = append(all, refused)
@@ -110,7 +119,6 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 	if blocking := blocker(o, memory, seen); blocking != nil {
 		return []Failure{blocking.Failure}, true
 	}
-	stuck := memory.stuck(o.Criteria.Graces, now)
 	switch {
 	case len(ripe) > 0 && o.Criteria.Any,
 		len(ripe) > 0 && len(ripe) == unready && (readyPods == 0 || stuck || o.oneByOne()):
@@ -235,7 +243,7 @@ func creation(o Objects) *trouble {
 	case o.Deployment != nil:
 		complaint = o.deploymentComplaint()
 	case int32(len(o.active())) < counts(o).Desired:
-		for _, event := range o.eventsOf(kindNames[o.kind()], o.meta().Name) {
+		for _, event := range o.eventsOf(o.meta()) {
 			if event.Reason == "FailedCreate" && current(event, o) {
 				complaint = event.Message
 			}

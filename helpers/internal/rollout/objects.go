@@ -3,6 +3,7 @@
 package rollout
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -41,6 +42,7 @@ type Evidence struct {
 	Events []*corev1.Event
 	Claims []*corev1.PersistentVolumeClaim
 	Nodes  []*corev1.Node
+	Labels []metav1.ObjectMeta // of all nodes, where a pod's selector or affinity matches none
 }
 
 // revision gives the hash that the new revision's pods carry, in which label,
@@ -88,24 +90,39 @@ func (o Objects) NewReplicaSet() *appsv1.ReplicaSet {
 }
 
 func sameTemplate(a, b *corev1.PodTemplateSpec) bool {
-	a, b = a.DeepCopy(), b.DeepCopy()
-	delete(a.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
-	delete(b.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
-	return equality.Semantic.DeepEqual(a, b)
+	return equality.Semantic.DeepEqual(withoutHash(a), withoutHash(b))
+}
+
+func withoutHash(template *corev1.PodTemplateSpec) corev1.PodTemplateSpec {
+	bare := *template
+	bare.Labels = maps.Clone(template.Labels)
+	delete(bare.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	return bare
 }
 
 // split gives the new revision's pods and the older ones, without those that are
 // on their way out or over: what has failed for good is replaced by another pod.
 func (o Objects) split() (newer, older []*corev1.Pod) {
-	label, hash, known := o.revision()
+	isNew := o.isNew()
 	for _, pod := range o.active() {
-		if known && pod.Labels[label] == hash {
+		if isNew(pod) {
 			newer = append(newer, pod)
 		} else {
 			older = append(older, pod)
 		}
 	}
 	return newer, older
+}
+
+// isNew says of a pod whether it is of the new revision: a Deployment's by the ReplicaSet
+// that owns it, the others' by the hash that their controller labels its pods with.
+func (o Objects) isNew() func(*corev1.Pod) bool {
+	if o.Deployment != nil {
+		newest := o.NewReplicaSet()
+		return func(pod *corev1.Pod) bool { return newest != nil && metav1.IsControlledBy(pod, newest) }
+	}
+	label, hash, known := o.revision()
+	return func(pod *corev1.Pod) bool { return known && o.owns(pod) && pod.Labels[label] == hash }
 }
 
 // newPods are those of the new revision. The trouble of older ones is not this rollout's.
@@ -123,6 +140,22 @@ func (o Objects) active() []*corev1.Pod {
 		}
 	}
 	return pods
+}
+
+// terminating are the workload's pods of any revision that are on their way out: by its
+// status, where the cluster has it there, else by the pods.
+// https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#terminating-pods
+func (o Objects) terminating() int32 {
+	if o.Deployment != nil && o.Deployment.Status.TerminatingReplicas != nil {
+		return *o.Deployment.Status.TerminatingReplicas
+	}
+	var count int32
+	for _, pod := range o.Pods {
+		if pod.DeletionTimestamp != nil && o.owns(pod) {
+			count++
+		}
+	}
+	return count
 }
 
 func over(pod *corev1.Pod) bool {
@@ -231,9 +264,29 @@ func ready(pod *corev1.Pod) bool {
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 
-// available is ready for as long as minReadySeconds asks.
+// runs says that the pod is running and ready by its own status: every container that has
+// to stay is running and ready itself. Its workload's status is later to tell of an end.
+func runs(pod *corev1.Pod) bool {
+	if !ready(pod) || over(pod) || pod.DeletionTimestamp != nil {
+		return false
+	}
+	staying := map[string]bool{}
+	for _, status := range containers(pod) {
+		if _, stays := spec(pod, status.Name); stays {
+			staying[status.Name] = status.State.Running != nil && status.Ready
+		}
+	}
+	for _, container := range AllContainers(pod.Spec) {
+		if _, stays := spec(pod, container.Name); stays && !staying[container.Name] {
+			return false
+		}
+	}
+	return true
+}
+
+// available is running and ready for as long as minReadySeconds asks.
 func available(pod *corev1.Pod, minReady time.Duration, now time.Time) bool {
-	return ready(pod) && (minReady == 0 || !now.Before(condition(pod, corev1.PodReady).LastTransitionTime.Add(minReady)))
+	return runs(pod) && (minReady == 0 || !now.Before(condition(pod, corev1.PodReady).LastTransitionTime.Add(minReady)))
 }
 
 func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {

@@ -11,7 +11,7 @@ func TestThePictureShowsOldAndNewPods(t *testing.T) {
 	verdict := w.judge(0)
 	lines := drawing(verdict, w.Objects)
 	assert.Equal(t, []string{
-		"deployment/app: 2 of 3 pods are new (new 2, available 3, of 3)",
+		"deployment/app: 2 of 3 pods are new (new 2, available 2, of 3)",
 		"  new  ●✗  1 ImagePullBackOff, 1 ready",
 		"  old  ●  1 ready",
 		"  !    IMAGE_NOT_FOUND: the registry does not have the image r/app:2",

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -15,6 +16,9 @@ type pull struct {
 	Message  string // why the last attempt failed
 }
 
+// missingSecrets is how the kubelet's event names the pull secrets that it could not read.
+var missingSecrets = regexp.MustCompile(`pull secrets \(([^)]*)\)`)
+
 const backOff = "Back-off pulling image"
 
 // pulling judges a container whose image cannot be had. Kubelets from 1.34 put
@@ -22,7 +26,7 @@ const backOff = "Back-off pulling image"
 // attempt, or read from the pod's Failed event.
 func pulling(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *trouble {
 	state := status.State.Waiting
-	key := pod.Name + " " + status.Name
+	key := key(pod, status.Name)
 	known := memory.Pulls[key]
 	if state.Reason == "ErrImagePull" && known.Reason != state.Reason {
 		known.Attempts++
@@ -32,8 +36,11 @@ func pulling(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *
 	if said := strings.TrimSpace(state.Message); said != "" && (!strings.HasPrefix(said, backOff) || strings.Contains(said, "ErrImagePull")) {
 		known.Message = said
 	}
-	told := 0
-	for _, event := range o.eventsOf("Pod", pod.Name) {
+	told, missing := 0, ""
+	for _, event := range o.eventsOf(pod) {
+		if names := missingSecrets.FindStringSubmatch(event.Message); names != nil && event.Reason == "FailedToRetrieveImagePullSecret" {
+			missing = fmt.Sprintf("; the Secret %s, which its imagePullSecrets name, is not there or cannot be read", names[1])
+		}
 		if event.Reason == "Failed" && strings.HasPrefix(event.Message, "Failed to pull image") && strings.Contains(event.Message, status.Image) {
 			told += int(occurrences(event))
 			if known.Message == "" {
@@ -47,7 +54,7 @@ func pulling(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *
 	graces := o.Criteria.Graces
 	why := essence(known.Message, status.Image)
 	found := func(code string, grace time.Duration, text string) *trouble {
-		return newTrouble(code, text, pod, status.Name, grace)
+		return newTrouble(code, text+missing, pod, status.Name, grace)
 	}
 	refused := graces.PullRefused
 	if known.Attempts >= 2 {

@@ -88,8 +88,8 @@ func (r Result) lastWord() string {
 		case report == nil:
 		case len(report.Log) > 0:
 			return fmt.Sprintf("%s said last: %s", failure.Pod, report.Log[len(report.Log)-1])
-		case len(report.Events) > 0 && !strings.Contains(r.Cause, report.Events[len(report.Events)-1]):
-			return report.Events[len(report.Events)-1]
+		case len(report.Events) > 0 && !strings.Contains(r.Cause, mostTelling(report.Events)):
+			return mostTelling(report.Events)
 		}
 	}
 	return ""

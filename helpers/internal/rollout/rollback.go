@@ -48,7 +48,7 @@ func markGood(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Dep
 
 // untouched are verdicts that say nothing against the revision: somebody else's
 // change, or what was never begun, is not undone.
-var untouched = map[string]bool{"PAUSED": true, "WRONG_IMAGE": true, "DELETED": true, "NOT_FOUND": true, "ON_DELETE": true}
+var untouched = map[string]bool{"PAUSED": true, "WRONG_IMAGE": true, "DELETED": true, "NOT_FOUND": true, "ON_DELETE": true, "NO_PODS": true}
 
 // rollBack goes back to the last good revision and waits for it; it tells how
 // that ended, and whether anything was changed.

@@ -17,7 +17,7 @@ func inspect(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) *trouble
 		return unscheduled(o, pod)
 	}
 	for _, status := range containers(pod) {
-		if found := startless(o, pod, status, memory); found != nil {
+		if found := startless(o, pod, status, memory, now); found != nil {
 			return found
 		}
 	}
@@ -47,11 +47,14 @@ func unscheduled(o Objects, pod *corev1.Pod) *trouble {
 		// With WaitForFirstConsumer a claim waits for its pod, and is no trouble
 		// while the pod has not been given a place because of something else.
 		if claim.Status.Phase == corev1.ClaimPending && (c == nil || c.Status != corev1.ConditionFalse || strings.Contains(c.Message, "PersistentVolumeClaim")) {
-			return newTrouble("PVC_PENDING", fmt.Sprintf("the PersistentVolumeClaim %s is not bound: %s", claim.Name, o.lastWarning("PersistentVolumeClaim", claim.Name, "nothing provides it yet")), pod, "", graces.Claim).
+			return newTrouble("PVC_PENDING", fmt.Sprintf("the PersistentVolumeClaim %s is not bound: %s", claim.Name, o.lastWarning(claim, "nothing provides it yet")), pod, "", graces.Claim).
 				from(pod.CreationTimestamp.Time)
 		}
 	}
+	warning := lastTold(o, pod)
 	switch {
+	case (c == nil || c.Status != corev1.ConditionFalse) && warning != "":
+		return newTrouble("STUCK", warning, pod, "", graces.Stuck).from(pod.CreationTimestamp.Time)
 	case c == nil || c.Status != corev1.ConditionFalse:
 		return newTrouble("STUCK", fmt.Sprintf("no scheduler (%s) has looked at it", pod.Spec.SchedulerName), pod, "", graces.Stuck).from(pod.CreationTimestamp.Time)
 	case c.Reason == corev1.PodReasonSchedulingGated:
@@ -63,12 +66,12 @@ func unscheduled(o Objects, pod *corev1.Pod) *trouble {
 	if parts := everyNode.FindStringSubmatch(c.Message); parts != nil && parts[1] == parts[2] {
 		grace = 0
 	}
-	return newTrouble("UNSCHEDULABLE", "no node takes it: "+c.Message, pod, "", grace).from(c.LastTransitionTime.Time)
+	return newTrouble("UNSCHEDULABLE", "no node takes it: "+c.Message+placement(o, pod, c.Message), pod, "", grace).from(c.LastTransitionTime.Time)
 }
 
 // startless judges a container that does not run, or that only runs until it ends again.
-func startless(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *trouble {
-	if found := crashing(pod, status, memory); found != nil {
+func startless(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory, now time.Time) *trouble {
+	if found := crashing(o, pod, status, memory, now); found != nil {
 		return found
 	}
 	state := status.State.Waiting
@@ -82,7 +85,7 @@ func startless(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory
 	switch state.Reason {
 	case "", "ContainerCreating", "PodInitializing":
 		return nil // the pod's events tell what holds it up, if anything does
-	case "CrashLoopBackOff":
+	case "CrashLoopBackOff", postStartError:
 		return starts(status, pod, graces.Create) // fewer ends than make a loop
 	case "InvalidImageName":
 		return say("INVALID_IMAGE_NAME", 0, "the image's name makes no sense: %s", status.Image)
@@ -108,62 +111,6 @@ func startless(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory
 // https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 var missing = regexp.MustCompile(`^(secret|configmap)s? "[^"]*" not found|^couldn't find key|^references non-existent (secret|config) key`)
 
-// starts is a container that the runtime could not start, as its last state says.
-func starts(status corev1.ContainerStatus, pod *corev1.Pod, grace time.Duration) *trouble {
-	last := status.LastTerminationState.Terminated
-	if last == nil || last.Reason != "StartError" && last.Reason != "ContainerCannotRun" {
-		return nil
-	}
-	return newTrouble("CONTAINER_ERROR", fmt.Sprintf("the container %s cannot be started: %s", status.Name, last.Message), pod, status.Name, grace)
-}
-
-// loop is how many restarts make a crash loop: one crash, or one restart, is none.
-const loop = 2
-
-// crashing finds a container that ends again and again, also between its ends,
-// until it has been ready. One that ends with 0 is no better: a service must not end.
-func crashing(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory) *trouble {
-	key := pod.Name + " " + status.Name
-	last := status.LastTerminationState.Terminated
-	waits := status.State.Waiting != nil && status.State.Waiting.Reason == "CrashLoopBackOff"
-	if ended := status.State.Terminated; ended != nil && (ended.ExitCode != 0 || !initOnly(pod, status.Name)) {
-		last, waits = ended, true
-	}
-	if last != nil && last.Reason == "OOMKilled" {
-		memory.Starved[key] = true // the runtime does not always see it again
-	}
-	switch {
-	case status.Ready || status.RestartCount < loop:
-		delete(memory.Crashed, key)
-		return nil
-	case waits:
-		memory.Crashed[key] = true
-	case !memory.Crashed[key]:
-		return nil
-	}
-	if found := starts(status, pod, 0); found != nil {
-		return found
-	}
-	say := func(code, format string, arguments ...any) *trouble {
-		return newTrouble(code, fmt.Sprintf(format, arguments...), pod, status.Name, 0)
-	}
-	switch {
-	case last == nil:
-		return say("CRASH_LOOP", "the container %s ends again and again", status.Name)
-	case last.Reason == "OOMKilled" || last.ExitCode == 137 && memory.Starved[key]:
-		return say("OOM_KILLED", "the container %s was killed because it needs more memory than its limit (%s), again and again", status.Name, memoryLimit(pod, status.Name))
-	case last.ExitCode == 137 && onlyMemoryKills(pod, status.Name):
-		return say("OOM_KILLED", "the container %s is killed again and again (exit code 137), and it has no probe that kills, but a limit of memory (%s)", status.Name, memoryLimit(pod, status.Name))
-	case last.ExitCode == 0:
-		return say("CRASH_LOOP", "the container %s ends by itself, with exit code 0, again and again: a service must go on", status.Name)
-	case last.ExitCode == 137:
-		return say("CRASH_LOOP", "the container %s is killed again and again (exit code 137): by the kernel where memory ran out, or after a failed liveness probe", status.Name)
-	case last.ExitCode > 128:
-		return say("CRASH_LOOP", "the container %s ends with exit code %d (signal %d) again and again", status.Name, last.ExitCode, last.ExitCode-128)
-	}
-	return say("CRASH_LOOP", "the container %s ends with exit code %d again and again", status.Name, last.ExitCode)
-}
-
 // spec finds a container by its name; restartable is false for an init container
 // that has to end. One that may stay (a sidecar) counts as a container:
 // https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
@@ -184,26 +131,6 @@ func spec(pod *corev1.Pod, name string) (container *corev1.Container, restartabl
 func initOnly(pod *corev1.Pod, name string) bool {
 	container, restartable := spec(pod, name)
 	return container != nil && !restartable
-}
-
-// onlyMemoryKills says that nothing kills the container from outside but the
-// kernel at its limit: a busy node's runtime does not always hear of that.
-func onlyMemoryKills(pod *corev1.Pod, name string) bool {
-	container, _ := spec(pod, name)
-	if container == nil || container.LivenessProbe != nil || container.StartupProbe != nil {
-		return false
-	}
-	_, given := container.Resources.Limits[corev1.ResourceMemory]
-	return given
-}
-
-func memoryLimit(pod *corev1.Pod, name string) string {
-	if container, _ := spec(pod, name); container != nil {
-		if limit, given := container.Resources.Limits[corev1.ResourceMemory]; given {
-			return limit.String()
-		}
-	}
-	return "none of its own: the node's or the pod's"
 }
 
 // unready judges a container that runs and is not ready, by its probe's own fields:

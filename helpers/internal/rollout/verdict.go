@@ -6,7 +6,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 // State of a verdict.
@@ -26,6 +29,7 @@ type Criteria struct {
 	MinAvailable *intstr.IntOrString // done already with so many new pods available, or nil
 	Hold         time.Duration       // done only if it then stays so
 	Any          bool                // one pod that has failed fails the rollout
+	Pods         bool                // a workload that asks for no pod at all is a failure
 	Graces       Graces
 }
 
@@ -38,19 +42,21 @@ type Failure struct {
 	Pods      int       `json:"pods"`           // how many pods it has befallen; 0 where there is none yet
 	Since     time.Time `json:"since,omitzero"` // from when its grace counts
 	Report    *Report   `json:"report,omitempty"`
+	uid       types.UID // the pod's
 }
 
 // Verdict is the judgement of one instant.
 type Verdict struct {
-	State     State     `json:"state"`
-	Workload  string    `json:"workload"`
-	Code      string    `json:"code,omitempty"` // that of the first failure
-	Cause     string    `json:"cause"`          // one sentence: what is waited for, or what has failed
-	Updated   int32     `json:"updated"`
-	Available int32     `json:"available"`
-	Desired   int32     `json:"desired"`
-	Revision  string    `json:"revision,omitempty"`
-	Failures  []Failure `json:"failures,omitempty"` // what has failed; while progressing, what may yet recover
+	State       State     `json:"state"`
+	Workload    string    `json:"workload"`
+	Code        string    `json:"code,omitempty"` // that of the first failure
+	Cause       string    `json:"cause"`          // one sentence: what is waited for, or what has failed
+	Updated     int32     `json:"updated"`
+	Available   int32     `json:"available"`
+	Desired     int32     `json:"desired"`
+	Terminating int32     `json:"terminating"` // pods of any revision that are on their way out
+	Revision    string    `json:"revision,omitempty"`
+	Failures    []Failure `json:"failures,omitempty"` // what has failed; while progressing, what may yet recover
 }
 
 // Memory is what Compute has to know of earlier instants.
@@ -58,6 +64,7 @@ type Memory struct {
 	Revision string
 	Begin    time.Time            // when this revision was first looked at
 	Progress time.Time            // when it last moved; zero while it has not been seen to
+	Returned time.Time            // when the API server was back after an outage; zero without one
 	Most     int                  // the most new pods available so far
 	Updated  int32                // the most new pods so far
 	Seen     map[string]time.Time // since when a trouble has been there
@@ -65,8 +72,9 @@ type Memory struct {
 	Crashed  map[string]bool      // containers that were in a crash loop and have not been ready since
 	Starved  map[string]bool      // containers that were once killed for want of memory
 	Told     map[string]time.Time // when each run of a container was first told of; its start, where it was before all
+	Fallen   map[types.UID]fallen // new pods that were over before they were of use
 	Done     time.Time            // since when it is done, for Hold; zero while it is not
-	Held     map[string]int32     // the pods that were there when it was done, and their restarts
+	Held     map[types.UID]int32  // the pods that were there when it was done, and their restarts
 }
 
 // settle is how long after an outage of the API server nothing is believed to
@@ -75,13 +83,13 @@ type Memory struct {
 const settle = 20 * time.Second
 
 // AfterOutage gives what is still worth remembering when the API server was away
-// until now: all graces begin anew.
+// until now: all graces begin again, and so does what a container has to run for to count.
 func (m *Memory) AfterOutage(now time.Time) *Memory {
 	if m == nil {
 		return nil
 	}
 	after := *m
-	after.Seen, after.Begin, after.Progress = nil, now, now
+	after.Seen, after.Begin, after.Progress, after.Returned = nil, now, now, now
 	return &after
 }
 
@@ -101,6 +109,8 @@ func Compute(o Objects, now time.Time) (Verdict, *Memory) {
 	switch {
 	case blocked != nil:
 		return verdict.failed(*blocked), memory
+	case waiting == "" && verdict.Desired == 0 && o.Criteria.Pods:
+		return verdict.failed(noPods(o)), memory
 	case waiting == "":
 		return hold(o, verdict, memory, now), memory
 	}
@@ -114,6 +124,9 @@ func Compute(o Objects, now time.Time) (Verdict, *Memory) {
 }
 
 func (v Verdict) failed(failures ...Failure) Verdict {
+	for i := range failures { // what a node, a scheduler or a webhook says is text from outside
+		failures[i].Cause = safe.Line(safe.Mask(failures[i].Cause))
+	}
 	v.State, v.Failures = Failed, failures
 	v.Code, v.Cause = failures[0].Code, failures[0].Cause
 	return v
@@ -122,10 +135,10 @@ func (v Verdict) failed(failures ...Failure) Verdict {
 // hold says done once it has been so for as long as asked.
 func hold(o Objects, verdict Verdict, memory *Memory, now time.Time) Verdict {
 	if memory.Done.IsZero() {
-		memory.Done, memory.Held = now, map[string]int32{}
+		memory.Done, memory.Held = now, map[types.UID]int32{}
 		for _, pod := range o.newPods() {
-			if ready(pod) {
-				memory.Held[pod.Name] = restarts(pod)
+			if runs(pod) {
+				memory.Held[pod.UID] = restarts(pod)
 			}
 		}
 	}
@@ -134,7 +147,29 @@ func hold(o Objects, verdict Verdict, memory *Memory, now time.Time) Verdict {
 		return verdict
 	}
 	verdict.State, verdict.Cause = Done, fmt.Sprintf("%d of %d available", verdict.Available, verdict.Desired)
+	if verdict.Desired == 0 {
+		verdict.Cause = "0 pods: " + asksForNone(o)
+	}
+	switch verdict.Terminating {
+	case 0:
+	case 1:
+		verdict.Cause += "; 1 pod is still terminating"
+	default:
+		verdict.Cause += fmt.Sprintf("; %d pods are still terminating", verdict.Terminating)
+	}
 	return verdict
+}
+
+func asksForNone(o Objects) string {
+	if o.DaemonSet != nil {
+		return "no node matches it (status.desiredNumberScheduled is 0)"
+	}
+	return "spec.replicas is 0"
+}
+
+// noPods is the verdict where pods were expected and none is asked for.
+func noPods(o Objects) Failure {
+	return Failure{Code: "NO_PODS", Cause: fmt.Sprintf("%s has 0 pods, as %s: nothing runs that could be ready, stay so or be marked as good", o.name(), asksForNone(o))}
 }
 
 // unstable says what has happened since it was done that --hold does not allow:
@@ -149,19 +184,19 @@ func unstable(o Objects, memory *Memory, now time.Time) *Failure {
 		return &Failure{Code: "NOT_STABLE", Cause: fmt.Sprintf("somebody changed %s %s after it was done", o.name(), after)}
 	}
 	for _, pod := range o.Pods {
-		before, held := memory.Held[pod.Name]
+		before, held := memory.Held[pod.UID]
 		if !held || pod.DeletionTimestamp != nil {
 			continue
 		}
 		say := func(format string, arguments ...any) *Failure {
-			return &Failure{Code: "NOT_STABLE", Cause: fmt.Sprintf(format, arguments...), Pod: pod.Name, Container: lastEnded(pod), Pods: 1}
+			return &Failure{Code: "NOT_STABLE", Cause: fmt.Sprintf(format, arguments...), Pod: pod.Name, Container: lastEnded(pod), Pods: 1, uid: pod.UID}
 		}
 		switch {
 		case over(pod):
 			return say("the pod %s failed %s after the rollout was done: %s", pod.Name, after, pod.Status.Reason)
 		case restarts(pod) > before:
 			return say("a container of %s restarted %s after the rollout was done", pod.Name, after)
-		case !ready(pod):
+		case !runs(pod):
 			return say("the pod %s was not ready any more %s after the rollout was done", pod.Name, after)
 		}
 	}
@@ -170,27 +205,25 @@ func unstable(o Objects, memory *Memory, now time.Time) *Failure {
 
 func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	_, hash, _ := o.revision()
-	ready := 0
-	for _, pod := range o.newPods() {
-		if available(pod, o.minReady(), now) {
-			ready++
-		}
-	}
 	before := o.Memory
 	holding := before != nil && !before.Done.IsZero() && o.Criteria.Hold > 0
-	if before == nil || before.Revision != hash && !holding {
-		memory := &Memory{Revision: hash, Begin: now, Most: ready, Updated: verdict.Updated, Seen: map[string]time.Time{}, Pulls: map[string]pull{}, Crashed: map[string]bool{}, Starved: map[string]bool{}, Told: map[string]time.Time{}}
-		memory.hear(o, before == nil, now)
-		return memory
+	fresh := before == nil || before.Revision != hash && !holding
+	memory := &Memory{Revision: hash, Begin: now, Updated: verdict.Updated}
+	if !fresh {
+		*memory = *before
 	}
-	memory := *before
-	memory.Seen, memory.Pulls = copied(before.Seen), copied(before.Pulls)
-	memory.Crashed, memory.Starved, memory.Told = copied(before.Crashed), copied(before.Starved), copied(before.Told)
-	memory.hear(o, false, now)
-	if ready > memory.Most || verdict.Updated > memory.Updated {
-		memory.Most, memory.Updated, memory.Progress = max(ready, memory.Most), max(verdict.Updated, memory.Updated), now
+	memory.Seen, memory.Pulls, memory.Fallen = copied(memory.Seen), copied(memory.Pulls), copied(memory.Fallen)
+	memory.Crashed, memory.Starved, memory.Told = copied(memory.Crashed), copied(memory.Starved), copied(memory.Told)
+	memory.hear(o, before == nil, now)
+	memory.mourn(o, before == nil, now)
+	count := soundOf(o, o.newPods(), memory, now)
+	switch {
+	case fresh:
+		memory.Most = count
+	case count > memory.Most || verdict.Updated > memory.Updated:
+		memory.Most, memory.Updated, memory.Progress = max(count, memory.Most), max(verdict.Updated, memory.Updated), now
 	}
-	return &memory
+	return memory
 }
 
 // hear notes which containers are told to run, and since when that was told.
@@ -212,9 +245,9 @@ func (m *Memory) hear(o Objects, first bool, now time.Time) {
 	}
 }
 
-func copied[V any](from map[string]V) map[string]V {
+func copied[K comparable, V any](from map[K]V) map[K]V {
 	if from == nil {
-		return map[string]V{}
+		return map[K]V{}
 	}
 	return maps.Clone(from)
 }

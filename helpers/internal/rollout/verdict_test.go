@@ -49,7 +49,7 @@ func rollingOut() *world {
 
 func (w *world) pod(set, name string, changes ...func(*corev1.Pod)) *world {
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(start), Labels: map[string]string{"pod-template-hash": set}, OwnerReferences: controlledBy(set)},
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(start), Labels: map[string]string{"pod-template-hash": set}, OwnerReferences: controlledBy(set)},
 		Spec:       corev1.PodSpec{NodeName: "node1", Containers: []corev1.Container{{Name: "app", ReadinessProbe: &corev1.Probe{PeriodSeconds: 5, FailureThreshold: 3}}}},
 		Status: corev1.PodStatus{
 			StartTime:         &metav1.Time{Time: start},
@@ -68,6 +68,26 @@ func (w *world) pod(set, name string, changes ...func(*corev1.Pod)) *world {
 func (w *world) status(updated, available, total int32) *world {
 	w.Deployment.Status.UpdatedReplicas, w.Deployment.Status.AvailableReplicas, w.Deployment.Status.Replicas = updated, available, total
 	return w
+}
+
+// of asks for so many pods, all of which the status counts.
+func (w *world) of(count int32) *world {
+	w.Deployment.Spec.Replicas = number(count)
+	return w.status(count, count, count)
+}
+
+func unprobed(pod *corev1.Pod) { pod.Spec.Containers[0].ReadinessProbe = nil }
+
+func deleted(pod *corev1.Pod) {
+	pod.DeletionTimestamp = &metav1.Time{Time: start.Add(10 * time.Minute)}
+}
+
+// ends is a container that has just ended after its run.
+func ends(restarts, exitCode int32) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) {
+		pod.Status.Conditions[0].Status = corev1.ConditionFalse
+		pod.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: "app", RestartCount: restarts, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exitCode}}}
+	}
 }
 
 func waitsFor(reason, message string, restarts int32) func(*corev1.Pod) {
@@ -113,24 +133,25 @@ func TestDone(t *testing.T) {
 		state  State
 		says   string
 	}{
-		"complete":                   {func(*world) {}, Done, "3 of 3 available"},
-		"not observed":               {func(w *world) { w.Deployment.Generation = 3 }, Progressing, "has not seen"},
-		"not all new":                {func(w *world) { w.status(2, 3, 3) }, Progressing, "2 of 3 pods are new"},
-		"old pods":                   {func(w *world) { w.status(3, 3, 4) }, Progressing, "1 old pods"},
-		"maxUnavailable 1 of 1":      {func(w *world) { w.Deployment.Spec.Replicas = number(1); w.status(1, 0, 1) }, Progressing, "0 of 1 new pods are available"},
-		"paused":                     {func(w *world) { w.Deployment.Spec.Paused = true }, Failed, "is paused"},
-		"scaled to zero":             {func(w *world) { w.Deployment.Spec.Replicas = number(0); w.status(0, 0, 0) }, Done, "0 of 0"},
-		"scaled up meanwhile (HPA)":  {func(w *world) { w.Deployment.Spec.Replicas = number(5) }, Progressing, "3 of 5"},
-		"an old complaint remains":   {func(w *world) { w.complain(start.Add(-time.Hour)) }, Done, ""},
-		"a new complaint, and done":  {func(w *world) { w.complain(start.Add(time.Second)) }, Done, ""},
-		"an old complaint, not done": {func(w *world) { w.status(1, 1, 4).complain(start.Add(-time.Hour)) }, Progressing, ""},
+		"complete":                             {func(*world) {}, Done, "3 of 3 available"},
+		"not observed":                         {func(w *world) { w.Deployment.Generation = 3 }, Progressing, "has not seen"},
+		"not all new":                          {func(w *world) { w.status(2, 3, 3) }, Progressing, "2 of 3 pods are new"},
+		"old pods":                             {func(w *world) { w.status(3, 3, 4) }, Progressing, "1 old pods"},
+		"maxUnavailable 1 of 1":                {func(w *world) { w.Deployment.Spec.Replicas = number(1); w.status(1, 0, 1) }, Progressing, "0 of 1 new pods are available"},
+		"paused":                               {func(w *world) { w.Deployment.Spec.Paused = true }, Failed, "is paused"},
+		"scaled to zero":                       {func(w *world) { w.Deployment.Spec.Replicas = number(0); w.status(0, 0, 0) }, Done, "0 pods: spec.replicas is 0"},
+		"scaled up meanwhile (HPA)":            {func(w *world) { w.Deployment.Spec.Replicas = number(5) }, Progressing, "3 of 5"},
+		"the status is late to tell of an end": {func(w *world) { ends(1, 3)(w.Pods[1]) }, Progressing, "2 of 3 new pods are available"},
+		"an old pod is left":                   {func(w *world) { w.pod("old", "o") }, Progressing, "1 old pods"},
+		"an old pod is terminating":            {func(w *world) { w.pod("old", "o", deleted) }, Done, "3 of 3 available; 1 pod is still terminating"},
+		"by the cluster's count":               {func(w *world) { w.Deployment.Status.TerminatingReplicas = number(2) }, Done, "2 pods are still terminating"},
+		"an old complaint remains":             {func(w *world) { w.complain(start.Add(-time.Hour)) }, Done, ""},
+		"a new complaint, and done":            {func(w *world) { w.complain(start.Add(time.Second)) }, Done, ""},
+		"an old complaint, not done":           {func(w *world) { w.status(1, 1, 4).complain(start.Add(-time.Hour)) }, Progressing, ""},
 		"the image runs": {func(w *world) {
 			w.Criteria.Image = "sha256:new"
-			w.Deployment.Spec.Replicas = number(2)
-			w.status(2, 2, 2)
 		}, Done, ""},
-		"not enough pods to prove it": {func(w *world) { w.Criteria.Image = "sha256:new" }, Progressing, "2 of 3 pods say"},
-		"another image is asked for":  {func(w *world) { w.Criteria.Image = "sha256:other" }, Failed, "asks for r/app@sha256:new"},
+		"another image is asked for": {func(w *world) { w.Criteria.Image = "sha256:other" }, Failed, "asks for r/app@sha256:new"},
 		"another image runs": {func(w *world) {
 			w.Criteria.Image = "sha256:new"
 			w.Pods[1].Status.ContainerStatuses[0].ImageID = "r/app@sha256:old"
@@ -138,13 +159,13 @@ func TestDone(t *testing.T) {
 		"the image is not told yet": {func(w *world) {
 			w.Criteria.Image = "sha256:new"
 			w.Pods[1].Status.ContainerStatuses[0].ImageID = ""
-		}, Progressing, "1 of 3 pods say"},
+		}, Progressing, "2 of 3 pods say"},
 		"enough":                 {func(w *world) { w.status(2, 2, 3).Criteria.MinAvailable = &least }, Done, ""},
-		"restarted a moment ago": {func(w *world) { w.Pods[0].Status.ContainerStatuses[0].RestartCount = 1 }, Progressing, "has to run for 10s"},
-		"started a moment ago, and nothing probes it": {func(w *world) { w.Pods[0].Spec.Containers[0].ReadinessProbe = nil }, Progressing, "has to run for 5s"},
+		"restarted a moment ago": {func(w *world) { w.Pods[0].Status.ContainerStatuses[0].RestartCount = 1 }, Progressing, "when it has run for 13s"},
+		"started a moment ago, and nothing probes it": {func(w *world) { w.Pods[0].Spec.Containers[0].ReadinessProbe = nil }, Progressing, "when it has run for 10s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := rollingOut().pod("new", "a").pod("new", "b")
+			w := rollingOut().pod("new", "a").pod("new", "b").pod("new", "c")
 			test.change(w)
 			verdict := w.judge(0)
 			assert.Equal(t, test.state, verdict.State, verdict.Cause)
@@ -154,20 +175,26 @@ func TestDone(t *testing.T) {
 }
 
 func TestANodeThatIsSlowToTellIsWaitedForLonger(t *testing.T) {
-	unprobed := func(p *corev1.Pod) { p.Spec.Containers[0].ReadinessProbe = nil }
-	w := rollingOut()
+	// The kubelet noticed the start at once, and was late to tell.
+	w := rollingOut().of(1)
 	w.judge(0)
 	w.pod("new", "a", unprobed)
-	assert.Contains(t, w.judge(3*time.Second, 11*time.Second).Cause, "has to run for 12s", "it was told of after 3 s")
-	assert.Equal(t, Done, w.judge(12*time.Second).State)
+	assert.Contains(t, w.judge(3*time.Second, 12*time.Second).Cause, "has run for 13s", "it was told of after 3 s")
+	assert.Equal(t, Done, w.judge(13*time.Second).State)
 
-	w = rollingOut()
+	w = rollingOut().of(1)
 	w.judge(0)
 	w.pod("new", "a", unprobed)
-	assert.Contains(t, w.judge(8*time.Second).Cause, "has to run for 20s", "and no longer than kubelets take to report")
+	assert.Contains(t, w.judge(8*time.Second).Cause, "has run for 20s", "and no longer than kubelets take to report")
 
-	w = rollingOut().pod("new", "a", unprobed)
-	assert.Equal(t, Done, w.judge(8*time.Second).State, "when it was told of is not known, and it has run for long enough")
+	w = rollingOut().of(1).pod("new", "a", unprobed)
+	assert.Equal(t, Done, w.judge(10*time.Second).State, "when it was told of is not known, and it has run for long enough")
+
+	w = rollingOut().of(1).pod("new", "a", unprobed, func(p *corev1.Pod) {
+		p.Status.Conditions[0].LastTransitionTime = metav1.NewTime(start.Add(4 * time.Second))
+	})
+	assert.Contains(t, w.judge(14*time.Second).Cause, "has run for 15s", "the kubelet noticed it after 4 s")
+	assert.Equal(t, Done, w.judge(15*time.Second).State)
 }
 
 func TestFailures(t *testing.T) {
@@ -231,7 +258,7 @@ func TestASecondSightingOfAPullErrorIsAFailureAtOnce(t *testing.T) {
 	assert.Equal(t, "IMAGE_NOT_FOUND", w.judge(12*time.Second).Code)
 
 	w = rollingOut().status(1, 3, 4).pod("new", "a", waitsFor("ImagePullBackOff", `Back-off pulling image "r/app:2"`, 0))
-	w.Events = []*corev1.Event{{InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "a"}, Reason: "Failed", Message: `Failed to pull image "r/app:2": not found`, Count: 2}}
+	w.Events = []*corev1.Event{{InvolvedObject: corev1.ObjectReference{Kind: "Pod", UID: "a"}, Reason: "Failed", Message: `Failed to pull image "r/app:2": not found`, Count: 2}}
 	assert.Equal(t, "IMAGE_NOT_FOUND", w.judge(0).Code, "who comes later is told by the event")
 }
 
@@ -327,7 +354,7 @@ func TestWhatTheControllerCannotCreate(t *testing.T) {
 
 func TestHold(t *testing.T) {
 	held := func() *world {
-		w := rollingOut().pod("new", "a")
+		w := rollingOut().of(1).pod("new", "a")
 		w.Criteria.Hold = 10 * time.Second
 		w.judge(0)
 		return w
@@ -345,12 +372,19 @@ func TestHold(t *testing.T) {
 		change(w)
 		assert.Equal(t, "NOT_STABLE", w.judge(5*time.Second).Code, name)
 	}
-	w = held()
-	w.Deployment.Spec.Replicas = number(5)
-	assert.Equal(t, Progressing, w.judge(5*time.Second).State, "an HPA's scale-up is no instability; it is held anew")
-	w.Deployment.Spec.Replicas = number(3)
-	assert.Equal(t, Progressing, w.judge(11*time.Second).State)
-	assert.Equal(t, Done, w.judge(21*time.Second).State)
+	for name, change := range map[string]func(*world){
+		"another pod of that name": func(w *world) { w.Pods[0].UID = "another"; w.Pods[0].Status.ContainerStatuses[0].RestartCount = 0 },
+		"a pod that is drained":    func(w *world) { deleted(w.Pods[0]); w.pod("new", "b") },
+		"an HPA's scale-up":        func(w *world) { w.of(2); w.pod("new", "b") },
+	} {
+		w := held()
+		w.Deployment.Spec.Replicas = number(2)
+		assert.Equal(t, Progressing, w.judge(5*time.Second).State, name)
+		w.of(1)
+		change(w)
+		assert.Equal(t, Progressing, w.judge(6*time.Second, 15*time.Second).State, "%s is no instability; it is held from then on", name)
+		assert.Equal(t, Done, w.judge(16*time.Second).State, name)
+	}
 }
 
 func TestNothingMoves(t *testing.T) {

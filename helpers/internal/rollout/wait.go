@@ -59,6 +59,8 @@ type follower struct {
 }
 
 func newFollower(cluster *kube.Cluster, target Target, options Options) *follower {
+	// What is to stay up, to run an image or to be marked as good has to have pods.
+	options.Pods = options.Pods || options.MarkGood || options.Hold > 0 || options.Image != "" || options.MinAvailable != nil
 	return &follower{cluster: cluster, target: target, options: options, health: newHealth(),
 		verdict: Verdict{State: Progressing, Workload: target.String()}}
 }
@@ -172,7 +174,7 @@ func (f *follower) step(ctx context.Context) (final bool, err error) {
 	if !complete {
 		return false, nil
 	}
-	if !f.look(ctx, objects, now) {
+	if now.Sub(f.looked) >= attention && !f.look(ctx, objects, now) {
 		return false, nil
 	}
 	f.judge(objects, now)
@@ -214,9 +216,9 @@ func (f *follower) show(now time.Time) {
 // hung is how long a read takes of an API server that did nothing meanwhile.
 const hung = time.Second
 
-// confirm judges once more, by a fresh read. A failure that is read from an API server
-// that hung is not believed at once: the read may be the first that it answers, before
-// the kubelet could tell what had happened meanwhile. Where it is slow again, it is slow.
+// confirm judges once more, by a fresh read. What is read from an API server that hung is
+// not believed at once: the read may be the first that it answers, before the kubelet could
+// tell what had happened since. Where it is slow again, it is slow.
 func (f *follower) confirm(ctx context.Context) (bool, error) {
 	if time.Since(f.asked) < retry {
 		return false, nil
@@ -231,12 +233,18 @@ func (f *follower) confirm(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	again := f.slow
-	if f.slow = time.Since(f.asked) > hung; f.slow && !again && before.State == Failed {
+	if f.slow = time.Since(f.asked) > hung; f.slow && !again {
 		f.health.returned()
 		f.verdict.State = Progressing
 		return false, nil
 	}
-	f.judge(objects, f.cluster.Now())
+	now := f.cluster.Now()
+	if before.State == Failed && !f.look(ctx, objects, now.Add(patience)) {
+		f.verdict = before
+		f.verdict.State = Progressing
+		return false, nil
+	}
+	f.judge(objects, now)
 	return f.verdict.State == before.State && f.verdict.Code == before.Code, nil
 }
 
@@ -285,7 +293,7 @@ func (f *follower) snapshot() (objects []runtime.Object, complete bool) {
 // look reads about what is suspicious, now and then; it is false where that was not to be had.
 func (f *follower) look(ctx context.Context, objects []runtime.Object, now time.Time) bool {
 	o, found := assemble(objects)
-	if !found || now.Sub(f.looked) < attention {
+	if !found {
 		return true
 	}
 	o.Memory, o.Criteria = f.memory, f.options.Criteria
@@ -294,7 +302,7 @@ func (f *follower) look(ctx context.Context, objects []runtime.Object, now time.
 		f.evidence = Evidence{}
 		return true
 	}
-	f.looked = now
+	f.looked = f.cluster.Now()
 	evidence, err := gather(ctx, f.cluster, suspects)
 	if err != nil {
 		f.health.fail(present, err, false)

@@ -1,0 +1,168 @@
+package rollout
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// starts is a container that the runtime could not start, as its last state says.
+func starts(status corev1.ContainerStatus, pod *corev1.Pod, grace time.Duration) *trouble {
+	last := status.LastTerminationState.Terminated
+	if last == nil || last.Reason != "StartError" && last.Reason != "ContainerCannotRun" {
+		return nil
+	}
+	return newTrouble("CONTAINER_ERROR", fmt.Sprintf("the container %s cannot be started: %s", status.Name, last.Message), pod, status.Name, grace)
+}
+
+// loop is how many restarts make a crash loop: one crash, or one restart, is none.
+const loop = 2
+
+// postStartError is the kubelet's reason where a container waits because its hook failed.
+const postStartError = "PostStartHookError"
+
+// crashing finds a container that ends again and again, also between its ends, until it
+// has run for long enough to count. One that ends with 0 is no better: a service must not end.
+func crashing(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory, now time.Time) *trouble {
+	key := key(pod, status.Name)
+	last := status.LastTerminationState.Terminated
+	waits := status.State.Waiting != nil && (status.State.Waiting.Reason == "CrashLoopBackOff" || status.State.Waiting.Reason == postStartError)
+	if ended := status.State.Terminated; ended != nil && (ended.ExitCode != 0 || !initOnly(pod, status.Name)) {
+		last, waits = ended, true
+	}
+	if last != nil && last.Reason == "OOMKilled" {
+		memory.Starved[key] = true // the runtime does not always see it again
+	}
+	stays, _ := proven(o, pod, status, memory, now)
+	switch {
+	case status.Ready && stays || status.RestartCount < loop:
+		delete(memory.Crashed, key)
+		return nil
+	case waits:
+		memory.Crashed[key] = true
+	case !memory.Crashed[key]:
+		return nil
+	}
+	if found := starts(status, pod, 0); found != nil {
+		return found
+	}
+	code, cause := ending(o, pod, status, last, memory.Starved[key])
+	return newTrouble(code, cause, pod, status.Name, 0)
+}
+
+// ending says how a container ends, and why, where its events or its exit code tell.
+func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *corev1.ContainerStateTerminated, starved bool) (code, cause string) {
+	name := status.Name
+	killer := ""
+	if last == nil || last.Reason != "OOMKilled" {
+		killer = killedFor(o, pod, status, last)
+	}
+	switch {
+	case killer != "":
+		return "CRASH_LOOP", fmt.Sprintf("the kubelet kills the container %s again and again: %s", name, killer)
+	case last == nil:
+		return "CRASH_LOOP", fmt.Sprintf("the container %s ends again and again", name)
+	case last.Reason == "OOMKilled" || last.ExitCode == 137 && starved:
+		return "OOM_KILLED", fmt.Sprintf("the container %s was killed because it needs more memory than its limit (%s), again and again", name, memoryLimit(pod, name))
+	case last.ExitCode == 137 && onlyMemoryKills(pod, name):
+		return "OOM_KILLED", fmt.Sprintf("the container %s is killed again and again (exit code 137), and it has no probe and no hook that kills, but a limit of memory (%s)", name, memoryLimit(pod, name))
+	}
+	how := fmt.Sprintf("the container %s ends with exit code %d", name, last.ExitCode)
+	if last.ExitCode > 128 {
+		how += fmt.Sprintf(" (signal %d)", last.ExitCode-128)
+	}
+	how += " again and again"
+	if last.ExitCode == 137 {
+		how += ": by the kernel where memory ran out"
+	}
+	switch killers := killersOf(pod, name); {
+	case (last.ExitCode == 0 || last.ExitCode > 128) && len(killers) > 0:
+		how += ", or because of " + strings.Join(killers, " or ")
+	case last.ExitCode == 0:
+		how += ": a service must go on"
+	}
+	return "CRASH_LOOP", how
+}
+
+var failedProbe = regexp.MustCompile(`failed (liveness|startup) probe`)
+
+// killedFor is what the kubelet's events give as the reason why it killed the container in
+// its last run: a hook or a probe that failed, and the words of that failure.
+func killedFor(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *corev1.ContainerStateTerminated) string {
+	said, killer := map[string]string{}, ""
+	for _, event := range o.eventsOf(pod) {
+		if !of(event, status.Name) {
+			continue
+		}
+		kind, _, _ := strings.Cut(event.Message, " probe ")
+		probe := failedProbe.FindStringSubmatch(event.Message)
+		theLast := last == nil || !lastSeen(event).Before(last.StartedAt.Time)
+		switch {
+		case event.Reason == "Unhealthy":
+			said[strings.ToLower(kind)] = event.Message
+		case event.Reason == "FailedPostStartHook" && theLast:
+			killer = "its postStart hook fails (FailedPostStartHook)"
+			if waits := status.State.Waiting; waits != nil && waits.Reason == postStartError && waits.Message != "" {
+				killer += ": " + waits.Message
+			} else if event.Message != "PostStartHook failed" {
+				killer += ": " + event.Message
+			}
+		case event.Reason == "Killing" && probe != nil && theLast:
+			killer = "its " + probe[1] + " probe fails"
+			if said[probe[1]] != "" {
+				killer += " (" + said[probe[1]] + ")"
+			}
+		}
+	}
+	if waits := status.State.Waiting; killer == "" && waits != nil && waits.Reason == postStartError {
+		killer = "its postStart hook fails: " + waits.Message
+	}
+	return killer
+}
+
+// of says that an event of a pod is about that container of it.
+func of(event *corev1.Event, container string) bool {
+	return strings.HasSuffix(event.InvolvedObject.FieldPath, "{"+container+"}")
+}
+
+// killersOf names what the container has that makes the kubelet kill it.
+func killersOf(pod *corev1.Pod, name string) []string {
+	container, _ := spec(pod, name)
+	var killers []string
+	switch {
+	case container == nil:
+		return nil
+	case container.LivenessProbe != nil:
+		killers = append(killers, "its liveness probe, where that failed")
+	}
+	if container.StartupProbe != nil {
+		killers = append(killers, "its startup probe, where that failed")
+	}
+	if container.Lifecycle != nil && container.Lifecycle.PostStart != nil {
+		killers = append(killers, "its postStart hook, where that failed")
+	}
+	return killers
+}
+
+// onlyMemoryKills says that nothing kills the container from outside but the
+// kernel at its limit: a busy node's runtime does not always hear of that.
+func onlyMemoryKills(pod *corev1.Pod, name string) bool {
+	container, _ := spec(pod, name)
+	if container == nil || len(killersOf(pod, name)) > 0 {
+		return false
+	}
+	_, given := container.Resources.Limits[corev1.ResourceMemory]
+	return given
+}
+
+func memoryLimit(pod *corev1.Pod, name string) string {
+	if container, _ := spec(pod, name); container != nil {
+		if limit, given := container.Resources.Limits[corev1.ResourceMemory]; given {
+			return limit.String()
+		}
+	}
+	return "none of its own: the node's or the pod's"
+}

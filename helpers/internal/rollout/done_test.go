@@ -1,0 +1,176 @@
+package rollout
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// What a pod may be while its workload's status still counts it as available.
+var notRunning = map[string]func(*corev1.Pod){
+	"has ended":           ends(0, 3),
+	"has ended with 0":    ends(2, 0),
+	"waits in a back-off": waitsFor("CrashLoopBackOff", "", 1),
+	"is not ready":        runsSince(0, 0),
+	"is on its way out":   deleted,
+	"has failed":          func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed },
+	"has succeeded":       func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded },
+	"says nothing yet":    func(p *corev1.Pod) { p.Status = corev1.PodStatus{Phase: corev1.PodPending} },
+	"is somebody else's":  func(p *corev1.Pod) { p.OwnerReferences = controlledBy("other") },
+	"is nobody's":         func(p *corev1.Pod) { p.OwnerReferences = nil },
+	"is a Job's":          func(p *corev1.Pod) { p.OwnerReferences = controlledBy("job") },
+	"has a second one dead": func(p *corev1.Pod) {
+		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second"})
+		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: "second", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}})
+	},
+	"has a second one that nobody has told of": func(p *corev1.Pod) {
+		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second"})
+	},
+	"has a dead sidecar": func(p *corev1.Pod) {
+		always := corev1.ContainerRestartPolicyAlways
+		p.Spec.InitContainers = []corev1.Container{{Name: "proxy", RestartPolicy: &always}}
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "proxy", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}}
+	},
+}
+
+func TestOnlyAPodThatRunsByItsOwnStatusCounts(t *testing.T) {
+	hour := time.Hour // everything has proven itself
+	for name, change := range notRunning {
+		w := rollingOut().of(3).pod("new", "a").pod("new", "b").pod("new", "c", change)
+		assert.NotEqual(t, Done, w.judge(hour).State, "a Deployment whose pod %s", name)
+		w = setOf(func(w *world) { change(w.Pods[1]) })
+		assert.NotEqual(t, Done, w.judge(hour).State, "a StatefulSet whose pod %s", name)
+		w = daemonOf(func(w *world) { change(w.Pods[1]) })
+		assert.NotEqual(t, Done, w.judge(hour).State, "a DaemonSet whose pod %s", name)
+	}
+	w := rollingOut().of(3).pod("new", "a").pod("new", "b").pod("new", "c", func(p *corev1.Pod) {
+		p.Spec.InitContainers = []corev1.Container{{Name: "prepare"}}
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "prepare", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+	}).pod("new", "evicted", func(p *corev1.Pod) { p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted" })
+	assert.Equal(t, Done, w.judge(hour).State, "an init container has to end, and what was evicted was replaced")
+	w = setOf(func(w *world) {
+		w.StatefulSet.Spec.UpdateStrategy = partition(1)
+		w.Pods[0].Labels["controller-revision-hash"] = "a"
+		ends(1, 1)(w.Pods[0])
+	})
+	assert.NotEqual(t, Done, w.judge(hour).State, "a pod below the partition runs as well")
+}
+
+func TestNames(t *testing.T) {
+	w := setOf(func(w *world) {
+		for i, pod := range w.Pods {
+			pod.Name = fmt.Sprintf("cut-%d", 7-i)
+			pod.Labels[appsv1.PodIndexLabel] = fmt.Sprint(i)
+		}
+	})
+	assert.Equal(t, Done, w.judge(time.Second).State, "the label is the ordinal, whatever the name")
+	w = rollingOut().of(1).pod("new", "app-old-2x7qs")
+	w.ReplicaSets[1].Name, w.ReplicaSets[1].Labels = "cut-after-63-letters", map[string]string{"pod-template-hash": "same"}
+	w.ReplicaSets[0].Labels = w.ReplicaSets[1].Labels
+	assert.Equal(t, Done, w.judge(time.Second).State, "a pod is of the ReplicaSet that owns it")
+	w.pod("old", "app-new-2x7qs", func(p *corev1.Pod) { p.Labels["pod-template-hash"] = "same" })
+	assert.Contains(t, w.judge(time.Second).Cause, "1 old pods", "whatever its name and hash say")
+}
+
+func TestNoPodsAreNeverGood(t *testing.T) {
+	for name, none := range map[string]func() *world{
+		"a Deployment": func() *world { return rollingOut().of(0) },
+		"a StatefulSet": func() *world {
+			return setOf(func(w *world) { w.StatefulSet.Spec.Replicas, w.StatefulSet.Status.Replicas, w.Pods = number(0), 0, nil })
+		},
+		"a DaemonSet": func() *world {
+			return daemonOf(func(w *world) { w.DaemonSet.Status, w.Pods = appsv1.DaemonSetStatus{ObservedGeneration: 1}, nil })
+		},
+	} {
+		w := none()
+		verdict := w.judge(time.Second)
+		assert.Equal(t, Done, verdict.State, name)
+		assert.Contains(t, verdict.Cause, "0 pods", name)
+		w = none()
+		w.Criteria.Pods = true
+		verdict = w.judge(time.Second)
+		assert.Equal(t, "NO_PODS", verdict.Code, name)
+		assert.Contains(t, verdict.Cause, "has 0 pods", name)
+	}
+	w := rollingOut().of(1).pod("new", "a")
+	w.Criteria.Hold, w.Criteria.Pods = time.Minute, true
+	assert.Equal(t, Progressing, w.judge(time.Second).State)
+	w.of(0)
+	assert.Equal(t, "NO_PODS", w.judge(2*time.Second).Code, "scaled to 0 during the hold, and its pod still there")
+	w.Pods = nil
+	assert.Equal(t, "NO_PODS", w.judge(3*time.Second).Code)
+	w.of(1)
+	w.Deployment.Generation = 9
+	assert.Equal(t, Progressing, w.judge(4*time.Second).State)
+}
+
+// A node tells of what happened to a container up to lateness after it, with times cut to
+// the second; its pod has no probe and ends again and again. Nothing calls it done, nor
+// does anything that was restarted once and lives longer than before wait for ever.
+func TestACrashLoopWithoutProbesIsNeverDone(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 60 {
+		lives := time.Duration(random.IntN(6001)) * time.Millisecond
+		lateness := time.Duration(random.IntN(1500)) * time.Millisecond
+		offset := time.Duration(random.IntN(1000)) * time.Millisecond
+		w := rollingOut().of(1)
+		w.judge(0)
+		w.pod("new", "a", unprobed)
+		begin, restarts := start.Add(offset), int32(0)
+		var last *corev1.ContainerStateTerminated
+		for restarts < 4 {
+			run := corev1.ContainerStatus{Name: "app", Ready: true, RestartCount: restarts,
+				State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(begin.Truncate(time.Second))}}}
+			run.LastTerminationState.Terminated = last
+			w.Pods[0].Status.ContainerStatuses[0] = run
+			w.Pods[0].Status.Conditions[0] = corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(begin.Truncate(time.Second))}
+			told := begin.Add(lives + lateness)
+			for at := begin.Add(lateness); at.Before(told); at = at.Add(250 * time.Millisecond) {
+				verdict := w.judge(at.Sub(start))
+				if verdict.State == Done {
+					t.Fatalf("a container that ends after %s was done %s after its start (restarts %d, told %s late)", lives, at.Sub(begin), restarts, lateness)
+				}
+			}
+			last = &corev1.ContainerStateTerminated{ExitCode: 3, StartedAt: run.State.Running.StartedAt, FinishedAt: metav1.NewTime(begin.Add(lives).Truncate(time.Second))}
+			ends(restarts, 3)(w.Pods[0])
+			w.Pods[0].Status.ContainerStatuses[0].State.Terminated = last
+			verdict := w.judge(told.Sub(start))
+			if restarts >= loop {
+				assert.Equal(t, "CRASH_LOOP", verdict.Code)
+			}
+			restarts++
+			begin = told.Add(10 * time.Second)
+		}
+	}
+}
+
+func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
+	restarted := func(lived time.Duration) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			status := &p.Status.ContainerStatuses[0]
+			status.RestartCount = 1
+			status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, StartedAt: metav1.NewTime(start.Add(-lived)), FinishedAt: metav1.NewTime(start)}
+		}
+	}
+	for lived, needed := range map[time.Duration]time.Duration{time.Second: 13 * time.Second, 30 * time.Second: 33 * time.Second, 3 * time.Hour: 13 * time.Second} {
+		w := rollingOut().of(1).pod("new", "a", restarted(lived))
+		assert.Equal(t, Progressing, w.judge(0, needed-time.Second).State, lived)
+		assert.Equal(t, Done, w.judge(needed).State, lived)
+	}
+	w := rollingOut().of(1).pod("new", "a", unprobed, func(p *corev1.Pod) {
+		p.Spec.Containers[0].LivenessProbe = &corev1.Probe{PeriodSeconds: 10, FailureThreshold: 3}
+	})
+	assert.Equal(t, Progressing, w.judge(0, 32*time.Second).State, "the only probe has not had its time to kill")
+	assert.Equal(t, Done, w.judge(33*time.Second).State)
+	w = rollingOut().of(1).pod("new", "a", unprobed)
+	w.judge(0)
+	w.Memory = w.Memory.AfterOutage(start.Add(9 * time.Second))
+	assert.Equal(t, Progressing, w.judge(18*time.Second).State, "what happened during an outage may not be told yet")
+	assert.Equal(t, Done, w.judge(19*time.Second).State)
+}

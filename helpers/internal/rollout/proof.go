@@ -1,0 +1,95 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// A container without a readiness probe is ready as soon as it is started, also when it is
+// about to end. It counts when it has run for Graces.Proof, and for twice as long in
+// addition as its node took to tell of the start: it may take as long to tell of the end.
+const (
+	toldAtLeast  = 1500 * time.Millisecond // the kubelet looks at its containers every second
+	proofSlowest = settle                  // then the kubelet's regular report is over as well
+	// After an end a container has to run for longer than before that end, where it then
+	// ended within a minute, and for longer than the kubelet's first back-off in any case.
+	proofAfterEnd = 10 * time.Second
+	proofShortRun = time.Minute
+)
+
+// sound says that the pod counts: it is available by its own status, and each of its
+// containers has proven that it stays.
+func sound(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) bool {
+	return available(pod, o.minReady(), now) && unproven(o, pod, memory, now) == ""
+}
+
+// soundOf counts the pods that are sound.
+func soundOf(o Objects, pods []*corev1.Pod, memory *Memory, now time.Time) int {
+	count := 0
+	for _, pod := range pods {
+		if sound(o, pod, memory, now) {
+			count++
+		}
+	}
+	return count
+}
+
+// unproven names a container that has not run for long enough to count.
+func unproven(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) string {
+	for _, status := range containers(pod) {
+		if proven, needed := proven(o, pod, status, memory, now); !proven {
+			return fmt.Sprintf("the container %s of %s has just been started, and counts when it has run for %s", status.Name, pod.Name, needed.Round(time.Second))
+		}
+	}
+	return ""
+}
+
+// proven says whether a container has run for as long as it needs to count.
+func proven(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory, now time.Time) (bool, time.Duration) {
+	container, stays := spec(pod, status.Name)
+	running := status.State.Running
+	if container == nil || !stays || running == nil {
+		return true, 0 // whether it has to run is another question
+	}
+	began, needed := running.StartedAt.Time, time.Duration(0)
+	told := memory.Told[run(pod, status)]
+	if container.ReadinessProbe == nil {
+		told = later(told, readySince(pod)) // the kubelet noticed the start when it called the pod ready
+		needed = o.Criteria.Graces.Proof
+		if container.LivenessProbe != nil { // it kills what it judges, after its own time
+			began = later(began, readySince(pod))
+			needed = max(needed, min(chance(container.LivenessProbe), proofShortRun))
+		}
+	}
+	if status.RestartCount > 0 {
+		needed = max(needed, proofAfterEnd)
+		if last := status.LastTerminationState.Terminated; last != nil && !last.StartedAt.IsZero() {
+			if lived := last.FinishedAt.Sub(last.StartedAt.Time); lived <= proofShortRun {
+				needed = max(needed, lived)
+			}
+		}
+	}
+	if needed == 0 {
+		return true, 0
+	}
+	slowness := max(told.Sub(running.StartedAt.Time), toldAtLeast)
+	needed += min(2*slowness, max(0, proofSlowest-o.Criteria.Graces.Proof))
+	return now.Sub(later(began, memory.Returned)) >= needed, needed
+}
+
+func readySince(pod *corev1.Pod) time.Time {
+	if c := condition(pod, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
+		return c.LastTransitionTime.Time
+	}
+	return time.Time{}
+}
+
+// run names one run of a container, from its start to its end.
+func run(pod *corev1.Pod, status corev1.ContainerStatus) string {
+	return fmt.Sprint(key(pod, status.Name), " ", status.State.Running.StartedAt.Unix())
+}
+
+// key names a container of one pod; the pod of a StatefulSet may have the name of its predecessor.
+func key(pod *corev1.Pod, container string) string { return string(pod.UID) + " " + container }

@@ -13,6 +13,7 @@ import (
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/migrate"
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 func diff(c *cli.Context) error {
@@ -68,7 +69,7 @@ func plan(c *cli.Context) error {
 		return err
 	}
 	if name := c.String("markdown"); name != "" {
-		if err := writeWhole(name, computed.Markdown()); err != nil {
+		if err := writeWhole(name, safe.Visible(computed.Markdown())); err != nil {
 			return slipway.Usagef("the plan cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: --markdown plan.md")
 		}
 	}

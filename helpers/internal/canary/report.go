@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 //go:embed report.html
@@ -52,7 +53,7 @@ func WriteReport(file string, analysis Analysis) error {
 		return failed(err)
 	}
 	defer os.Remove(unfinished.Name())
-	_, err = unfinished.Write(out.Bytes())
+	_, err = unfinished.WriteString(safe.Visible(out.String()))
 	for _, step := range []func() error{func() error { return unfinished.Chmod(0o644) }, unfinished.Close, func() error { return os.Rename(unfinished.Name(), file) }} {
 		if stepErr := step(); err == nil {
 			err = stepErr

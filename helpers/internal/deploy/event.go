@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway.dev/slipway/helpers/internal/kube"
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 // tell leaves an Event on the Deployment: who, what, from, to. The change is done
@@ -25,7 +26,7 @@ func tell(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Deploym
 	event := &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{GenerateName: deployment.Name + "-", Namespace: deployment.Namespace},
 		InvolvedObject: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: deployment.Namespace, Name: deployment.Name, UID: deployment.UID},
-		Type:           corev1.EventTypeNormal, Reason: "ImageDeployed", Message: message + ", by " + who(deployment),
+		Type:           corev1.EventTypeNormal, Reason: "ImageDeployed", Message: safe.Line(message + ", by " + who(deployment)),
 		Source: corev1.EventSource{Component: "deploy-image"}, FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}
 	if _, err := cluster.Core().Events(deployment.Namespace).Create(ctx, event, metav1.CreateOptions{}); err != nil {

@@ -167,7 +167,7 @@ func lint(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := migrate.LintFiles(files)
+	found, err := migrate.LintFiles(c.Context, files)
 	if err == nil && found.Fails(level) {
 		err = slipway.Errorf(slipway.No, "a migration has a finding of the level %s", found.Worst()).Next("mend it, or answer for it in the file: -- slipway:ok RULE reason")
 	}

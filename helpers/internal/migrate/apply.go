@@ -100,6 +100,7 @@ func (d *Database) Plan(ctx context.Context, files []Migration, allow Allow) (Pl
 	if err := plan.goesOn(interrupted); err != nil {
 		return plan, err
 	}
+	authors(ctx, plan.Pending)
 	in, err := d.scope(ctx, plan.Pending)
 	if err != nil {
 		return plan, err

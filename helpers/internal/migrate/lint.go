@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -14,7 +15,7 @@ type Lint struct {
 
 // LintFiles reads each file by itself: what one file creates, another run may
 // find in use.
-func LintFiles(files []Migration) (Lint, error) {
+func LintFiles(ctx context.Context, files []Migration) (Lint, error) {
 	for i := range files {
 		if err := files[i].Parse(); err != nil {
 			return Lint{Files: files[:i]}, err
@@ -22,11 +23,14 @@ func LintFiles(files []Migration) (Lint, error) {
 		resolve(files[i:i+1], newScope([]string{"public"}, "", nil, nil))
 		review(files[i:i+1], catalog{})
 	}
+	authors(ctx, files)
 	return Lint{files}, nil
 }
 
-// Worst is the highest level of a finding, or empty.
-func (l Lint) Worst() string { return worst(l.Files) }
+// Worst is the highest level of a finding that nobody answers for, or empty.
+func (l Lint) Worst() string {
+	return worst(l.Files, func(finding Finding) bool { return finding.Answered == nil })
+}
 
 // Fails says whether a finding is of that level or worse; "never" is none.
 func (l Lint) Fails(level string) bool { return rank[level] > 0 && rank[l.Worst()] >= rank[level] }
@@ -40,7 +44,7 @@ func (l Lint) Text(out io.Writer) error {
 				if f.Breaking {
 					breaking = " BREAKING"
 				}
-				if _, err := fmt.Fprintf(out, "%s:%d: %s%s: %s: %s; instead: %s [%s]\n", file.path, s.Line, f.Level, breaking, s.about(), f.Message, f.Instead, f.Name); err != nil {
+				if _, err := fmt.Fprintf(out, "%s:%d: %s%s: %s: %s; %s [%s]\n", file.path, s.Line, f.Level, breaking, s.about(), f.Message, f.note(), f.Name); err != nil {
 					return err
 				}
 			}

@@ -12,8 +12,10 @@ import (
 func TestLintReadsFilesAlone(t *testing.T) {
 	for _, test := range []struct{ sql, want string }{
 		{"CREATE TABLE n (a int); CREATE INDEX i ON n (a); ALTER TABLE n ADD CHECK (a > 0); DROP TABLE n", ""},
-		{"-- slipway:ok index ten rows\nCREATE INDEX i ON t (a)", ""},
-		{"CREATE INDEX i ON t (a); -- slipway:ok index the next one\nCREATE INDEX j ON t (b)", "index"},
+		{"-- slipway:ok index ten rows\nCREATE INDEX i ON t (a)", "(index)"},
+		{"CREATE INDEX i ON t (a); -- slipway:ok index the next one\nCREATE INDEX j ON t (b)", "index (index)"},
+		{"SELECT '\n-- slipway:ok index a string\n'; CREATE INDEX i ON t (a)", "index"},
+		{"DELETE FROM t WHERE a <> '-- slipway:ok delete-all a string' OR true", ""},
 		{"ALTER TABLE t ADD COLUMN a int; ALTER TABLE u ADD COLUMN a int", "many-locks"},
 		{"ALTER TABLE t ADD COLUMN a int; UPDATE t SET a = 1 WHERE b", "ddl-with-data"},
 		{"UPDATE t SET a = 1 WHERE b; ALTER TABLE t ADD COLUMN a int", ""},
@@ -29,11 +31,14 @@ func TestLintReadsFilesAlone(t *testing.T) {
 		{"TRUNCATE t CASCADE", "truncate truncate-cascade"},
 		{"ALTER TABLE t ALTER COLUMN a TYPE text", "alter-type"}, // without a database nobody knows
 	} {
-		found, err := LintFiles(folder(t, map[string]string{"1_x.sql": test.sql}))
+		found, err := LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": test.sql}))
 		require.NoError(t, err, test.sql)
 		var names []string
 		for _, s := range found.Files[0].Statements {
 			for _, finding := range s.Findings {
+				if finding.Answered != nil {
+					finding.Name = "(" + finding.Name + ")"
+				}
 				names = append(names, finding.Name)
 			}
 		}
@@ -43,7 +48,7 @@ func TestLintReadsFilesAlone(t *testing.T) {
 		"-- slipway:ok no-such-rule because\nSELECT 1": "names no rule", "-- slipway:ok index\nCREATE INDEX i ON t (a)": "gives no reason",
 		"-- +goose Up\nSELECT 1;\n-- +goose Down\nDROP TABLE t;": "1_x.sql:3: from here on the file takes back", "DISCARD ALL": "lets go of the lock",
 	} {
-		_, err := LintFiles(folder(t, map[string]string{"1_x.sql": sql}))
+		_, err := LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": sql}))
 		assert.ErrorContains(t, err, says)
 	}
 }

@@ -108,7 +108,7 @@ func TestWhatThePlanCreatesIsAnObjectAndNoName(t *testing.T) {
 			plan, err := database.Plan(t.Context(), folder(t, series(test.sql...)), Allow{})
 			require.NoError(t, err)
 			assert.Equal(t, test.want, ofPlan(plan.Pending))
-			found, err := LintFiles(folder(t, series(test.sql[len(test.sql)-1])))
+			found, err := LintFiles(t.Context(), folder(t, series(test.sql[len(test.sql)-1])))
 			require.NoError(t, err)
 			want := test.lint
 			if want == "" {

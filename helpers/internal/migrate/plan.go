@@ -176,15 +176,18 @@ func (m Migration) breaking() bool {
 	return false
 }
 
-// Worst is the highest level of the pending statements' findings, or empty.
-func (p Plan) Worst() string { return worst(p.Pending) }
+// Worst is the highest level of the pending statements' findings, or empty. An
+// answered finding counts where it is breaking.
+func (p Plan) Worst() string {
+	return worst(p.Pending, func(finding Finding) bool { return finding.Breaking || finding.Answered == nil })
+}
 
-func worst(migrations []Migration) string {
+func worst(migrations []Migration, counts func(Finding) bool) string {
 	level := ""
 	for _, migration := range migrations {
 		for _, statement := range migration.Statements {
 			for _, finding := range statement.Findings {
-				if rank[finding.Level] > rank[level] {
+				if counts(finding) && rank[finding.Level] > rank[level] {
 					level = finding.Level
 				}
 			}

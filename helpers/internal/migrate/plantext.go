@@ -60,18 +60,21 @@ func (p Plan) rows() (found []row, without int) {
 				without++
 			}
 			for _, finding := range statement.Findings {
-				weight, label := rank[finding.Level], finding.Level
+				weight, label := 2*rank[finding.Level], finding.Level
 				if finding.Breaking {
-					weight, label = weight+10, "BREAKING"
+					weight, label = weight+20, "BREAKING"
 				}
-				key := fmt.Sprint(finding.Name, finding.Breaking)
+				if finding.Answered != nil {
+					weight--
+				}
+				key := fmt.Sprint(finding.Name, finding.Breaking, finding.Level, finding.note())
 				if at, known := place[key]; known {
 					found[at].more++
 					continue
 				}
 				place[key] = len(found)
 				found = append(found, row{weight: weight, label: label, at: fmt.Sprintf("%s:%d", migration.Name, statement.Line),
-					about: fmt.Sprintf("%s: %s; instead: %s", statement.about(), finding.Message, finding.Instead)})
+					about: fmt.Sprintf("%s: %s; %s", statement.about(), finding.Message, finding.note())})
 			}
 		}
 	}
@@ -163,7 +166,7 @@ func (p Plan) Markdown() string {
 				if f.Breaking {
 					level += ", breaking"
 				}
-				findings = append(findings, fmt.Sprintf("**%s** `%s`: %s; instead: %s", level, f.Name, f.Message, f.Instead))
+				findings = append(findings, fmt.Sprintf("**%s** `%s`: %s; %s", level, f.Name, f.Message, f.note()))
 			}
 			text := "`" + strings.ReplaceAll(brief(s.SQL), "`", "'") + "`"
 			if s.Count > 1 {

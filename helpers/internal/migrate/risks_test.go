@@ -159,7 +159,7 @@ func TestRisksAreSaid(t *testing.T) {
 			plan, err := database.Plan(t.Context(), folder(t, files), Allow{})
 			require.NoError(t, err)
 			assert.Equal(t, risk.want, ofPlan(plan.Pending))
-			found, err := LintFiles(folder(t, files))
+			found, err := LintFiles(t.Context(), folder(t, files))
 			require.NoError(t, err)
 			want := risk.lint
 			if want == "" {

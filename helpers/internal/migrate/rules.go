@@ -1,10 +1,5 @@
 package migrate
 
-import (
-	"regexp"
-	"strings"
-)
-
 // Levels of a finding.
 const (
 	Danger  = "danger"  // stops users, fails, or loses rows
@@ -29,7 +24,8 @@ type Rule struct {
 // Finding is a rule that speaks of a statement, and the table it speaks of.
 type Finding struct {
 	Rule
-	Table string `json:"table,omitempty"`
+	Table    string  `json:"table,omitempty"`
+	Answered *Answer `json:"answered,omitempty"`
 }
 
 const (
@@ -114,7 +110,7 @@ func (s *Statement) find(rule, table string) {
 			return
 		}
 	}
-	s.Findings = append(s.Findings, Finding{ruleNamed[rule], table})
+	s.Findings = append(s.Findings, Finding{Rule: ruleNamed[rule], Table: table})
 }
 
 func (s *Statement) drop(keep func(Finding) bool) {
@@ -125,22 +121,4 @@ func (s *Statement) drop(keep func(Finding) bool) {
 		}
 	}
 	s.Findings = left
-}
-
-var answered = regexp.MustCompile(`(?m)--[ \t]*slipway:ok[ \t]+(\S+)[ \t]*(.*)$`)
-
-// suppress drops the findings that the statement's author answers for:
-// -- slipway:ok RULE reason. A rule that does not exist, or a missing reason, is
-// refused: it would answer for nothing.
-func (s *Statement) suppress(text string) error {
-	for _, match := range answered.FindAllStringSubmatch(text, -1) {
-		if _, known := ruleNamed[match[1]]; !known {
-			return errorAt{s.Line, 0, "slipway:ok names no rule: " + match[1]}
-		}
-		if strings.TrimSpace(match[2]) == "" {
-			return errorAt{s.Line, 0, "slipway:ok " + match[1] + " gives no reason"}
-		}
-		s.drop(func(finding Finding) bool { return finding.Name != match[1] })
-	}
-	return nil
 }

@@ -25,9 +25,9 @@ type Statement struct {
 
 	from, to int // its part of the file's text, where that is one chunk
 
-	text    string // as written, with the comments before it
-	comment string // the lines of text that answer for findings
-	made    made   // what a later look at the catalog, or at the rest of the plan, needs
+	text    string             // as written, with the comments before it
+	answers map[string]*Answer // by rule
+	made    made               // what a later look at the catalog, or at the rest of the plan, needs
 }
 
 // Lock is what a statement takes on a table that others use.
@@ -173,12 +173,14 @@ func statementOf(text string, line int, p piece) (Statement, error) {
 		s.SQL = s.SQL[:cut] + "..."
 	}
 	s.SQL = strings.Clone(s.SQL) // it must not keep the whole chunk
-	if strings.Contains(part, "slipway:ok") {
-		s.comment = part
+	answers, err := answersIn(part, line-1+lineOf(text, p.from))
+	if err != nil {
+		return s, err
 	}
+	s.answers = answers
 	classify(p.node, body, &s)
 	s.made.unlocks = strings.Contains(part, unlockAll) && slices.Contains(functions(p.node), unlockAll)
-	return s, s.suppress(s.comment)
+	return s, nil
 }
 
 // merge says whether next only repeats s: rows of the same table, nothing to say.

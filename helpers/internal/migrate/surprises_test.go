@@ -75,13 +75,13 @@ func TestTheServerReadsTheTextAsTheParserDoes(t *testing.T) {
 		"SELECT pg_advisory_unlock_all()":                     "lets go of the lock",
 		"-- slipway:no-transaction\nSET client_encoding=sjis": "client_encoding",
 	} {
-		_, err := LintFiles(folder(t, map[string]string{"1_x.sql": sql}))
+		_, err := LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": sql}))
 		require.Error(t, err, sql)
 		assert.Equal(t, slipway.Usage, slipway.AsError(err).Code)
 		assert.ErrorContains(t, err, says)
 	}
 	// What pg_dump writes at its top is right.
-	_, err = LintFiles(folder(t, map[string]string{"1_x.sql": "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET check_function_bodies = false;"}))
+	_, err = LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET check_function_bodies = false;"}))
 	require.NoError(t, err)
 }
 

@@ -68,6 +68,19 @@ func comments(text string) []span {
 	return found
 }
 
+// commentAt gives where a pattern matches a whole comment, or -1.
+func commentAt(pattern *regexp.Regexp, text string) int {
+	if !pattern.MatchString(text) { // the lexer costs more
+		return -1
+	}
+	for _, comment := range comments(text) {
+		if pattern.MatchString(text[comment.from:comment.to]) {
+			return comment.from
+		}
+	}
+	return -1
+}
+
 // answer marks the findings that are answered for.
 func (s *Statement) answer() {
 	for i := range s.Findings {

@@ -113,9 +113,9 @@ func (m *Migration) Parse() error {
 			return m.refuse(err)
 		}
 		if strings.Contains(part.text, "--") { // searching for what is not there costs more than the rest
-			marked = marked || noTransaction.MatchString(part.text)
-			if at := undoing.FindStringIndex(part.text); at != nil {
-				return slipway.Usagef("%s:%d: from here on the file takes back what it did", m.Name, part.line-1+lineOf(part.text, at[0])).
+			marked = marked || commentAt(noTransaction, part.text) >= 0
+			if at := commentAt(undoing, part.text); at >= 0 {
+				return slipway.Usagef("%s:%d: from here on the file takes back what it did", m.Name, part.line-1+lineOf(part.text, at)).
 					Next("move that part to %s, which is run only by hand", strings.TrimSuffix(m.Name, ".sql")+".down.sql")
 			}
 		}
@@ -131,9 +131,6 @@ func (m *Migration) Parse() error {
 	m.prepared()
 	if sum := in.checksum(); sum != m.Checksum {
 		return slipway.Errorf(slipway.Conflict, "%s changed while it was read", m.Name).Next("run this again")
-	}
-	if len(m.Statements) == 0 {
-		return slipway.Usagef("%s holds no statement", m.Name).Next("write the migration, or remove the file")
 	}
 	if len(m.chunks) > 1 {
 		m.text = ""

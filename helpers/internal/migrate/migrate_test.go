@@ -200,7 +200,6 @@ func TestComputeRefusesWhatDoesNotBelongTogether(t *testing.T) {
 
 func TestFilesThatCannotBeRightAreRefusedBeforeAnythingRuns(t *testing.T) {
 	for _, test := range []struct{ name, file, body, says string }{
-		{"empty", "001_x.sql", "-- nothing\n", "holds no statement"},
 		{"no number", "x.sql", "SELECT 1", "not of the form"},
 		{"syntax", "001_x.sql", "SELECT 1;\nSELEC 2;", "001_x.sql:2:1"},
 		{"psql", "001_x.sql", "SELECT 1;\n\\i other.sql\n", "001_x.sql:2:1: psql's own commands"},

@@ -120,6 +120,11 @@ func (p Plan) Lines() []string {
 	for _, table := range p.Tables {
 		lines = append(lines, table.lines()...)
 	}
+	for _, migration := range p.Pending {
+		if len(migration.Statements) == 0 {
+			lines = append(lines, fmt.Sprintf("empty    %s holds no statement: it is recorded as applied", migration.Name))
+		}
+	}
 	if without > 0 {
 		lines = append(lines, fmt.Sprintf("ok       %s without a finding", count(without, "statement")))
 	}
@@ -154,6 +159,10 @@ func (p Plan) Markdown() string {
 		mode := "one transaction"
 		if migration.Alone {
 			mode = "outside a transaction, statement by statement"
+		}
+		if len(migration.Statements) == 0 {
+			fmt.Fprintf(&out, "\n## %s\n\nVersion %s holds no statement: it is recorded as applied.\n", migration.Name, migration.Version)
+			continue
 		}
 		fmt.Fprintf(&out, "\n## %s\n\nVersion %s, %s.\n\n| line | statement | locks | findings |\n|---:|---|---|---|\n", migration.Name, migration.Version, mode)
 		for _, s := range migration.Statements {

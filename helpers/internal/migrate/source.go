@@ -17,8 +17,9 @@ import (
 // file is one chunk; a larger one is read, parsed and sent chunk by chunk.
 const chunkSize = 256 << 10
 
-// source reads a file as it is hashed and sent: without a byte order mark, with
-// LF at the ends of lines, which a work tree of another system changes.
+// source reads a file as it is sent: its bytes, without a byte order mark. The
+// checksum is that of the text with LF at the ends of lines, which a work tree of
+// another system changes.
 type source struct {
 	file *os.File
 	in   *bufio.Reader
@@ -58,17 +59,16 @@ func (s *source) fill(want int) error {
 		if err != nil && !s.eof && !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
-		before := len(s.rest)
-		switch {
-		case bytes.HasSuffix(part, []byte("\r\n")):
-			s.rest = append(append(s.rest, part[:len(part)-2]...), '\n')
-		case errors.Is(err, bufio.ErrBufferFull) && part[len(part)-1] == '\r':
+		if errors.Is(err, bufio.ErrBufferFull) && part[len(part)-1] == '\r' { // an LF may follow
 			_ = s.in.UnreadByte()
-			s.rest = append(s.rest, part[:len(part)-1]...)
-		default:
-			s.rest = append(s.rest, part...)
+			part = part[:len(part)-1]
 		}
-		_, _ = s.sum.Write(s.rest[before:])
+		s.rest = append(s.rest, part...)
+		if line, found := bytes.CutSuffix(part, []byte("\r\n")); found {
+			_, _ = s.sum.Write(line)
+			part = part[len(part)-1:]
+		}
+		_, _ = s.sum.Write(part)
 	}
 	return nil
 }
@@ -123,14 +123,25 @@ func (s *source) next(size int) (chunk, error) {
 			return s.chunk(len(s.rest))
 		}
 		for cut, n := len(s.rest), 0; n < tries; n++ {
-			if cut = bytes.LastIndex(s.rest[:cut], []byte(";\n")) + 1; cut < 1 {
+			if cut = lineEnd(s.rest[:cut]); cut < 0 {
 				break
 			}
-			if found, err := s.chunk(cut + 1); err == nil {
+			if found, err := s.chunk(cut); err == nil {
 				return found, nil
 			}
+			cut--
 		}
 	}
+}
+
+// lineEnd gives the end of the last line that ends with a semicolon, or -1.
+func lineEnd(text []byte) int {
+	for end := bytes.LastIndexByte(text, '\n'); end > 0; end = bytes.LastIndexByte(text[:end], '\n') {
+		if bytes.HasSuffix(bytes.TrimSuffix(text[:end], []byte{'\r'}), []byte{';'}) {
+			return end + 1
+		}
+	}
+	return -1
 }
 
 // chunk takes the first bytes of rest as one, if they are whole statements.

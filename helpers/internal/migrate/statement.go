@@ -231,7 +231,11 @@ func skipComments(text string) string {
 		text = strings.TrimLeft(text, "; \t\r\n\f\v")
 		switch {
 		case strings.HasPrefix(text, "--"):
-			_, text, _ = strings.Cut(text, "\n")
+			end := strings.IndexAny(text, "\r\n") // either ends a comment
+			if end < 0 {
+				return ""
+			}
+			text = text[end:]
 		case strings.HasPrefix(text, "/*"):
 			depth, i := 1, 2
 			for ; depth > 0 && i < len(text); i++ {

@@ -62,7 +62,7 @@ func (r runner) after() string {
 // inTransaction runs the file and its history row as one transaction: in one
 // round trip, or, where the file is large, in one for each chunk.
 func (r runner) inTransaction(ctx context.Context) error {
-	if len(r.file.chunks) == 1 {
+	if len(r.file.chunks) <= 1 {
 		return r.send(ctx, r.batch(r.file.text))
 	}
 	in, err := openSource(r.file.path)

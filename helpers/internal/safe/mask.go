@@ -26,22 +26,33 @@ var whole = []struct {
 	masked  string
 }{
 	// A private key in PEM, also one that is cut, or written with \n within a string.
-	{regexp.MustCompile(`(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)(?:\s|\\r|\\n|[A-Za-z0-9+/=:,.() -])*?(-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)`), "$1" + mask + "$2"},
+	{regexp.MustCompile(`(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)` +
+		`(?:\s|\\r|\\n|[A-Za-z0-9+/=:,.() -])*?(-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)`), "$1" + mask + "$2"},
 	{regexp.MustCompile(`(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)(?:(?:\s|\\r|\\n)+[A-Za-z0-9+/=]{16,})+`), "$1" + mask},
 	// JSON Web Tokens, RFC 7519; the first part is the base64 of {"
 	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?`), mask},
 	// Tokens with a prefix that their makers gave them so that they are found.
-	{regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|gl(?:pat|ptt|dt|rt|soat|cbt|ft|imt|agent)-[\w.-]{16,}|xox[abeoprs]-[\w-]{10,}` +
-		`|sk-(?:[A-Za-z]+-)*[\w-]{16,}|(?:sk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}|AIza[\w-]{30,}|ya29\.[\w-]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{20,}` +
-		`|hv[sbr]\.[\w-]{20,}|dckr_pat_[\w-]{16,}|dop_v1_[0-9a-f]{32,}|SG\.[\w-]{16,}\.[\w-]{16,}|ATATT[\w=-]{20,}|shpat_[0-9a-f]{16,}|glsa_\w{20,}|squ_[0-9a-f]{32,})`), mask},
+	{regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}` +
+		`|gl(?:pat|ptt|dt|rt|soat|cbt|ft|imt|agent)-[\w.-]{16,}` +
+		`|xox[abeoprs]-[\w-]{10,}` +
+		`|sk-(?:[A-Za-z]+-)*[\w-]{16,}|(?:sk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}` +
+		`|AIza[\w-]{30,}|ya29\.[\w-]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{20,}` +
+		`|hv[sbr]\.[\w-]{20,}|dckr_pat_[\w-]{16,}|dop_v1_[0-9a-f]{32,}` +
+		`|SG\.[\w-]{16,}\.[\w-]{16,}|ATATT[\w=-]{20,}|shpat_[0-9a-f]{16,}` +
+		`|glsa_\w{20,}|squ_[0-9a-f]{32,})`), mask},
 	{regexp.MustCompile(`(\bhooks\.slack\.com/services/)[\w/]+`), "$1" + mask},
 	// Credentials of HTTP authentication outside of a header, RFC 7617 and RFC 6750.
-	{regexp.MustCompile(`\b((?i:basic|bearer)\s+)(?:[A-Za-z0-9+/._~-]*(?:[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z])[A-Za-z0-9+/._~-]{4,}=*|[A-Za-z0-9+/._~-]{8,}=+)`), "$1" + mask},
+	{regexp.MustCompile(`\b((?i:basic|bearer)\s+)` +
+		`(?:[A-Za-z0-9+/._~-]*(?:[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z])[A-Za-z0-9+/._~-]{4,}=*|[A-Za-z0-9+/._~-]{8,}=+)`), "$1" + mask},
+	// A URL's query: signatures that are logins, an OAuth code, a long key.
+	{regexp.MustCompile(`(?i)([?&](?:x-amz-|x-goog-)?(?:sig|signature|code)=)[^&\s"'<>#]+`), "$1" + mask},
+	{regexp.MustCompile(`([?&]key=)[^&\s"'<>#]{16,}`), "$1" + mask},
 	// Programs whose flag for a password has one letter.
 	{regexp.MustCompile(`(\bcurl\b[^\n|;]*?\s(?:-u|--user|--proxy-user|-U)[ =]?["']?[^\s:"']+:)[^\s"']+`), "$1" + mask},
 	{regexp.MustCompile(`(\b(?:mysql|mysqldump|mysqladmin|mariadb(?:-\w+)?)\b[^\n|;]*?\s-p)[^\s]+`), "$1" + mask},
 	{regexp.MustCompile(`(\b(?:redis-cli|sshpass|ldapsearch|ldapmodify)\b[^\n|;]*?\s-[apw]\s*)[^\s]+`), "$1" + mask},
-	{regexp.MustCompile(`(\b(?:docker|podman|skopeo|buildah|crane|helm registry|oras|az|oc) (?:auth )?login\b[^\n|;]*?\s-p\s*)[^\s]+`), "$1" + mask},
+	{regexp.MustCompile(`(\b(?:docker|podman|skopeo|buildah|crane|helm registry|oras|az|oc) ` +
+		`(?:auth )?login\b[^\n|;]*?\s-p\s*)[^\s]+`), "$1" + mask},
 	// SQL: CREATE ROLE ... PASSWORD 'x', CREATE USER ... IDENTIFIED BY 'x'.
 	{regexp.MustCompile(`(?i)(\b(?:password|identified\s+(?:with\s+\w+\s+)?(?:by|as))\s+(?:[eu]&?)?)'(?:[^']|'')*'`), "$1'" + mask + "'"},
 	// .netrc, and .pgpass: host:port:database:user:password alone on a line.

@@ -9,14 +9,23 @@ import (
 
 var (
 	// A name and what stands between it and its value: PASSWORD=, "password": , password => , user[password]= .
-	named = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_.-]*)((?:\\*["'])?\]?[ \t]*(?::=|=>|==?|:)[ \t]*)`)
+	named = regexp.MustCompile(
+		`((?i:(?:secret|api|access|account|private|encryption) )*[A-Za-z_][A-Za-z0-9_.-]*)` +
+			`((?:\\*["'])?\]?[ \t]*(?::=|=>|->|→|==?|:)[ \t]*)`)
 	// A flag and its value as two words: --password hunter2.
 	flagged = regexp.MustCompile(`(^|\s)(--?([A-Za-z][A-Za-z0-9_-]+)[ \t]+)([^\s-][^\s]*)`)
+	// The same as two elements of a list: ["--password", "hunter2"]; and a name in capitals
+	// before a value with a figure: ENV DB_PASSWORD hunter2.
+	listed   = regexp.MustCompile(`(["']--?)([A-Za-z][A-Za-z0-9_-]+)(["'],\s*["'])([^"'\n]+)`)
+	capitals = regexp.MustCompile(`\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Za-z]\w*\t)([ \t]*)([^\s=:]*[0-9!#$%&*+/@^~][^\s=:]*)`)
 	// An element, and a pair of name and value: <password>x</password>, {"name": "DB_PASSWORD", "value": "x"}.
 	element = regexp.MustCompile(`<([A-Za-z_][\w.-]*)>([^<>]+)</`)
-	pair    = regexp.MustCompile(`(?i)(["']?\b(?:name|key)(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)([A-Za-z_][\w.-]*)((?:\\*["'])?[\s,;]*(?:\\*["'])?value(?:\\*["'])?\s*[:=]\s*)`)
+	pair    = regexp.MustCompile(`(?i)(["']?\b(?:name|key)(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)` +
+		`([A-Za-z_][\w.-]*)((?:\\*["'])?[\s,;]*(?:\\*["'])?value(?:\\*["'])?\s*[:=]\s*)`)
 	// A sentence: the password for bob is: hunter2.
-	sentence = regexp.MustCompile(`(?i)(\b(?:password|passphrase|api key|secret key|access key)\s+(?:(?:for|of)\s+(?:user\s+)?\S+?)?\s*(?:is|was|is set to|:)\s*:?\s*["']?)([^\s"']*[0-9!#$%&*+/@^~][^\s"']*)`)
+	sentence = regexp.MustCompile(`(?i)(\b(?:password|passphrase|api key|secret key|access key|secret|token)\s+` +
+		`(?:(?:for|of)\s+(?:user\s+)?\S+?)?\s*(?:is|was|is set to|:)\s*:?\s*["']?)` +
+		`([^\s"']*[0-9!#$%&*+/@^~][^\s"']*)`)
 	// The values of a Kubernetes Secret.
 	secretObject = regexp.MustCompile(`(?m)^kind:[ \t]*Secret[ \t]*$|"kind":\s*"Secret"`)
 	dataBlock    = regexp.MustCompile(`(?m)^((?:string)?[dD]ata:[ \t]*\n)((?:[ \t]+\S.*\n?)+)`)
@@ -57,6 +66,13 @@ func maskNamed(text string) string {
 	text = maskEach(text, flagged, func(match []int, text string) (int, int, bool) {
 		return match[8], match[9], isSecretName(text[match[6]:match[7]]) && !isPlain(text[match[8]:match[9]], text[match[9]:])
 	})
+	text = maskEach(text, listed, func(match []int, text string) (int, int, bool) {
+		return match[8], match[9], isSecretName(text[match[4]:match[5]]) && !isPlain(text[match[8]:match[9]], "")
+	})
+	text = maskEach(text, capitals, func(match []int, text string) (int, int, bool) {
+		value := text[match[6]:match[7]]
+		return match[6], match[7], isSecretName(text[match[2]:match[3]]) && !isPlain(value, text[match[7]:]) && !number.MatchString(value)
+	})
 	text = maskEach(text, element, func(match []int, text string) (int, int, bool) {
 		return match[4], match[5], isSecretName(text[match[2]:match[3]]) && !isPlain(text[match[4]:match[5]], "")
 	})
@@ -92,10 +108,13 @@ func maskEach(text string, pattern *regexp.Regexp, value func(match []int, text 
 // valueAt gives where the value begins and ends that a name has, and whether it can be a secret.
 func valueAt(text string, at int, name string, nameAt int) (from, to int, found bool) {
 	rest := text[at:]
+	if inner := innerValue.FindString(rest); inner != "" {
+		return valueAt(text, at+len(inner), name, nameAt)
+	}
 	if quote := quotes.FindString(rest); quote != "" {
 		from = at + len(quote)
 		length := closing(text[from:], quote)
-		return from, from + length, !isPlain(text[from:from+length], "")
+		return from, from + length, header.MatchString(name) && hasScheme(text[from:from+length]) || !isPlain(text[from:from+length], "")
 	}
 	switch {
 	case block.MatchString(rest):
@@ -118,8 +137,7 @@ func valueAt(text string, at int, name string, nameAt int) (from, to int, found 
 		if nameAt > 0 && strings.ContainsRune(`"'`, rune(text[nameAt-1])) {
 			length = within(line, text[nameAt-1:nameAt])
 		}
-		scheme, _, _ := strings.Cut(line[:length], " ")
-		return at, at + length, slices.Contains(methods, strings.ToLower(scheme)) || !isPlain(line[:length], "")
+		return at, at + length, hasScheme(line[:length]) || !isPlain(line[:length], "")
 	}
 	length := lengthOf(line, text[strings.LastIndexByte(text[:nameAt], '\n')+1:nameAt])
 	whole, length := line[:length], len(strings.TrimRight(line[:length], " \t,;)}]>\"'"))
@@ -127,8 +145,9 @@ func valueAt(text string, at int, name string, nameAt int) (from, to int, found 
 }
 
 var (
-	quotes = regexp.MustCompile(`^\\*["']`)
-	block  = regexp.MustCompile(`^[|>][+-]?[0-9]?[ \t]*\r?\n`)
+	innerValue = regexp.MustCompile(`^\{\s*(?:\\*["'])?value(?:\\*["'])?\s*[:=]\s*`)
+	quotes     = regexp.MustCompile(`^\\*["']`)
+	block      = regexp.MustCompile(`^[|>][+-]?[0-9]?[ \t]*\r?\n`)
 	// Where an unquoted value ends, since another name begins: ;Encrypt=, &user=, ", host:", user=.
 	another = regexp.MustCompile(`(?:;\s*[A-Za-z][\w ]*=|&[\w.%-]+=|,\s*["']?[\w.-]+["']?\s*[:=]|\s+["']?[A-Za-z_][\w.-]*["']?=|\s+-)`)
 	header  = regexp.MustCompile(`(?i)^(?:proxy-)?authorization$|^(?:set-)?cookie$`)
@@ -136,10 +155,18 @@ var (
 	prefix  = regexp.MustCompile(`^[ \t]*`)
 )
 
+// hasScheme says that an Authorization begins with its scheme, and goes on.
+func hasScheme(value string) bool {
+	scheme, _, more := strings.Cut(value, " ")
+	return more && slices.Contains(methods, strings.ToLower(scheme))
+}
+
 // closing gives where the quoted text ends: at the same quote, that is not escaped.
 func closing(text, quote string) int {
 	for at := 0; at < len(text); at++ {
 		switch {
+		case quote == "'" && at > 0 && strings.HasPrefix(text[at:], "''"): // YAML's and SQL's quote within quotes
+			at++
 		case strings.HasPrefix(text[at:], quote):
 			return at
 		case text[at] == '\n' && len(quote) == 1 && !strings.Contains(text[at:], quote):
@@ -195,17 +222,28 @@ func within(text, ends string) int {
 
 var (
 	number    = regexp.MustCompile(`^[0-9]{1,6}(?:[.][0-9]+)?(?:%|ms|s|m|h|k|kb|mb)?$`)
-	reference = regexp.MustCompile(`^(?:\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}|%\{[^}]*\}|%[A-Z_]+%|<[^<>]*>|\[?(?i:redacted|masked|hidden|filtered|secret|omitted|removed)\]?|[*•x.]{3,}|!vault.*|vault:.*|op://.*)$`)
-	path      = regexp.MustCompile(`^/(?:app|bin|boot|dev|etc|home|lib|mnt|opt|proc|root|run|srv|sys|tmp|usr|var|workspace|data|vault|secrets?|kaniko)(?:/[\w./-]*)?$`)
-	states    = strings.Fields(`null none nil true false undefined unset set yes no ok on off enabled disabled required optional missing expired invalid empty
-		failed denied granted success succeeded unauthorized forbidden include omit same-origin found absent present changed unchanged rotated default <nil> - n/a`)
-	methods = strings.Fields(`basic bearer digest plain login cram-md5 md5 scram-sha-1 scram-sha-256 oauth oauth2 oidc ldap saml kerberos gssapi ntlm mtls tls token password jwt
-		peer trust ident cert anonymous internal external custom forms session`)
+	reference = regexp.MustCompile(`^(?:\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}|%\{[^}]*\}|%[A-Z_]+%` +
+		`|\$[0-9]+|:[a-z_]+|\?|%s|<[^<>]*>` +
+		`|\[?(?i:redacted|masked|hidden|filtered|secret|omitted|removed)\]?|[*•x.]{3,}|!vault.*|vault:.*|op://.*)$`)
+	path = regexp.MustCompile(`^/(?:app|bin|boot|dev|etc|home|lib|mnt|opt|proc|root|run` +
+		`|srv|sys|tmp|usr|var|workspace|data|vault|secrets?|kaniko)(?:/[\w./-]*)?$`)
+	directory = regexp.MustCompile(`^(?:[A-Za-z]:)?[/\\]`) // a shell's PWD and OLDPWD
+	states    = strings.Fields(`null none nil true false undefined unset set yes no ok on off enabled disabled required optional missing
+		expired invalid
+		empty failed denied granted success succeeded unauthorized forbidden include omit same-origin found absent present changed
+		unchanged rotated default <nil> - n/a`)
+	methods = strings.Fields(`basic bearer digest plain login cram-md5 md5 scram-sha-1 scram-sha-256 oauth oauth2 oidc ldap saml kerberos gssapi
+		ntlm
+		mtls
+		tls token password jwt peer trust ident cert anonymous internal external custom forms session`)
 	// What a sentence goes on with behind a name and a colon: the password: must not be empty.
-	sentenceWords = strings.Fields(`not no is are must cannot can could connection authentication permission invalid expired missing required the a an failed wrong too should was
-		has have does did unable access unauthorized forbidden unknown undefined empty none never please unexpected error timeout timed dial context lookup tls x509 http get
-		read write open token password secret server client request response user for in on at from already only may key file field value at least unsupported malformed cannot
-		illegal bad no such incorrect mismatch rejected refused denied got expected need needs use using want wants set unset and or of to with without it this that there`)
+	sentenceWords = strings.Fields(`not no is are must cannot can could connection authentication permission invalid expired missing required
+		the a an failed
+		wrong too should was has have does did unable access unauthorized forbidden unknown undefined empty none never please
+		unexpected error timeout timed dial context lookup tls x509 http get read write open token password secret server client
+		request response user for in on at from already only may key file field value at least unsupported malformed cannot illegal
+		bad no such incorrect mismatch rejected refused denied got expected need needs use using want wants set unset and or of to
+		with without it this that there`)
 )
 
 // isPlain says that a value is no secret: nothing, a state, a reference, a file, or the
@@ -227,11 +265,14 @@ func isPlain(value, behind string) bool {
 func isStatus(name, separator, value string) bool {
 	words := wordsOf(name)
 	last := words[len(words)-1]
+	if strings.HasSuffix(name, "PWD") && len(words) == 1 && directory.MatchString(value) {
+		return true
+	}
 	first, _, _ := strings.Cut(value, " ")
 	colon := strings.Contains(separator, ":") && !strings.ContainsAny(separator, `"'`)
 	switch last {
 	case "token", "tokens", "cookies", "secrets", "passwords", "credentials":
-		return number.MatchString(first) || len(words) == 1 && !strings.ContainsFunc(value, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
+		return number.MatchString(first) || len(words) == 1 && !strings.ContainsFunc(value, isLetterOrDigit)
 	case "auth", "authorization":
 		return slices.Contains(methods, strings.ToLower(value)) || number.MatchString(value)
 	case "pass":
@@ -239,3 +280,5 @@ func isStatus(name, separator, value string) bool {
 	}
 	return false
 }
+
+func isLetterOrDigit(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }

@@ -10,23 +10,28 @@ import (
 var secretWords = []string{
 	"password", "passwd", "passwort", "kennwort", "pwd", "pw", "psw", "passw", "pass", "passphrase", "passcode", "passkey",
 	"secret", "token", "apikey", "secretkey", "accesskey", "privatekey", "authkey", "credential", "credentials", "creds",
-	"authorization", "auth", "bearer", "jwt", "otp", "cookie", "sessionid", "sessid", "phpsessid", "jsessionid", "passwords", "secrets", "tokens", "cookies",
+	"authorization", "auth", "bearer", "jwt", "otp", "cookie", "sessionid", "sessid", "phpsessid", "jsessionid", "passwords",
+	"secrets", "tokens", "cookies",
 }
 
 // joined are the words that a name in one word, such as dbpassword, may end with.
 var joined = []string{
-	"password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey", "accesskey", "privatekey", "credentials", "pwd", "pass", "passwort",
+	"password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey", "accesskey", "privatekey", "credentials",
+	"pwd", "pass", "passwort",
 }
 
 // keyKinds are what makes a key a secret: not a primary key, nor a cache's.
 var keyKinds = []string{
-	"api", "access", "secret", "private", "session", "encryption", "encrypt", "decryption", "signing", "master", "account", "shared", "auth", "storage",
-	"service", "fernet", "jwt", "hmac", "ssh", "deploy", "license", "root", "admin", "app", "client", "consumer", "subscription", "cipher", "crypto", "rsa", "aes",
+	"api", "access", "secret", "private", "session", "encryption", "encrypt", "decryption", "signing", "master", "account",
+	"shared", "auth", "storage",
+	"service", "fernet", "jwt", "hmac", "ssh", "deploy", "license", "root", "admin", "app", "client", "consumer", "subscription",
+	"cipher", "crypto", "rsa", "aes",
 }
 
 // qualifiers may follow the word and leave it a secret: token_value, SECRET_KEY_BASE, password_prod.
 var qualifiers = []string{
-	"value", "val", "base", "plain", "plaintext", "old", "new", "current", "previous", "primary", "secondary", "default", "hash", "hashed", "b", "64", "encoded",
+	"value", "val", "base", "plain", "plaintext", "old", "new", "current", "previous", "primary", "secondary", "default", "hash",
+	"hashed", "b", "64", "encoded",
 	"text", "string", "str", "raw", "prod", "production", "staging", "dev", "live", "id", "confirmation", "confirm", "repeat", "v",
 	"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "01", "02",
 }
@@ -35,15 +40,19 @@ var qualifiers = []string{
 var harmless = []string{
 	"bypass", "compass", "encompass", "trespass", "surpass", "first pass", "second pass", "last pass", "single pass",
 	"next token", "page token", "continuation token", "pagination token", "sync token", "cancellation token",
-	"existing secret", "pull secret", "tls secret", "pull secrets", "token id", "auth id", "credential id", "credentials id", "cookie id", "access key id", "api key id", "token hash id",
+	"existing secret", "pull secret", "tls secret", "pull secrets", "token id", "auth id", "credential id", "credentials id",
+	"cookie id", "access key id", "api key id", "token hash id",
 }
+
+// sessions are the names of what a user is known by after a login.
+var sessions = []string{"session id", "session key", "connect sid"}
 
 // isSecretName says whether what is called so is a secret.
 func isSecretName(name string) bool {
-	if name == "PWD" || name == "OLDPWD" { // a shell's working directories
-		return false
-	}
 	words := wordsOf(name)
+	if endsLike(words, sessions) {
+		return true
+	}
 	for len(words) > 1 && slices.Contains(qualifiers, words[len(words)-1]) && !endsLike(words, harmless) {
 		words = words[:len(words)-1]
 	}

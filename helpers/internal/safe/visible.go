@@ -59,6 +59,6 @@ func hidden(r rune) bool {
 	if r == '\ufe0e' || r == '\ufe0f' { // how the emoji before it is drawn
 		return false
 	}
-	return r == utf8.RuneError || r < 0xa0 || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs, unicode.Noncharacter_Code_Point,
-		unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+	return r == utf8.RuneError || r < 0xa0 || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs,
+		unicode.Noncharacter_Code_Point, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }

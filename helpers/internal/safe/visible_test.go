@@ -12,7 +12,8 @@ import (
 
 func TestVisible(t *testing.T) {
 	for _, test := range []struct{ name, given, text, line string }{
-		{"plain", "fix: a | b, C:\\code, $(x), ünïcödé, 日本, 🙂", "fix: a | b, C:\\code, $(x), ünïcödé, 日本, 🙂", "fix: a | b, C:\\code, $(x), ünïcödé, 日本, 🙂"},
+		{"plain", "fix: a | b, C:\\code, $(x), ünïcödé, 日本, 🙂",
+			"fix: a | b, C:\\code, $(x), ünïcödé, 日本, 🙂", "fix: a | b, C:\\code, $(x), ünïcödé, 日本, 🙂"},
 		{"lines", "a\nb\r\nc\td", "a\nb\nc\td", `a\nb\r\nc\td`},
 		{"carriage return", "10 %\r100 %", `10 %\r100 %`, `10 %\r100 %`},
 		{"colour", "\x1b[31mred\x1b[0m", `\x1b[31mred\x1b[0m`, `\x1b[31mred\x1b[0m`},

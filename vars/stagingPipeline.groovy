@@ -6,12 +6,14 @@ void call(Map<String, Object> arguments = [:]) {
     settings.check()
     StagingRelease release = new StagingRelease(this, settings)
     release.record {
-        release.inPod {
-            release.stage('Checkout & Stash') { release.checkOut() }
-            release.stage('Validate Application') { release.validate() }
-            release.stage('Build, Scan & Push') { release.buildScanAndPush() }
-            release.stage('Database Migration') { release.migrate() }
-            release.stage('Deploy to Staging') { release.deploy() }
+        release.alone {
+            release.inPod {
+                release.stage('Checkout & Stash') { release.checkOut() }
+                release.stage('Validate Application') { release.validate() }
+                release.stage('Build, Scan & Push') { release.buildScanAndPush() }
+                release.stage('Database Migration') { release.migrate() }
+                release.stage('Deploy to Staging') { release.deploy() }
+            }
         }
     }
 }

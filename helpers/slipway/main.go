@@ -21,6 +21,7 @@ import (
 	migratediff "slipway.dev/slipway/helpers/migrate-diff"
 	nexuslatesttag "slipway.dev/slipway/helpers/nexus-latest-tag"
 	nexuspush "slipway.dev/slipway/helpers/nexus-push"
+	"slipway.dev/slipway/helpers/phase"
 	rolloutwait "slipway.dev/slipway/helpers/rollout-wait"
 )
 
@@ -32,6 +33,7 @@ var commands = map[string]func() *cli.App{
 	"migrate-diff":     migratediff.App,
 	"nexus-latest-tag": nexuslatesttag.App,
 	"nexus-push":       nexuspush.App,
+	"phase":            phase.App,
 	"rollout-wait":     rolloutwait.App,
 }
 

@@ -1,169 +1,88 @@
 package slipway
 
-/** What runs in the helpers' container, and the builders' own. Everything that differs comes by the environment. */
+/**
+ * The arguments of what runs in the containers. What differs comes by the environment; what
+ * is decided is decided by the program. The constants are literals: one that read another
+ * would end an untrusted library before its first line.
+ */
 class Commands implements Serializable {
     private static final long serialVersionUID = 1L
 
-    private static final String NAMES = '-n "$NAMESPACE" --app "$APP" --stable "$STABLE" --canary "$CANARY" --router "$ROUTER" --run "$RUN"'
+    static final String FIND = 'slipway phase find --at "$IMAGE_TAG" "$REPOSITORY"'
 
-    private static final String WOULD_CHANGE = '''
-        now=$(deploy-image -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --dry-run) || { code=$?; echo "$now"; exit $code; }
-        '''
+    static final String COMPARE = 'slipway phase compare --image "$IMAGE" --commit "$COMMIT" --replicas "$REPLICAS" "$REPOSITORY"'
 
-    /** The newest image with its evidence, or the one that was asked for. */
-    static final String FIND = 'nexus-latest-tag "$REPOSITORY" --require scan --require staging-verified ${IMAGE_TAG:+--at "$IMAGE_TAG"}'
+    static final String PLAN = 'slipway phase plan --optional="$OPTIONAL"'
 
-    /** What production runs now, and the commits between: a tag of another digest says nothing about them. */
-    static final String COMPARE = WOULD_CHANGE + '''
-        echo "$now"
-        from=$(echo "$now" | sed -n 's/^FROM=//p')
-        tag=${from%@*}
-        known=$(nexus-latest-tag "$REPOSITORY" --at "${tag##*:}" --allow-unverified 2>/dev/null) || known=
-        case "$known" in
-          *"DIGEST=${from##*@}"*) previous=$(echo "$known" | sed -n 's/^REVISION=//p') ;;
-          *) previous= ;;
-        esac
-        echo "FROM_COMMIT=$previous"
-        if [ -n "$previous" ]; then
-          echo "COMMITS=$(git log --no-merges --max-count=30 --format='%h %an: %s' "$previous..$COMMIT" 2>/dev/null | tr '\\n' '|')"
-          echo "TAKEN_BACK=$(git log --no-merges --max-count=30 --format='%h %an: %s' "$COMMIT..$previous" 2>/dev/null | tr '\\n' '|')"
-        fi'''
+    static final String APPLY = 'slipway migrate-diff apply'
 
-    /** The commit that last touched the folder of migrations, if there ever was one. */
-    static final String LAST_MIGRATION = 'echo "LAST=$(git log -1 --format=%h -- "$SLIPWAY_MIGRATIONS")"'
+    static final String PUSH = 'slipway nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json"' +
+        ' --scanner "$WORKSPACE_TMP/trivy-version.json" "$TARGET"'
 
-    static final String PLAN = 'migrate-diff plan'
-    static final String APPLY = 'migrate-diff apply'
+    static final String DEPLOY = 'slipway phase deploy --image "$IMAGE"' +
+        ' --record "build=$RUN" --record "commit=$COMMIT" --record "plan=$PLAN_ID"'
 
-    /** The login never becomes a file, which a stopped run would leave behind. */
-    static final String DEPLOY = '''
-        login=$(printf '%s:%s' "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD" | base64 | tr -d '\\n')
-        printf '{"auths":{"%s":{"auth":"%s"}}}' "$REGISTRY" "$login" |
-        deploy-image -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" ${FIRST_REPLICAS:+--replicas "$FIRST_REPLICAS" --record "replicas=$FIRST_REPLICAS"} --pull-secret nexus-pull --docker-config /dev/stdin \\
-          --record "build=$RUN" --record "commit=$COMMIT" ${PLAN_ID:+--record "plan=$PLAN_ID"} ${SHARE:+--record "canary-share=$SHARE"} \\
-          ${MIGRATION_APPROVER:+--record "migration-approved-by=$MIGRATION_APPROVER"} ${APPROVER:+--record "approved-by=$APPROVER"}'''
+    static final String SMOKE = 'slipway phase smoke --image "$IMAGE" --run "$RUN" "$SMOKE_URL"'
 
-    /** Another run's canary is never touched; one that a dead run left behind is taken back first. */
-    static final String CANARY_IMAGE = '''
-        left=$(canary-weight abort --expired ''' + NAMES + ''') || { code=$?; echo "$left"; exit $code; }
-        echo "$left" | sed -n 's/^NOTE=/canary: /p' >&2
-        held=$(canary-weight get ''' + NAMES + ''') || { code=$?; echo "$held"; exit $code; }
-        holder=$(echo "$held" | sed -n 's/^RUN=//p')
-        if [ -n "$holder" ] && [ "$holder" != "$RUN" ]; then
-          echo "ERROR_MESSAGE=another run holds the traffic of $APP: $holder"
-          echo "ERROR_HINT=let it finish, or undo it: canary-weight abort -n $NAMESPACE --app $APP"
-          exit 4
-        fi
-        rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --timeout 5m --mark-good''' + DEPLOY
+    static final String CANARY = 'slipway phase canary --image "$IMAGE" --run "$RUN" --max-extra "$MAX_EXTRA" --expires "$EXPIRES"' +
+        ' --record "build=$RUN" --record "commit=$COMMIT" --record "plan=$PLAN_ID" "$WEIGHT"'
 
-    static final String CANARY_SET = 'canary-weight set "$WEIGHT" --max-extra "$MAX_EXTRA" --expires "$EXPIRES" ' + NAMES
+    static final String JUDGE = 'slipway phase judge --image "$IMAGE" --run "$RUN" --expires "$EXPIRES" --hold "$HOLD"' +
+        ' --prometheus "$PROMETHEUS" --duration "$DURATION" --interval "$INTERVAL" --min-requests "$LEAST" --report "$REPORT"'
 
-    static final String CANARY_HOLD = 'rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --hold "$HOLD"'
+    static final String PROMOTE = 'slipway phase promote --image "$IMAGE" --run "$RUN" --from "$FROM" --first="$FIRST" --replicas "$REPLICAS"' +
+        ' --expires "$EXPIRES" --record "build=$RUN" --record "commit=$COMMIT" --record "plan=$PLAN_ID" --record "canary-share=$SHARE"' +
+        ' --record "migration-approved-by=$MIGRATION_APPROVER" --record "approved-by=$APPROVER" "$WEIGHT"'
 
-    /** The analysis' page, in the agent's workspace. */
-    static final String REPORT = 'canary-report.html'
+    static final String UNDO_CANARY = 'slipway phase undo canary --run "$RUN"'
 
-    static final String CANARY_ANALYZE = '''
-        rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --timeout 2m
-        code=0
-        canary-weight analyze ''' + NAMES + ''' --duration "$DURATION" --interval "$INTERVAL" --min-requests "$LEAST" --report ''' + REPORT + ''' || code=$?
-        if [ "$code" = 1 ]; then echo 'ERROR_HINT=read the last lines of its pod above, and ''' + REPORT + ''' among the artifacts'; fi
-        exit "$code"'''
+    static final String UNDO_STABLE = 'slipway phase undo stable --run "$RUN" --image "$IMAGE"'
 
-    /** While the approval waited, somebody may have changed stable. */
-    private static final String STILL = WOULD_CHANGE + '''
-        from=$(echo "$now" | sed -n 's/^FROM=//p')
-        if [ "$from" != "$FROM" ]; then
-          echo "ERROR_MESSAGE=deployment/$STABLE was changed while the approval waited: it has $from, and $FROM was what the approval named"
-          echo 'ERROR_HINT=see who did, then run the pipeline again'
-          exit 4
-        fi'''
+    static final String UNDO_BOTH = 'slipway phase undo stable canary --run "$RUN" --image "$IMAGE"'
 
-    /** The canary may have died meanwhile, too. */
-    static final String PROMOTE = '''
-        canary-weight verify "$WEIGHT" ''' + NAMES + '''
-        rollout-wait -n "$NAMESPACE" "deployment/$CANARY" --image "$IMAGE" --timeout 1m''' + STILL + DEPLOY
+    /** In the container python. */
+    static final String VALIDATE = '''
+        export PYTHONPYCACHEPREFIX=/tmp/pycache
+        if [ -z "$(find . -name '*.py' -print -quit)" ]; then echo 'there is no Python in here: nothing to compile, install or test'; exit 0; fi
+        python3 -m compileall -q .
+        if [ ! -e requirements.txt ]; then echo 'there is no requirements.txt: nothing to install'; exit 0; fi
+        set -- -r requirements.txt
+        if [ -e requirements-test.txt ]; then set -- "$@" -r requirements-test.txt; fi
+        pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-compile --target /tmp/packages --require-hashes "$@"
+        if [ ! -d "$TESTS" ]; then printf 'there is no %s: no tests to run\\n' "$TESTS"; exit 0; fi
+        PYTHONPATH=/tmp/packages:. python3 -m pytest "$TESTS"'''
 
-    static final String PROMOTE_FIRST = STILL + '''
-        FIRST_REPLICAS=$REPLICAS''' + DEPLOY
-
-    static final String ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --mark-good'
-
-    /** An API server that is away for a moment, or a helper that was killed, is no reason to leave something half undone. */
-    private static final String AGAIN = '''
-        again() {
-          for pause in 10 20 30; do
-            code=0
-            "$@" || code=$?
-            if [ "$code" != 3 ] && [ "$code" -le 128 ]; then return "$code"; fi
-            sleep "$pause"
-          done
-          return "$code"
-        }
-        '''
-
-    /** Only what this run put there: a newer run's image is left alone. */
-    static final String STABLE_BACK = AGAIN + 'again rollout-wait -n "$NAMESPACE" "deployment/$STABLE" --undo --undo-from "$IMAGE" --timeout 5m'
-
-    /** Before a first release there was no pod, and no good revision that could be gone back to. */
-    static final String FIRST_BACK = AGAIN + '''
-        now=$(again deploy-image -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --dry-run) || { code=$?; echo "$now"; exit $code; }
-        [ "$(echo "$now" | sed -n 's/^FROM=//p')" = "$IMAGE" ] || exit 4
-        again deploy-image -n "$NAMESPACE" "deployment/$STABLE" --image "$IMAGE" --replicas 0'''
-
-    static final String CANARY_BACK = AGAIN + 'again canary-weight abort --own ' + NAMES
-
-    static final String STAGING_ROLLOUT = 'rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --rollback --mark-good'
-
-    /** The evidence is about this digest: it must still be what answered. */
-    static final String SMOKE_TEST = '''
-        body=$(mktemp)
-        trap 'rm -f "$body"' EXIT
-        curl --silent --show-error --fail --max-time 20 --retry 3 --retry-connrefused "http://$DEPLOYMENT.$NAMESPACE.svc.cluster.local$SMOKE_PATH" > "$body" || {
-          code=$?
-          echo "ERROR_MESSAGE=http://$DEPLOYMENT.$NAMESPACE$SMOKE_PATH does not answer (curl: $code)"
-          rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --logs --timeout 1m -o text >&2 || true
-          echo "ERROR_HINT=read the last lines of its pod above; the parameter smokePath says what is asked"
-          exit 1
-        }
-        rollout-wait -n "$NAMESPACE" "deployment/$DEPLOYMENT" --image "$IMAGE" --timeout 1m
-        image-evidence add --type staging-verified --file "$body" "$IMAGE"'''
-
-    /** What both builders are told: before KANIKO, or BUILDAH. */
-    static final String BUILD = '''
-        mkdir -p "$WORKSPACE_TMP"
-        set -- --build-arg "VERSION=$TAG" --build-arg "COMMIT=$COMMIT" --label "org.opencontainers.image.version=$TAG" --label "org.opencontainers.image.revision=$COMMIT"
-        if [ -n "${PIP_INDEX_URL:-}" ]; then set -- "$@" --build-arg "PIP_INDEX_URL=$PIP_INDEX_URL" --build-arg "PIP_TRUSTED_HOST=$PIP_TRUSTED_HOST"; fi
-        '''
-
+    /** In the container kaniko; REGISTRY_MAPS and BUILD_ARGUMENTS are words without blanks. */
     static final String KANIKO = '''
-        for pair in $(echo "$BASE_IMAGES" | tr , ' '); do set -- "$@" --registry-map "$pair" --registry-map "index.$pair"; done
-        PATH="$PATH:/kaniko" executor --log-format text --verbosity warn --context "dir://$WORKSPACE" --no-push --tar-path "$WORKSPACE_TMP/image.tar" --destination "$TARGET" "$@"
-        chmod a+r "$WORKSPACE_TMP/image.tar"
-        '''
+        set -f
+        mkdir -p "$WORKSPACE_TMP"
+        PATH="$PATH:/kaniko" executor --log-format text --verbosity warn --context "dir://$WORKSPACE" --no-push \\
+          --tar-path "$WORKSPACE_TMP/image.tar" --destination "$TARGET" $REGISTRY_MAPS $BUILD_ARGUMENTS
+        chmod a+r "$WORKSPACE_TMP/image.tar"'''
 
-    /**
-     * Without privileges: a chroot instead of a container, folders instead of mounts. A mirror
-     * on a private address may speak plain HTTP, as Kaniko too has it.
-     */
+    /** In the container buildah. Without privileges: a chroot instead of a container, folders instead of mounts. */
     static final String BUILDAH = '''
+        set -f
         storage=$WORKSPACE_TMP/buildah
         mkdir -p "$storage"
         export CONTAINERS_REGISTRIES_CONF="$storage/registries.conf"
-        {
-          echo 'unqualified-search-registries = ["docker.io"]'
-          for pair in $(echo "$BASE_IMAGES" | tr , ' '); do
-            case "${pair#*=}" in
-              localhost* | 127.* | 10.* | 192.168.* | 172.1[6-9].* | 172.2[0-9].* | 172.3[01].*) insecure=true ;;
-              *) insecure=false ;;
-            esac
-            printf '[[registry]]\\nprefix = "%s"\\nlocation = "%s"\\ninsecure = %s\\n' "${pair%%=*}" "${pair#*=}" "$insecure"
-          done
-        } > "$CONTAINERS_REGISTRIES_CONF"
-        buildah="buildah --root $storage/root --runroot $storage/run --storage-driver vfs"
-        $buildah build --quiet --isolation chroot --format docker --tag "$TARGET" "$@" "$WORKSPACE"
+        printf '%s' "$REGISTRIES" > "$CONTAINERS_REGISTRIES_CONF"
         rm -f "$WORKSPACE_TMP/image.tar"
-        $buildah push --quiet "$TARGET" "docker-archive:$WORKSPACE_TMP/image.tar:$TARGET"
-        chmod a+r "$WORKSPACE_TMP/image.tar"
-        '''
+        buildah --root "$storage/root" --runroot "$storage/run" --storage-driver vfs \\
+          build --quiet --isolation chroot --format docker --tag "$TARGET" $BUILD_ARGUMENTS "$WORKSPACE"
+        buildah --root "$storage/root" --runroot "$storage/run" --storage-driver vfs \\
+          push --quiet "$TARGET" "docker-archive:$WORKSPACE_TMP/image.tar:$TARGET"
+        chmod a+r "$WORKSPACE_TMP/image.tar"'''
+
+    /** In the container trivy, outside of the repository's files, which may hold settings of Trivy's own: 7 is findings, 0 is clean. */
+    static final String SCAN = '''
+        set +xe
+        cd /
+        trivy --quiet --cache-dir /tmp/trivy image --skip-java-db-update --offline-scan --scanners vuln --severity "$SEVERITY" \\
+          --exit-code 7 --format json --output "$WORKSPACE_TMP/trivy.json" --input "$WORKSPACE_TMP/image.tar"
+        code=$?
+        trivy --quiet --cache-dir /tmp/trivy version --format json > "$WORKSPACE_TMP/trivy-version.json"
+        chmod a+r "$WORKSPACE_TMP/trivy.json" "$WORKSPACE_TMP/trivy-version.json"
+        trivy --quiet convert --format table --severity "$SEVERITY" "$WORKSPACE_TMP/trivy.json"
+        exit $code'''
 }

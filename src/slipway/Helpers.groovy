@@ -18,70 +18,66 @@ class Helpers implements Serializable {
     }
 
     /** The same as ask, but a refusal ends the pipeline in the helper's own words. */
-    Map<String, String> run(String label, Map<String, String> variables, String command) {
-        Map<String, String> answer = ask(label, variables, command)
-        if (answer.EXIT != '0') {
-            hint = answer.ERROR_HINT ?: ''
+    Map<String, Object> run(String label, Map<String, String> variables, String command) {
+        Map<String, Object> answer = ask(label, variables, command)
+        if (answer.exit != 0) {
+            hint = answer.error?.hint ?: ''
             steps.error(sentence(label, answer))
         }
         return answer
     }
 
     /**
-     * Runs the command in the container that has the cluster's account, with these
-     * variables, and gives the lines KEY=value of its answer; EXIT is the exit code.
+     * Runs the command in the container that has the cluster's account, with these variables,
+     * and gives its answer: exit is its exit code, error what it says of a refusal.
      */
-    Map<String, String> ask(String label, Map<String, String> variables, String command) {
-        List<String> environment = ['SLIPWAY_OUTPUT=env']
+    Map<String, Object> ask(String label, Map<String, String> variables, String command) {
+        List<String> environment = ['SLIPWAY_ANSWER=true']
         variables.each { String name, String value -> environment.add("${name}=${value}".toString()) }
         String out = ''
         steps.withEnv(environment) {
             steps.container('helpers') {
                 steps.timeout(time: 20, unit: 'MINUTES') {
-                    out = steps.sh(label: label, returnStdout: true, script: 'set +xe\n(\nset -e\n' + command + '\n)\necho "EXIT=$?"')
+                    out = steps.sh(label: label, returnStdout: true, script: 'set +x\n' + command + ' || true')
                 }
             }
         }
-        return parse(out)
+        return Text.answer(out)
     }
 
-    /** What happened and why, in one or two lines. */
-    static String sentence(String label, Map<String, String> answer) {
-        String what = answer.ERROR_MESSAGE ?: "it ended with exit code ${answer.EXIT}: its own words are above"
-        return "${label}: ${what}${answer.ERROR_WHY ? ": ${answer.ERROR_WHY}" : ''}".toString()
+    /** The same once more where the helper was killed: for what may be done twice. */
+    Map<String, Object> askTwice(String label, Map<String, String> variables, String command) {
+        Map<String, Object> answer = ask(label, variables, command)
+        return answer.exit == -1 ? ask(label, variables, command) : answer
     }
 
-    @NonCPS
-    static Map<String, String> parse(String text) {
-        Map<String, String> answer = [:]
-        for (String line in text.readLines()) {
-            int equals = line.indexOf('=')
-            if (equals > 0) {
-                answer[line.substring(0, equals)] = line.substring(equals + 1)
-            }
-        }
-        return answer
+    /** What happened and why, in one line. */
+    static String sentence(String label, Map<String, Object> answer) {
+        Map<String, String> error = answer.error ?: [:]
+        String what = error.message ?: 'it ended without an answer, as what is killed does: its own words are above'
+        return "${label}: ${what}${error.why ? ": ${error.why}" : ''}".toString()
     }
 
     /** The registry's login, for the commands inside. */
     void withRegistry(Closure body) {
         List<String> environment = ["SLIPWAY_PLAIN_HTTP=${settings.value('plainHttp')}".toString()]
         if (settings.value('registryCa')) {
-            environment.add('SLIPWAY_REGISTRY_CA=/etc/slipway/ca/ca.crt')
+            environment.add('SLIPWAY_CA_FILE=/etc/slipway/ca/ca.crt')
         }
-        steps.withCredentials([steps.usernamePassword(credentialsId: settings.value('registryCredentialsId'), usernameVariable: 'REGISTRY_USERNAME', passwordVariable: 'REGISTRY_PASSWORD')]) {
+        steps.withCredentials([steps.usernamePassword(credentialsId: settings.value('registryCredentialsId'),
+                                                      usernameVariable: 'REGISTRY_USERNAME', passwordVariable: 'REGISTRY_PASSWORD')]) {
             steps.withEnv(environment) { body() }
         }
     }
 
     /** The database's address and login, for the commands inside. */
     void withDatabase(Closure body) {
-        steps.withCredentials([steps.usernamePassword(credentialsId: settings.value('dbCredentialsId'), usernameVariable: 'PGUSER', passwordVariable: 'PGPASSWORD')]) {
+        steps.withCredentials([steps.usernamePassword(credentialsId: settings.value('dbCredentialsId'),
+                                                      usernameVariable: 'PGUSER', passwordVariable: 'PGPASSWORD')]) {
             steps.withEnv([
                 "PGHOST=${settings.value('dbHost')}".toString(),
                 "PGDATABASE=${settings.value('dbName')}".toString(),
                 "PGSSLMODE=${settings.value('dbSslMode')}".toString(),
-                "SLIPWAY_MIGRATIONS=${settings.value('migrationsDir')}".toString(),
                 "SLIPWAY_ALLOW_BREAKING=${settings.value('allowBreaking')}".toString(),
             ]) { body() }
         }

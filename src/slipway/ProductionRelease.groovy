@@ -1,7 +1,5 @@
 package slipway
 
-import com.cloudbees.groovy.cps.NonCPS
-
 /** One run of prodCanaryPipeline: an image that staging verified, and production. */
 class ProductionRelease extends Release {
     private static final long serialVersionUID = 1L
@@ -12,7 +10,7 @@ class ProductionRelease extends Release {
     private String commits = ''
     private String undone = ''
     private List<String> byHand = []
-    private Map<String, String> plan = [:]
+    private Map<String, Object> plan = [:]
     private boolean changes = true
     private boolean first
     private String replicas = ''
@@ -27,11 +25,13 @@ class ProductionRelease extends Release {
 
     private Map<String, String> names() {
         Map<String, Object> migration = facts.migration ?: [:]
-        return [
-            NAMESPACE: settings.value('namespace'), APP: settings.value('app'), STABLE: settings.value('deployment'), CANARY: settings.value('canaryDeployment'),
-            ROUTER: settings.value('router'), WEIGHT: settings.value('canaryWeight'), MAX_EXTRA: settings.value('canaryMaxExtra'), EXPIRES: settings.value('canaryExpires'), RUN: run(),
-            REGISTRY: settings.value('registry'), REPOSITORY: "${settings.value('registry')}/${settings.value('image')}".toString(), IMAGE_TAG: settings.value('imageTag'),
-            IMAGE: reference, FROM: before, REPLICAS: replicas, COMMIT: commit, PLAN_ID: migration.planId ?: '', SHARE: facts.canary?.achieved ?: '',
+        return settings.options() + [
+            SLIPWAY_NAMESPACE: settings.value('namespace'), SLIPWAY_APP: settings.value('app'), SLIPWAY_STABLE: settings.value('deployment'),
+            SLIPWAY_CANARY: settings.value('canaryDeployment'), SLIPWAY_ROUTER: settings.value('router'), RUN: run(),
+            WEIGHT: settings.value('canaryWeight'), MAX_EXTRA: settings.value('canaryMaxExtra'), EXPIRES: settings.value('canaryExpires'),
+            REPOSITORY: "${settings.value('registry')}/${settings.value('image')}".toString(), IMAGE_TAG: settings.value('imageTag'),
+            IMAGE: reference, FROM: before, FIRST: first.toString(), REPLICAS: replicas ?: settings.value('replicas'), COMMIT: commit,
+            PLAN_ID: migration.planId ?: '', SHARE: facts.canary?.achieved ?: '',
             APPROVER: approver('promotion'), MIGRATION_APPROVER: approver('migration'),
         ]
     }
@@ -40,108 +40,112 @@ class ProductionRelease extends Release {
         return approvals.find { Map<String, Object> each -> each.what == what }?.by ?: ''
     }
 
-    /** One run of an application at a time, where the plugin for it is there; the Lease in the cluster holds in any case. */
-    void alone(Closure body) {
-        boolean held = false
-        try {
-            steps.lock(resource: "slipway-${settings.value('namespace')}-${settings.value('app')}".toString()) {
-                held = true
-                body()
-            }
-        } catch (NoSuchMethodError absent) {
-            if (held) {
-                throw absent
-            }
-            body()
-        }
-    }
-
     /** Finds what to promote, and checks out the commit that it was built from. */
     void checkOut() {
-        steps.properties([steps.disableConcurrentBuilds()])
         steps.milestone(label: 'begin')
         helpers.inPodAgain('production', 30) {
             onAgent()
             helpers.withRegistry {
-                Map<String, String> found = helpers.run('image to promote', names(), Commands.FIND)
-                reference = found.REFERENCE
-                commit = found.REVISION
+                Map<String, Object> found = helpers.run('image to promote', names(), Commands.FIND)
+                reference = found.reference
+                commit = found.commit
             }
             note('image', reference)
             note('commit', commit)
             note('evidence', ['scan', 'staging-verified'])
-            if (!commit) {
-                steps.error("image to promote: ${reference} does not say which commit it was built from; build it by stagingPipeline")
-            }
-            steps.echo("promoting ${reference}, built from ${commit}")
-            steps.checkout([$class: 'GitSCM', branches: [[name: commit]], userRemoteConfigs: steps.scm.userRemoteConfigs])
+            steps.echo("promoting ${Text.visible(reference)}, built from ${commit ?: 'a commit that is not known'}")
+            checkOutSource()
             steps.stash(name: 'migrations', includes: "${settings.value('migrationsDir') ?: 'migrations'}/**", allowEmpty: true)
             helpers.withRegistry { compare() }
             plan = settings.value('imageTag') ? noMigration("imageTag ${settings.value('imageTag')}: the database is left as it is, whatever that image was built with") : migrationPlan()
         }
     }
 
-    private void compare() {
-        Map<String, String> now = helpers.run('what would change', names(), Commands.COMPARE)
-        before = now.FROM
-        first = now.FIRST == 'true'
-        changes = first || now.CHANGED == 'true'
-        replicas = now.REPLICAS in [null, '0'] ? settings.value('replicas') : now.REPLICAS
-        commits = now.COMMITS ? 'commits:\n' + lines(now.COMMITS) : ''
-        if (now.TAKEN_BACK) {
-            commits += 'commits that are taken back:\n' + lines(now.TAKEN_BACK)
+    /** Going back to an image takes no commit, which may be gone by then; its migrations are not applied. */
+    private void checkOutSource() {
+        if (settings.value('imageTag')) {
+            steps.checkout(steps.scm)
+            return
         }
-        note('previousImage', before)
-        note('previousCommit', now.FROM_COMMIT)
-        steps.echo(!changes ? "production runs ${reference} already" : first ? "production runs no pod that is ready, and never ran a good one: this is the first release\n${commits}" : "production runs ${before}\n${commits}")
+        try {
+            steps.checkout([$class: 'GitSCM', branches: [[name: commit]], userRemoteConfigs: steps.scm.userRemoteConfigs])
+        } catch (Exception problem) {
+            if (problem.class.simpleName == 'AbortException') {
+                helpers.hint = 'build and verify a commit that the repository has; or go back to an image by its tag: imageTag'
+                steps.error("checkout: the commit ${commit}, of which ${reference} was built, cannot be had: ${Text.visible(problem.message ?: '')}")
+            }
+            throw problem
+        }
     }
 
-    @NonCPS
-    private static String lines(String joined) {
-        return '  ' + joined.replaceAll('\\|$', '').replace('|', '\n  ') + '\n'
+    private void compare() {
+        Map<String, Object> now = helpers.run('what would change', names(), Commands.COMPARE)
+        before = now.from
+        first = now.first
+        changes = now.changes
+        replicas = now.replicas.toString()
+        commits = now.commits
+        note('previousImage', before)
+        note('previousCommit', now.previousCommit)
+        steps.echo("${now.says}\n${commits}")
     }
 
     /** What is pending is applied after a person has seen it, and only if it is still that. */
     void migrate() {
-        String text = plan.PLAN.replace('\\n', '\n')
+        String text = plan.plan
         steps.echo(text)
-        if (plan.PENDING == '0') {
+        if (plan.pending == 0) {
             return
         }
-        boolean breaks = breaking(plan)
+        boolean breaks = plan.breaking != ''
         if (breaks && settings.value('allowBreaking') != 'true') {
             helpers.hint = 'split it into steps that both versions can live with, or accept it for this release: allowBreaking: true'
-            steps.error("migration: the plan ${plan.PLAN_ID} breaks the version that production runs now, ${shown(before)}: ${plan.BREAKING}")
+            steps.error("migration: the plan ${plan.planId} breaks the version that production runs now, ${Text.shown(before)}: ${plan.breaking}")
         }
-        approve('migration', 'Migrate', "Apply ${plan.PENDING} migrations to the production database of ${settings.value('app')}?",
+        approve('migration', 'Migrate', "Apply ${plan.pending} migrations to the production database of ${settings.value('app')}?",
             (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') + text)
         helpers.inPod('production', 60) {
             onAgent()
             helpers.again { steps.unstash('migrations') }
-            applyPlan(plan.PLAN_ID, commit)
+            applyPlan(plan.planId, commit)
         }
     }
 
-    /** Nobody waits on an agent; a rejection, a time-out and an abort are one. */
+    /** Nobody waits on an agent; a rejection, a time-out and an abort are one. An answer that names nobody approves nothing. */
     private void approve(String what, String button, String message, String details) {
         String who = settings.value('approvers') ?: 'whoever may build'
-        String minutes = settings.value('approvalTimeout')
+        int minutes = settings.value('approvalTimeout').toInteger()
         String text = "${details}\n\n${who} may approve this for ${minutes} minutes from ${now()}"
         steps.echo("${message}\n${text}")
         Object answer = null
-        steps.timeout(time: minutes.toInteger(), unit: 'MINUTES') {
-            answer = steps.input(id: button, message: message, ok: button, submitter: settings.value('approvers'), submitterParameter: 'approver',
-                parameters: [steps.string(name: 'comment', defaultValue: '', description: text)])
+        String by = ''
+        long began = steps.currentBuild.duration
+        try {
+            steps.timeout(time: minutes, unit: 'MINUTES') {
+                while (!by) {
+                    answer = steps.input(id: button, message: message, ok: button, submitter: settings.value('approvers'), submitterParameter: 'approver',
+                        parameters: [steps.string(name: 'comment', defaultValue: '', description: text)])
+                    by = Text.approver(answer, 'approver')
+                    if (!by) {
+                        steps.echo("${what}: the answer names no user, and approves nothing: log in, and answer on the page of the build")
+                    }
+                }
+            }
+        } catch (Throwable problem) {
+            if (stopped(problem)) {
+                boolean late = steps.currentBuild.duration - began >= minutes * 60000L
+                stopCause = late ? "the approval of the ${what} timed out after ${minutes} min" : "stopped while the approval of the ${what} waited: the lines above say whether it was rejected or aborted, and by whom"
+                helpers.hint = late ? 'run the pipeline again when somebody can approve it; approvalTimeout says for how many minutes it waits' : ''
+            }
+            throw problem
         }
-        Map<String, Object> given = answer instanceof Map ? answer : [:]
-        String by = given.approver ?: 'unknown'
-        approvals.add([what: what, by: by, at: now(), comment: given.comment ?: ''])
-        steps.echo("${what} approved by ${by}")
+        approvals.add([what: what, by: by, at: now(), comment: Text.comment(answer, 'comment')])
+        steps.echo("${what} approved by ${Text.visible(by)}")
     }
 
     void deployCanary() {
         if (!changes) {
-            steps.echo("production runs ${reference} already: there is nothing to try")
+            steps.echo("production runs ${Text.visible(reference)} already: there is nothing to try")
             return
         }
         if (first) {
@@ -151,11 +155,9 @@ class ProductionRelease extends Release {
         helpers.inPod('production', 60) {
             onAgent()
             canaryBegun = true
-            helpers.withRegistry {
-                helpers.run('canary image', names() + [DEPLOYMENT: settings.value('canaryDeployment')], Commands.CANARY_IMAGE)
-            }
-            Map<String, String> set = helpers.run("canary at ${settings.value('canaryWeight')} %", names(), Commands.CANARY_SET)
-            note('canary', [weight: settings.value('canaryWeight').toInteger(), achieved: set.ACHIEVED, router: set.ROUTER, verdict: ''])
+            Map<String, Object> set = [:]
+            helpers.withRegistry { set = helpers.run("canary at ${settings.value('canaryWeight')} %", names(), Commands.CANARY) }
+            note('canary', [weight: settings.value('canaryWeight').toInteger(), achieved: set.achieved, router: set.router, verdict: ''])
             facts.canary.verdict = judge()
             steps.echo(facts.canary.verdict)
         }
@@ -163,58 +165,60 @@ class ProductionRelease extends Release {
 
     /** By Prometheus where there is one, else by whether it stays up. */
     private String judge() {
-        if (settings.value('prometheusUrl')) {
-            Map<String, String> looks = [PROMETHEUS_URL: settings.value('prometheusUrl'), DURATION: settings.value('analysisDuration'), INTERVAL: settings.value('analysisInterval'), LEAST: settings.value('analysisMinRequests')]
-            try {
-                return helpers.run('canary health', names() + looks, Commands.CANARY_ANALYZE).SUMMARY
-            } finally {
+        Map<String, String> looks = [
+            PROMETHEUS: settings.value('prometheusUrl'), DURATION: settings.value('analysisDuration'), INTERVAL: settings.value('analysisInterval'),
+            LEAST: settings.value('analysisMinRequests'), HOLD: settings.value('hold'), REPORT: archived('canary-report', 'html'),
+        ]
+        try {
+            return helpers.run('canary health', names() + looks, Commands.JUDGE).summary
+        } finally {
+            if (settings.value('prometheusUrl')) {
                 keepReport()
             }
         }
-        helpers.run('canary health', names() + [HOLD: settings.value('hold')], Commands.CANARY_HOLD)
-        return "canary stayed up for ${settings.value('hold')}".toString()
     }
 
     /** The analysis' page, whatever the verdict; that it is lost is no reason to stop a run. */
     private void keepReport() {
         try {
-            steps.archiveArtifacts(artifacts: Commands.REPORT, allowEmptyArchive: true)
+            steps.archiveArtifacts(artifacts: archived('canary-report', 'html'), allowEmptyArchive: true)
         } catch (Throwable problem) {
             if (stopped(problem)) {
                 throw problem
             }
-            steps.echo("the analysis' page could not be archived: ${problem.message}")
+            steps.echo("the analysis' page could not be archived: ${Text.visible(problem.message ?: '')}")
         }
     }
 
     void promote() {
         if (!changes) {
-            steps.currentBuild.description = "${shown(reference)} was in production already".toString()
+            steps.currentBuild.description = "${Text.shown(reference)} was in production already".toString()
             return
         }
-        approve('promotion', 'Promote', "Promote ${shown(reference)} of ${settings.value('app')} to production?",
+        approve('promotion', 'Promote', "Promote ${Text.shown(reference)} of ${settings.value('app')} to production?",
             "from ${before}\nto   ${reference}\n${commits}${tried()}\n${database()}")
         steps.milestone(label: 'promote')
         helpers.inPod('production', 60) {
             onAgent()
             promotionBegun = true
-            helpers.withRegistry {
-                helpers.run('promotion', names() + [DEPLOYMENT: settings.value('deployment')], first ? Commands.PROMOTE_FIRST : Commands.PROMOTE)
-            }
-            helpers.run('rollout', names(), Commands.ROLLOUT)
+            helpers.withRegistry { helpers.run('promotion', names(), Commands.PROMOTE) }
             promoted = true
             if (!first) {
-                helpers.run('canary to 0', names(), Commands.CANARY_BACK)
+                Map<String, Object> ended = helpers.askTwice('canary to 0', names(), Commands.UNDO_CANARY)
+                if (ended.exit != 0) {
+                    helpers.hint = ended.error?.hint ?: ''
+                    steps.error(Helpers.sentence('canary to 0', ended))
+                }
                 canaryBegun = false
             }
-            steps.currentBuild.description = "${shown(reference)} in production, approved by ${approver('promotion')}".toString()
+            steps.currentBuild.description = "${Text.shown(reference)} in production, approved by ${Text.visible(approver('promotion'))}".toString()
             keepHere()
         }
     }
 
     /** What the promotion rests on. */
     private String tried() {
-        return first ? "FIRST RELEASE, without a canary: nothing is ready there now; it gets ${replicas} pods" : "canary: ${facts.canary.achieved} % of the traffic; ${facts.canary.verdict}"
+        return first ? "FIRST RELEASE, without a canary: production never ran a good revision; it gets ${replicas} pods" : "canary: ${facts.canary.achieved} % of the traffic; ${facts.canary.verdict}"
     }
 
     /**
@@ -234,46 +238,47 @@ class ProductionRelease extends Release {
 
     /** Each half is tried whatever became of the other; what fails says what a person has to do. */
     private void undo() {
+        String both = promotionBegun && !promoted ? Commands.UNDO_BOTH : Commands.UNDO_CANARY
         List<String> done = []
-        String cluster = "-n ${settings.value('namespace')}"
         try {
-            helpers.inPodAgain('production', 30) {
-                done = []
-                byHand = []
-                if (promotionBegun && !promoted) {
-                    done.add(stableBack(cluster))
-                }
-                Map<String, String> taken = helpers.ask('canary back to 0', names(), Commands.CANARY_BACK)
-                done.add(taken.EXIT == '0' ? "canary: ${taken.NOTE}".toString() : Helpers.sentence('canary', taken))
-                if (taken.EXIT != '0') {
-                    byHand.add("canary-weight abort ${cluster} --app ${settings.value('app')}".toString())
+            inFreshPod {
+                Map<String, Object> back = helpers.askTwice('undo', names(), both)
+                done = [back.stable, back.canary ? "canary: ${back.canary}" : ''].findAll { Object each -> each } as List<String>
+                if (back.exit != 0) {
+                    done.add(Helpers.sentence('undo', back))
+                    byHand.add(undoByHand())
                 }
             }
         } catch (Throwable failed) {
-            done.add("the undoing did not finish (${failed.message ?: 'stopped'}); the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString())
-            if (promotionBegun && !promoted) {
-                byHand.add(first ? firstByHand(cluster) : "rollout-wait ${cluster} deployment/${settings.value('deployment')} --undo --undo-from ${reference}".toString())
-            }
-            byHand.add("canary-weight abort ${cluster} --app ${settings.value('app')}".toString())
+            done = ["the undoing did not finish (${Text.visible(failed.message ?: 'stopped')}); the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString()]
+            byHand = [undoByHand()]
         }
         undone = done.join('; ')
     }
 
-    /** Back to the last good revision; a first release has none, and goes back to no pod. */
-    private String stableBack(String cluster) {
-        Map<String, String> back = helpers.ask(first ? 'first release back to no pod' : 'stable back to its last good revision', names(), first ? Commands.FIRST_BACK : Commands.STABLE_BACK)
-        if (back.EXIT == '0') {
-            return first ? 'no pod runs, as before' : "stable is back on ${shown(before)}".toString()
+    /** A pod that does not come within its time, as after a controller's restart, is asked for once more. */
+    private void inFreshPod(Closure body) {
+        int minutes = 20
+        long began = steps.currentBuild.duration
+        boolean begun = false
+        try {
+            helpers.inPodAgain('production', minutes) {
+                begun = true
+                body()
+            }
+        } catch (Throwable problem) {
+            if (begun || steps.currentBuild.duration - began < minutes * 60000L) {
+                throw problem
+            }
+            steps.echo('no pod came for the undoing: one more is asked for')
+            helpers.inPodAgain('production', minutes) { body() }
         }
-        if (back.EXIT == '4') {
-            return 'stable was left alone: it does not run what this run would have put there'
-        }
-        byHand.add(first ? firstByHand(cluster) : "rollout-wait ${cluster} deployment/${settings.value('deployment')} --undo".toString())
-        return Helpers.sentence('stable', back)
     }
 
-    private String firstByHand(String cluster) {
-        return "deploy-image ${cluster} deployment/${settings.value('deployment')} --image ${reference} --replicas 0".toString()
+    /** What a person types who does the same. */
+    private String undoByHand() {
+        String half = promotionBegun && !promoted ? "stable canary --image ${reference}" : 'canary'
+        return "slipway phase undo -n ${settings.value('namespace')} --app ${settings.value('app')} --stable ${settings.value('deployment')} --canary ${settings.value('canaryDeployment')} --run '${run()}' ${half}".toString()
     }
 
     @Override
@@ -284,7 +289,7 @@ class ProductionRelease extends Release {
     @Override
     protected String verdict(Throwable problem) {
         if (promoted) {
-            return "promoted ${shown(reference)}, and then ${super.verdict(problem)}".toString()
+            return "promoted ${Text.shown(reference)}, and then ${super.verdict(problem)}".toString()
         }
         return undone ? 'was rolled back' : super.verdict(problem)
     }
@@ -296,7 +301,7 @@ class ProductionRelease extends Release {
         if (!before) {
             parts.add('production was not touched')
         } else if (promoted || !promotionBegun) {
-            parts.add(first && !promoted ? 'production runs nothing yet' : "production runs ${shown(promoted ? reference : before)}".toString())
+            parts.add(first && !promoted ? 'production runs nothing yet' : "production runs ${Text.shown(promoted ? reference : before)}".toString())
         }
         parts.add(undone ?: promoted ? 'canary 0' : 'no canary')
         parts.add(database())

@@ -14,6 +14,9 @@ class Release implements Serializable {
     protected final List<Map<String, Object>> stages = []
     protected final List<Map<String, Object>> approvals = []
     protected boolean kept
+    /** What is known of a stop; else the lines above tell it. */
+    protected String stopCause = ''
+    protected String number = ''
 
     Release(Script steps, Settings settings) {
         this.steps = steps
@@ -24,6 +27,27 @@ class Release implements Serializable {
     /** What this run is called in the cluster: by its address, where Jenkins knows its own. */
     protected String run() {
         return steps.env.BUILD_URL ?: "${steps.env.JOB_NAME} #${steps.env.BUILD_NUMBER}".toString()
+    }
+
+    /** One run of an application at a time, where the plugin for it is there; in production the Lease holds in any case. */
+    void alone(Closure body) {
+        boolean held = false
+        try {
+            steps.lock(resource: "slipway-${settings.value('namespace')}-${settings.value('app')}".toString()) {
+                held = true
+                body()
+            }
+        } catch (NoSuchMethodError absent) {
+            if (held) {
+                throw absent
+            }
+            body()
+        }
+    }
+
+    /** A file that this call archives: another call of the same build has one of its own. */
+    protected String archived(String name, String suffix) {
+        return "${name}${number}.${suffix}".toString()
     }
 
     /** Notes a fact for the audit record. */
@@ -64,6 +88,9 @@ class Release implements Serializable {
      * the last lines say what happened, why, what is true now and what to do.
      */
     void record(Closure body) {
+        int calls = (steps.env.SLIPWAY_CALLS ?: '0').toInteger() + 1
+        steps.env.SLIPWAY_CALLS = calls.toString()
+        number = calls == 1 ? '' : "-${calls}".toString()
         note('app', settings.value('app'))
         note('build', run())
         note('began', now())
@@ -102,12 +129,12 @@ class Release implements Serializable {
         return problem.class.simpleName == 'FlowInterruptedException'
     }
 
-    /** One line for people; a stop has its cause in the lines above. */
+    /** One line for people. Of a stop Jenkins tells a library nothing; what is not known here stands in the lines above. */
     protected String because(Throwable problem) {
         if (stopped(problem)) {
-            return "stopped in ${stages.isEmpty() ? 'the beginning' : stages.last().name}: who or what did is told above".toString()
+            return stopCause ?: "stopped in ${stages.isEmpty() ? 'the beginning' : stages.last().name}: the lines above say by whom or by what".toString()
         }
-        return (problem.message ?: problem.toString())
+        return Text.visible(problem.message ?: problem.toString())
     }
 
     /** 'production run 87 of fastapi-app' */
@@ -205,51 +232,45 @@ class Release implements Serializable {
     }
 
     protected void archive(String json) {
-        steps.writeFile(file: 'slipway-record.json', text: JsonOutput.prettyPrint(json))
-        steps.archiveArtifacts(artifacts: 'slipway-record.json')
+        String file = archived('slipway-record', 'json')
+        steps.writeFile(file: file, text: JsonOutput.prettyPrint(json))
+        steps.archiveArtifacts(artifacts: file)
     }
 
     /**
      * The plan of the migrations that are pending. A service that has none, and never
      * had, has no database here; one that lost them is refused.
      */
-    protected Map<String, String> migrationPlan() {
+    protected Map<String, Object> migrationPlan() {
         String folder = settings.value('migrationsDir')
-        if (!folder) {
-            return noMigration("migrationsDir is '': no database migration")
-        }
+        Map<String, String> variables = [SLIPWAY_MIGRATIONS: folder, OPTIONAL: "${!settings.isGiven('migrationsDir')}".toString()]
         boolean there = false
-        helpers.again { there = steps.fileExists(folder) }
-        if (!there && !settings.isGiven('migrationsDir')) {
-            Map<String, String> past = helpers.run('migrations of the past', [SLIPWAY_MIGRATIONS: folder], Commands.LAST_MIGRATION)
-            if (past.LAST) {
-                steps.error("migrations: the folder ${folder} is gone, and ${past.LAST} was the last commit that had it; bring it back, or say migrationsDir: '' if the service has no database any more")
-            }
-            return noMigration("there is no folder ${folder}: this service has no database to migrate")
+        if (folder) {
+            helpers.again { there = steps.fileExists(folder) }
         }
-        Map<String, String> plan = [:]
-        helpers.withDatabase { plan = helpers.run('migration plan', [:], Commands.PLAN) }
-        note('migration', [planId: plan.PLAN_ID, pending: plan.PENDING.toInteger(), breaking: breaking(plan), current: plan.CURRENT, applied: [], skipped: ''])
+        Map<String, Object> plan = [:]
+        if (there || folder && settings.isGiven('migrationsDir')) {
+            helpers.withDatabase { plan = helpers.run('migration plan', variables, Commands.PLAN) }
+        } else {
+            plan = helpers.run('migration plan', variables, Commands.PLAN)
+        }
+        note('migration', [planId: plan.planId, pending: plan.pending, breaking: plan.breaking != '', current: plan.current, applied: [], skipped: plan.skipped ?: ''])
         return plan
     }
 
-    protected boolean breaking(Map<String, String> plan) {
-        return !(plan.BREAKING in [null, '', '0', 'false'])
-    }
-
-    protected Map<String, String> noMigration(String why) {
-        steps.echo(why)
+    protected Map<String, Object> noMigration(String why) {
         note('migration', [planId: '', pending: 0, breaking: false, current: '', applied: [], skipped: why])
-        return [PENDING: '0', PLAN: why, PLAN_ID: '']
+        return [pending: 0, plan: why, planId: '', breaking: '']
     }
 
     /** Applies exactly the plan of this id. */
     protected void applyPlan(String planId, String commit) {
         helpers.withDatabase {
-            Map<String, String> done = helpers.run('migration', [SLIPWAY_PLAN_ID: planId, GIT_COMMIT: commit], Commands.APPLY)
-            facts.migration.applied = done.APPLIED ? done.APPLIED.tokenize(' ') : []
-            facts.migration.current = done.CURRENT
-            steps.echo("applied ${done.APPLIED}: the database is at ${done.CURRENT}")
+            Map<String, Object> done = helpers.run('migration',
+                [SLIPWAY_MIGRATIONS: settings.value('migrationsDir'), SLIPWAY_PLAN_ID: planId, GIT_COMMIT: commit], Commands.APPLY)
+            facts.migration.applied = done.applied ? done.applied.tokenize(' ') : []
+            facts.migration.current = done.current
+            steps.echo("applied ${done.applied}: the database is at ${done.current}")
         }
     }
 
@@ -259,18 +280,5 @@ class Release implements Serializable {
             return 'the database was not looked at'
         }
         return migration.skipped ? 'no migration was made' : "database at ${migration.current ?: 'nothing'}".toString()
-    }
-
-    /** latest-41 (sha256:9f2c1d0a…): what a person says, and enough of what it is. */
-    @NonCPS
-    protected String shown(String reference) {
-        if (!reference) {
-            return 'an unknown image'
-        }
-        int at = reference.indexOf('@')
-        String name = at < 0 ? reference : reference.substring(0, at)
-        String tag = name.substring(name.lastIndexOf('/') + 1)
-        String digest = at < 0 ? '' : reference.substring(at + 1)
-        return digest ? "${tag} (${digest.take(19)}…)".toString() : tag
     }
 }

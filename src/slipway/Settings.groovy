@@ -32,6 +32,7 @@ class Settings implements Serializable {
             dbSslMode: ['sslMode', 'require'],
             namespace: ['name', production ? 'prod' : 'staging'],
             deployment: ['name', ''],
+            container: ['name', ''],
             migrationsDir: ['path', 'migrations'],
             allowBreaking: ['flag', production ? 'false' : 'true'],
             agentImage: ['image', ''],
@@ -42,10 +43,18 @@ class Settings implements Serializable {
             canaryMaxExtra: ['number', '5'],
             canaryExpires: ['duration', ''],
             router: ['router', 'service'],
+            service: ['name', ''],
+            route: ['name', ''],
+            tolerance: ['decimal', ''],
+            minStable: ['count', ''],
             prometheusUrl: ['url', ''],
             analysisDuration: ['duration', '5m'],
             analysisInterval: ['duration', '30s'],
             analysisMinRequests: ['number', '500'],
+            metric: ['metric', ''],
+            errors: ['text', ''],
+            histogram: ['metric', ''],
+            selector: ['text', ''],
             hold: ['duration', '60s'],
             approvers: ['text', ''],
             approvalTimeout: ['number', '30'],
@@ -66,9 +75,9 @@ class Settings implements Serializable {
         Map<String, List<String>> kinds = [
             name: ['[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?', 'a name that Kubernetes allows: small letters, digits and -, at most 50'],
             repository: ['[a-z0-9]+([._/-]+[a-z0-9]+)*', 'a repository in a registry, such as team/service'],
-            registry: ['[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?', 'HOST or HOST:PORT, without a scheme'],
+            registry: ['[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?', 'HOST, HOST:PORT or HOST:PORT/PATH, without a scheme'],
             image: ['[^@\\s:/]+(:[0-9]+)?(/[^@\\s:]+)*(:[\\w.-]+)?(@sha256:[0-9a-f]{64})?', 'an image, such as HOST/slipway-agent:v1'],
-            text: ['\\S(.*\\S)?', 'a text without blanks around it'],
+            text: ['[^\\s\\p{Cc}]([^\\p{Cc}]*[^\\s\\p{Cc}])?', 'a text: one line that neither begins nor ends with whitespace'],
             host: ['[A-Za-z0-9.-]+', 'the name of a host'],
             sslMode: ['disable|allow|prefer|require|verify-ca|verify-full', 'one of disable, allow, prefer, require, verify-ca, verify-full'],
             path: ['[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*', 'a folder inside the repository'],
@@ -76,13 +85,16 @@ class Settings implements Serializable {
             flag: ['true|false', 'true or false'],
             percent: ['[1-9][0-9]?', 'a whole number from 1 to 99'],
             number: ['[1-9][0-9]{0,5}', 'a whole number from 1 on'],
+            count: ['[0-9]{1,6}', 'a whole number from 0 on'],
+            decimal: ['[0-9]{1,6}(\\.[0-9]{1,6})?', 'a number, such as 2 or 0.5'],
+            metric: ['[a-zA-Z_:][a-zA-Z0-9_:]*', 'the name of a metric'],
             duration: ['([0-9]+(\\.[0-9]+)?(s|m|h))+', 'a duration, such as 90s, 5m or 1h30m'],
             builder: ['kaniko|buildah', 'one of kaniko, buildah'],
             router: ['service|gateway|ingress-nginx|traefik|istio', 'one of service, gateway, ingress-nginx, traefik, istio'],
             url: ['https?://[^\\s/]+\\S*', 'a URL that begins with http:// or https://'],
             tag: ['[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}', 'a tag'],
             severity: ['(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL)(,(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL))*', 'a list of UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL'],
-            images: ['[^\\s=,]+=[^\\s=,]+(,[^\\s=,]+=[^\\s=,]+)*', 'a list such as docker.io=nexus.example:8083'],
+            images: ['[A-Za-z0-9._:/-]+=[A-Za-z0-9._:/-]+(,[A-Za-z0-9._:/-]+=[A-Za-z0-9._:/-]+)*', 'a list such as docker.io=nexus.example:8083'],
         ]
         return kinds[name]
     }
@@ -95,7 +107,7 @@ class Settings implements Serializable {
         given.each { String name, Object value ->
             if (!known.containsKey(name)) {
                 String meant = nearest(name, names)
-                mistakes.add("there is no parameter '${name}'${meant == null ? '' : ", did you mean '${meant}'?"}".toString())
+                mistakes.add("there is no parameter '${Text.visible(name)}'${meant == null ? '' : ", did you mean '${meant}'?"}".toString())
             } else if (value == null) {
                 mistakes.add("the parameter '${name}' is null".toString())
             } else if (!isPlain(name)) {
@@ -106,7 +118,7 @@ class Settings implements Serializable {
             String text = isGiven(name) ? given[name].toString() : site(name)
             List<String> expected = kind(known[name][0])
             if (text && isPlain(name) && !(text ==~ expected[0])) {
-                mistakes.add("${name} '${text}'${isGiven(name) ? '' : " (the site's ${siteName(name)})"} is not ${expected[1]}".toString())
+                mistakes.add("${name} '${Text.visible(text)}'${isGiven(name) ? '' : " (the site's ${siteName(name)})"} is not ${expected[1]}".toString())
             }
         }
         if (!value('app')) {
@@ -152,10 +164,21 @@ class Settings implements Serializable {
         }
     }
 
-    /** Longer than the approval may take, or the reaper would take the canary from under it. */
+    /** Longer than the approval may take, or the reaper would take the canary from under it: each phase begins it anew. */
     private String canaryExpires() {
         String minutes = value('approvalTimeout')
-        return minutes.isInteger() ? "${minutes.toInteger() + 90}m".toString() : ''
+        return minutes.isInteger() ? "${minutes.toInteger() + 30}m".toString() : ''
+    }
+
+    /** Those for the helpers that have a default of their own, by the names that they read in the environment. */
+    Map<String, String> options() {
+        Map<String, String> options = [:]
+        for (String name in ['container', 'service', 'route', 'tolerance', 'minStable', 'metric', 'errors', 'histogram', 'selector']) {
+            if (value(name)) {
+                options[siteName(name)] = value(name)
+            }
+        }
+        return options
     }
 
     /** registryCa is SLIPWAY_REGISTRY_CA in the site's environment. */

@@ -10,6 +10,7 @@ class StagingRelease extends Release {
     private String reference = ''
     private String runs = ''
     private String rollback = ''
+    private String notDeployed = ''
     private boolean deploys
     private boolean begun
 
@@ -19,7 +20,6 @@ class StagingRelease extends Release {
     }
 
     void inPod(Closure body) {
-        steps.properties([steps.disableConcurrentBuilds()])
         helpers.inPod('staging', 90) {
             body()
             keepHere()
@@ -31,29 +31,32 @@ class StagingRelease extends Release {
         Map<String, String> source = [:]
         helpers.again { source = steps.checkout(steps.scm) }
         commit = source.GIT_COMMIT
-        deploys = steps.env.CHANGE_ID == null && steps.env.BRANCH_NAME == settings.value('branch')
+        String branch = steps.env.BRANCH_NAME ?: ''
+        deploys = steps.env.CHANGE_ID == null && branch == settings.value('branch')
         note('commit', commit)
-        note('branch', steps.env.BRANCH_NAME)
+        note('branch', branch)
         if (!deploys) {
-            steps.echo("${steps.env.CHANGE_ID ? "pull request ${steps.env.CHANGE_ID}" : steps.env.BRANCH_NAME} is not ${settings.value('branch')}: validate, build and scan, and nothing more")
+            notDeployed = "${built(branch)}: validate, build and scan, and nothing more".toString()
+            steps.echo(notDeployed)
         }
+    }
+
+    /** What is built, and why it is not what is deployed. */
+    private String built(String branch) {
+        if (steps.env.CHANGE_ID) {
+            return "pull request ${Text.visible(steps.env.CHANGE_ID)} is not the branch ${settings.value('branch')}".toString()
+        }
+        if (!branch) {
+            return "this job has no branch, as only a multibranch job has one, and what is deployed is the branch ${settings.value('branch')}".toString()
+        }
+        return "the branch ${Text.visible(branch)} is not ${settings.value('branch')}".toString()
     }
 
     void validate() {
         steps.container('python') {
             steps.withEnv(index() + ["TESTS=${settings.value('tests')}".toString()]) {
                 steps.timeout(time: 15, unit: 'MINUTES') {
-                    steps.sh(label: 'compile, install and test', script: '''
-                        export PYTHONPYCACHEPREFIX=/tmp/pycache
-                        if [ -z "$(find . -name '*.py' -print -quit)" ]; then echo 'there is no Python in here: nothing to compile, install or test'; exit 0; fi
-                        python3 -m compileall -q .
-                        if [ ! -e requirements.txt ]; then echo 'there is no requirements.txt: nothing to install'; exit 0; fi
-                        set -- -r requirements.txt
-                        if [ -e requirements-test.txt ]; then set -- "$@" -r requirements-test.txt; fi
-                        pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-compile --target /tmp/packages --require-hashes "$@"
-                        if [ ! -d "$TESTS" ]; then echo "there is no $TESTS: no tests to run"; exit 0; fi
-                        PYTHONPATH=/tmp/packages:. python3 -m pytest "$TESTS"
-                    ''')
+                    steps.sh(label: 'compile, install and test', script: Commands.VALIDATE)
                 }
             }
         }
@@ -71,44 +74,64 @@ class StagingRelease extends Release {
 
     void buildScanAndPush() {
         String target = "${settings.value('registry')}/${settings.value('image')}:${settings.value('tag')}"
-        steps.withEnv(["TARGET=${target}".toString(), "COMMIT=${commit}".toString(), "TAG=${settings.value('tag')}".toString(),
-                       "BASE_IMAGES=${settings.value('baseImages')}".toString(), "SEVERITY=${settings.value('severity')}".toString()] + index()) {
-            build()
-            scan()
-        }
+        build(target)
+        scan()
         if (deploys) {
             push(target)
         }
     }
 
     /** To a tar, which is what is scanned, and then pushed. */
-    private void build() {
-        steps.container(settings.value('builder')) {
-            steps.timeout(time: 30, unit: 'MINUTES') {
-                steps.sh(label: 'build', script: Commands.BUILD + (settings.value('builder') == 'buildah' ? Commands.BUILDAH : Commands.KANIKO))
+    private void build(String target) {
+        List<String> bases = settings.value('baseImages').tokenize(',')
+        steps.withEnv(["TARGET=${target}".toString(), "BUILD_ARGUMENTS=${arguments()}".toString(),
+                       "REGISTRY_MAPS=${maps(bases)}".toString(), "REGISTRIES=${registries(bases)}".toString()]) {
+            steps.container(settings.value('builder')) {
+                steps.timeout(time: 30, unit: 'MINUTES') {
+                    steps.sh(label: 'build', script: settings.value('builder') == 'buildah' ? Commands.BUILDAH : Commands.KANIKO)
+                }
             }
         }
+    }
+
+    /** What both builders take. */
+    private String arguments() {
+        String tag = settings.value('tag')
+        List<String> words = ["VERSION=${tag}", "COMMIT=${commit}"] + index()
+        return words.collect { String each -> "--build-arg ${each}" }.join(' ') +
+            " --label org.opencontainers.image.version=${tag} --label org.opencontainers.image.revision=${commit}"
+    }
+
+    /** Kaniko's arguments: Docker's own registry has two names. */
+    private static String maps(List<String> bases) {
+        return bases.collect { String pair -> "--registry-map ${pair} --registry-map index.${pair}" }.join(' ')
+    }
+
+    /** Buildah's file of registries. A mirror on a private address may speak plain HTTP, as Kaniko too has it. */
+    @NonCPS
+    private static String registries(List<String> bases) {
+        String text = 'unqualified-search-registries = ["docker.io"]\n'
+        for (String pair in bases) {
+            String mirror = pair.substring(pair.indexOf('=') + 1)
+            boolean near = mirror ==~ /(localhost|127\.|10\.|192\.168\.|172\.(1[6-9]|2[0-9]|3[01])\.).*/
+            text += "[[registry]]\nprefix = \"${pair.substring(0, pair.indexOf('='))}\"\nlocation = \"${mirror}\"\ninsecure = ${near}\n"
+        }
+        return text
     }
 
     /** Clean, findings, and a scanner that failed are three outcomes; only the first goes on. */
     private void scan() {
         int code = 0
-        steps.container('trivy') {
-            steps.timeout(time: 15, unit: 'MINUTES') {
-                code = steps.sh(label: 'scan', returnStatus: true, script: '''
-                    set +xe
-                    db=
-                    if [ -n "$BASE_IMAGES" ]; then db="--db-repository ${BASE_IMAGES##*=}/aquasecurity/trivy-db:2"; fi
-                    trivy --quiet --cache-dir /tmp/trivy image $db --skip-java-db-update --offline-scan --scanners vuln --severity "$SEVERITY" \\
-                      --exit-code 7 --format json --output "$WORKSPACE_TMP/trivy.json" --input "$WORKSPACE_TMP/image.tar"
-                    code=$?
-                    if [ -s "$WORKSPACE_TMP/trivy.json" ]; then
-                      trivy --quiet --cache-dir /tmp/trivy version --format json > "$WORKSPACE_TMP/trivy-version.json"
-                      chmod a+r "$WORKSPACE_TMP/trivy.json" "$WORKSPACE_TMP/trivy-version.json"
-                      trivy --quiet convert --format table --severity "$SEVERITY" "$WORKSPACE_TMP/trivy.json" 2>/dev/null | grep -E 'CVE|GHSA|Total' | head -20
-                    fi
-                    exit $code
-                ''')
+        List<String> environment = ["SEVERITY=${settings.value('severity')}".toString()]
+        List<String> bases = settings.value('baseImages').tokenize(',')
+        if (!bases.isEmpty()) {
+            environment.add("TRIVY_DB_REPOSITORY=${bases.last().tokenize('=').last()}/aquasecurity/trivy-db:2".toString())
+        }
+        steps.withEnv(environment) {
+            steps.container('trivy') {
+                steps.timeout(time: 15, unit: 'MINUTES') {
+                    code = steps.sh(label: 'scan', returnStatus: true, script: Commands.SCAN)
+                }
             }
         }
         note('scan', [scanner: 'trivy', severity: settings.value('severity'), outcome: code == 0 ? 'clean' : code == 7 ? 'findings' : 'failed'])
@@ -124,8 +147,8 @@ class StagingRelease extends Release {
 
     private void push(String target) {
         helpers.withRegistry {
-            Map<String, String> pushed = helpers.run('push', [TARGET: target], 'nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json" --scanner "$WORKSPACE_TMP/trivy-version.json" "$TARGET"')
-            reference = pushed.REFERENCE
+            Map<String, Object> pushed = helpers.run('push', [TARGET: target], Commands.PUSH)
+            reference = pushed.reference
             note('image', reference)
         }
     }
@@ -134,10 +157,10 @@ class StagingRelease extends Release {
         if (!deploys) {
             return
         }
-        Map<String, String> plan = migrationPlan()
-        steps.echo(plan.PLAN.replace('\\n', '\n'))
-        if (plan.PENDING != '0') {
-            applyPlan(plan.PLAN_ID, commit)
+        Map<String, Object> plan = migrationPlan()
+        steps.echo(plan.plan)
+        if (plan.pending != 0) {
+            applyPlan(plan.planId, commit)
         }
     }
 
@@ -148,25 +171,25 @@ class StagingRelease extends Release {
         Map<String, String> variables = names()
         helpers.withRegistry {
             begun = true
-            Map<String, String> deployed = helpers.run('deploy', variables, Commands.DEPLOY)
-            runs = deployed.TO
-            note('previousImage', deployed.FROM)
-            Map<String, String> waited = helpers.ask('rollout', variables, Commands.STAGING_ROLLOUT)
-            if (waited.EXIT != '0') {
-                helpers.hint = waited.ERROR_HINT ?: ''
-                steps.error(Helpers.sentence('rollout', waited))
+            Map<String, Object> deployed = helpers.ask('deploy', variables, Commands.DEPLOY)
+            runs = deployed.to ?: ''
+            note('previousImage', deployed.from ?: '')
+            if (deployed.exit != 0) {
+                helpers.hint = deployed.error?.hint ?: ''
+                steps.error(Helpers.sentence('deploy', deployed))
             }
-            helpers.run('smoke test and evidence', variables, Commands.SMOKE_TEST)
+            helpers.run('smoke test and evidence', variables, Commands.SMOKE)
             note('evidence', ['scan', 'staging-verified'])
             begun = false
         }
-        steps.currentBuild.description = "${shown(reference)} in ${settings.value('namespace')}, verified".toString()
+        steps.currentBuild.description = "${Text.shown(reference)} in ${settings.value('namespace')}, verified".toString()
     }
 
     private Map<String, String> names() {
-        return [
-            IMAGE: reference, NAMESPACE: settings.value('namespace'), DEPLOYMENT: settings.value('deployment'), STABLE: settings.value('deployment'), COMMIT: commit, RUN: run(),
-            REGISTRY: settings.value('registry'), SMOKE_PATH: settings.value('smokePath'), PLAN_ID: facts.migration.planId,
+        String service = "http://${settings.value('deployment')}.${settings.value('namespace')}.svc.cluster.local"
+        return settings.options() + [
+            IMAGE: reference, COMMIT: commit, RUN: run(), PLAN_ID: facts.migration.planId, SMOKE_URL: service + settings.value('smokePath'),
+            SLIPWAY_NAMESPACE: settings.value('namespace'), SLIPWAY_APP: settings.value('app'), SLIPWAY_STABLE: settings.value('deployment'),
         ]
     }
 
@@ -179,11 +202,11 @@ class StagingRelease extends Release {
         String where = settings.value('namespace')
         try {
             helpers.inPodAgain('production', 30) {
-                Map<String, String> back = helpers.ask('staging back to its last good revision', names(), Commands.STABLE_BACK)
-                rollback = back.EXIT == '0' ? "${where} is back on its last good revision" : back.EXIT == '4' ? "${where} does not run this run's image" : Helpers.sentence(where, back)
+                Map<String, Object> back = helpers.askTwice('staging back to its last good revision', names(), Commands.UNDO_STABLE)
+                rollback = back.exit == 0 ? "${where}: ${back.stable}" : Helpers.sentence(where, back)
             }
         } catch (Throwable failed) {
-            rollback = "${where} may still run an image that is not verified (${failed.message ?: 'stopped'}); the next run replaces it"
+            rollback = "${where} may still run an image that is not verified (${Text.visible(failed.message ?: 'stopped')}); the next run replaces it"
         }
         note('undone', rollback)
     }
@@ -197,11 +220,11 @@ class StagingRelease extends Release {
     protected String state() {
         List<String> parts = []
         if (!deploys) {
-            parts.add('nothing was pushed or deployed')
+            parts.add("nothing was pushed or deployed${notDeployed ? ": ${notDeployed}" : ''}".toString())
         } else {
-            parts.add(reference ? "pushed ${shown(reference)}".toString() : 'nothing was pushed')
+            parts.add(reference ? "pushed ${Text.shown(reference)}".toString() : 'nothing was pushed')
             parts.add(database())
-            parts.add(rollback ?: runs ? "${settings.value('namespace')} runs ${shown(runs)}${facts.evidence == null ? ', which is not verified' : ''}".toString() : "${settings.value('namespace')} was not changed".toString())
+            parts.add(rollback ?: runs ? "${settings.value('namespace')} runs ${Text.shown(runs)}${facts.evidence == null ? ', which is not verified' : ''}".toString() : "${settings.value('namespace')} was not changed".toString())
         }
         return parts.join('; ')
     }

@@ -102,6 +102,11 @@ func TestEveryParameterIsUsedAndEveryUseIsAParameter(t *testing.T) {
 	for _, match := range regexp.MustCompile(`\bvalue\('(\w+)'\)`).FindAllStringSubmatch(sources(t), -1) {
 		used[match[1]] = true
 	}
+	list := regexp.MustCompile(`for \(String name in \[([^\]]*)\]\)`).FindStringSubmatch(sources(t)) // those that Settings.options passes on
+	require.NotNil(t, list)
+	for _, name := range regexp.MustCompile(`\w+`).FindAllString(list[1], -1) {
+		used[name] = true
+	}
 	real := parameters(t)
 	for name := range real {
 		assert.True(t, used[name], "%s is never read", name)
@@ -122,11 +127,61 @@ func TestEveryShellHasALabelAndNoSecretInItsText(t *testing.T) {
 	}
 }
 
-// A class may be loaded while the sandbox looks on, and that lets no GString be put together.
-func TestConstantsArePlainTexts(t *testing.T) {
-	text := sources(t)
-	assert.NotRegexp(t, `static final String [^\n]*(= |\+ )"`, text)
-	assert.NotContains(t, read(t, "src/slipway/Commands.groovy"), `"""`)
+// initialisers are what the static fields of a source are set to, with their texts taken out.
+func initialisers(source string) map[string]string {
+	source = regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(source, "")
+	source = regexp.MustCompile(`(?s)'''.*?'''|'(\\.|[^'\\\n])*'`).ReplaceAllString(source, "")
+	found := map[string]string{}
+	for _, match := range regexp.MustCompile(`(?m)^\s*(?:private |protected |public )?static (?:final )?[\w<>, \[\]]+? (\w+) =((?:[^\n]*\+\n)*[^\n]*)`).FindAllStringSubmatch(source, -1) {
+		found[match[1]] = match[2]
+	}
+	return found
+}
+
+// literal is what may be left of an initialiser: texts that are joined, numbers, true and false. An untrusted
+// library's class is initialised outside of the sandbox's scope, where a constant that reads another one, or
+// calls something, ends the pipeline before its first line.
+var literal = regexp.MustCompile(`^[\s+*0-9L]*(true|false)?$`)
+
+func TestConstantsAreLiterals(t *testing.T) {
+	count := 0
+	for _, file := range append(files(t, "src/slipway/*.groovy"), files(t, "vars/*.groovy")...) {
+		body, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for name, value := range initialisers(string(body)) {
+			count++
+			assert.Regexp(t, literal, value, "%s of %s", name, file)
+		}
+		assert.NotRegexp(t, `(?m)^\s*(enum|interface|trait) `, string(body), "%s: its constants are code", file)
+		assert.NotRegexp(t, `\bstatic \{`, string(body), "%s: a static initialiser", file)
+	}
+	assert.Greater(t, count, 15)
+}
+
+func TestAConstantThatIsCodeIsFound(t *testing.T) {
+	for text, good := range map[string]bool{
+		"    static final String A = 'a'": true, "    static final String A = 'a' +\n        ' b'": true, "    private static final long A = 60 * 60L": true,
+		"    static final String A = '''\n  $B + x\n'''": true, "    static final String A = 'it\\'s' + 'b'": true,
+		"    static final String A = B + 'a'": false, "    static final String A = 'a' +\n        B": false, "    static final String A = \"a\"": false,
+		"    static final List<String> A = ['a', B]": false, "    static final String A = Other.A": false, "    static final String A = a()": false,
+		"    private static final String A = '''a''' + B + '''b'''": false, "    static final Pattern A = ~/a/": false,
+	} {
+		found := initialisers(text)
+		require.Contains(t, found, "A", text)
+		assert.Equal(t, good, literal.MatchString(found["A"]), text)
+	}
+}
+
+// What is decided is decided by a program that is tested: a command of the helpers is a list of arguments.
+func TestCommandsAreArgumentsAndNoShell(t *testing.T) {
+	text := read(t, "src/slipway/Commands.groovy")
+	commands := regexp.MustCompile(`(?m)^    static final String \w+ = ('slipway [^;]*?)\n\n`).FindAllStringSubmatch(text, -1)
+	assert.Greater(t, len(commands), 10)
+	for _, command := range commands {
+		words := strings.ReplaceAll(regexp.MustCompile(`' \+\n\s*'`).ReplaceAllString(command[1], ""), "'", "")
+		assert.Regexp(t, `^slipway [a-z-]+( [a-z]+)*( (--[a-z-]+(="\$[A-Z_]+")?|"[a-z-]*=?[$A-Z_/a-z.-]+"))*$`, words)
+	}
+	assert.NotRegexp(t, `\b(sed|awk|tr|grep|cut|eval)\b|echo "|\$\(echo`, text)
 }
 
 func TestEveryNodeStandsInATimeout(t *testing.T) {

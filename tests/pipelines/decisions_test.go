@@ -43,8 +43,8 @@ func TestBothPipelinesRunAsAnUntrustedLibrary(t *testing.T) {
 	}{
 		"production":              {"Jenkinsfile.prod", "SUCCESS", nil, []string{"--answer", "yes"}},
 		"production, rejected":    {"Jenkinsfile.prod", "ABORTED", nil, []string{"--answer", "migrate=yes", "--answer", "promote=no"}},
-		"production, failed":      {"Jenkinsfile.prod", "FAILURE", []string{"REPLAY_DIES=" + helperOf["rollout"]}, []string{"--answer", "yes"}},
-		"production, Prometheus":  {"Jenkinsfile.prod", "FAILURE", nil, []string{"--answer", "yes", "--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example"}},
+		"production, failed":      {"Jenkinsfile.prod", "FAILURE", []string{"REPLAY_DIES=" + helperOf["promotion"]}, []string{"--answer", "yes"}},
+		"production, Prometheus":  {"Jenkinsfile.prod", "FAILURE", []string{"REPLAY_DIES=" + helperOf["canary health"]}, []string{"--answer", "yes", "--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example"}},
 		"staging":                 {"Jenkinsfile", "SUCCESS", nil, nil},
 		"staging, not verified":   {"Jenkinsfile", "FAILURE", []string{"REPLAY_DIES=" + helperOf["smoke test and evidence"]}, nil},
 		"staging, Buildah":        {"Jenkinsfile", "SUCCESS", nil, []string{"--env", "SLIPWAY_BUILDER=buildah"}},

@@ -127,9 +127,6 @@ func rows(steps []step) []step {
 	for _, s := range steps {
 		if suspending[s.function] {
 			s.helper = helperOf[s.label]
-			if s.stage == "Deploy to Staging" && s.label == "rollout" {
-				s.helper = "rollout-wait " + app + " --image --rollback --mark-good"
-			}
 			found = append(found, s)
 		}
 	}
@@ -138,10 +135,9 @@ func rows(steps []step) []step {
 
 // helperOf names the call that a sh stands or falls with.
 var helperOf = map[string]string{
-	"image to promote": "nexus-latest-tag", "what would change": "deploy-image " + app + " --image --dry-run", "migration plan": "migrate-diff plan", "migration": "migrate-diff apply",
-	"canary image": "deploy-image " + canary + " --image", "canary at 10 %": "canary-weight set", "canary health": "rollout-wait " + canary + " --image --hold",
-	"promotion": "deploy-image " + app + " --image", "rollout": "rollout-wait " + app + " --image --mark-good", "canary to 0": "canary-weight abort --own",
-	"push": "nexus-push", "deploy": "deploy-image " + app + " --image", "smoke test and evidence": "image-evidence add",
+	"image to promote": "phase find", "what would change": "phase compare", "migration plan": "phase plan", "migration": "migrate-diff apply",
+	"canary at 10 %": "phase canary", "canary health": "phase judge", "promotion": "phase promote", "canary to 0": "phase undo canary",
+	"push": "nexus-push", "deploy": "phase deploy", "smoke test and evidence": "phase smoke",
 }
 
 type cell struct {
@@ -233,7 +229,7 @@ func chosen(s step, stop stop) bool {
 	case "rejected", "not answered":
 		return s.stage == "Promote to Production"
 	case "gone":
-		return s.label == "rollout"
+		return s.label == "promotion" || s.label == "deploy"
 	case "time-out":
 		return s.label == "canary health"
 	case "restart":
@@ -241,7 +237,7 @@ func chosen(s step, stop stop) bool {
 	case "fails":
 		return s.label == "promotion" || s.label == "smoke test and evidence"
 	}
-	return s.label == "rollout" || s.label == "canary health"
+	return s.label == "promotion" || s.label == "canary health"
 }
 
 func (l *local) cell(ctx context.Context, home, jenkinsfile string, s step, stop stop) (cell, played, error) {

@@ -16,8 +16,8 @@ import (
 // The analysis' page is archived whatever the verdict is, and a page that is lost stops no run.
 func TestTheAnalysisPageIsArchivedAndALostOneStopsNothing(t *testing.T) {
 	l := newLocal(t)
-	judged := func(exit int, answer string, arguments ...string) played {
-		body, err := json.Marshal([]replay.Call{{Helper: "canary-weight", Arguments: []string{"analyze"}, Exit: exit, Answer: answer}})
+	judged := func(answer string, arguments ...string) played {
+		body, err := json.Marshal([]replay.Call{{Helper: "phase", Arguments: []string{"judge"}, Answer: answer}})
 		require.NoError(t, err)
 		file := filepath.Join(t.TempDir(), "analyze.json")
 		require.NoError(t, os.WriteFile(file, body, 0o600))
@@ -37,17 +37,16 @@ func TestTheAnalysisPageIsArchivedAndALostOneStopsNothing(t *testing.T) {
 		t.Fatal("nothing is archived in Deploy Canary: ", p.console)
 		return step{}
 	}
-	healthy := "VERDICT=healthy\nSUMMARY=canary healthy: as the analysis says\n"
-	none := judged(0, healthy)
+	healthy := `{"exit":0,"verdict":"healthy","summary":"canary healthy: as the analysis says"}`
+	none := judged(healthy)
 	assert.Equal(t, "SUCCESS", none.result, none.console)
 	assert.Contains(t, none.console, "canary healthy: as the analysis says")
-	lost := judged(0, healthy, "--at", fmt.Sprintf("%d=fail", archives(none).number))
+	lost := judged(healthy, "--at", fmt.Sprintf("%d=fail", archives(none).number))
 	assert.Equal(t, "SUCCESS", lost.result, lost.console)
 	assert.Contains(t, lost.console, "the analysis' page could not be archived")
-	unhealthy := judged(1, "ERROR_MESSAGE=canary unhealthy: it fails more often than stable\nERROR_HINT=read what it said last, and undo it: canary-weight abort\n")
+	unhealthy := judged(`{"exit":1,"error":{"message":"canary unhealthy: it fails more often than stable","why":"","hint":"read the page"}}`)
 	assert.Equal(t, "FAILURE", unhealthy.result, unhealthy.console)
 	assert.Contains(t, unhealthy.console, "why    canary health: canary unhealthy: it fails more often than stable")
-	assert.Contains(t, unhealthy.console, "next   read the last lines of its pod above, and canary-report.html among the artifacts")
-	assert.NotContains(t, unhealthy.console, "next   read what it said last", "the run has undone it already")
+	assert.Contains(t, unhealthy.console, "next   read the page")
 	archives(unhealthy)
 }

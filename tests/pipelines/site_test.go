@@ -44,10 +44,7 @@ func newLocal(t *testing.T) *local {
 	require.NoError(t, err)
 	l := &local{root: absolute, bin: filepath.Join(t.TempDir(), "bin"), repository: filepath.Join(t.TempDir(), "service")}
 	require.NoError(t, os.MkdirAll(l.bin, 0o755))
-	run(t, ".", "go", "build", "-o", filepath.Join(l.bin, "helper"), "./replay/helper")
-	for _, name := range []string{"nexus-latest-tag", "nexus-push", "image-evidence", "migrate-diff", "canary-weight", "rollout-wait", "deploy-image"} {
-		require.NoError(t, os.Symlink("helper", filepath.Join(l.bin, name)))
-	}
+	run(t, ".", "go", "build", "-o", filepath.Join(l.bin, "slipway"), "./replay/helper")
 	for _, name := range []string{"executor", "buildah", "trivy", "python3", "pip", "curl"} {
 		require.NoError(t, os.WriteFile(filepath.Join(l.bin, name), []byte(tool), 0o755))
 	}

@@ -10,26 +10,24 @@ type state struct {
 	migration string // none, begun, applied
 }
 
-const (
-	app    = "deployment/fastapi-app"
-	canary = "deployment/fastapi-app-canary"
-)
-
 func after(calls []call) state {
 	s := state{canary: "none", stable: "before", migration: "none"}
 	for _, c := range calls {
 		ended := c.What == "ended" && c.Exit == 0
 		switch {
-		case strings.HasPrefix(c.Key, "canary-weight set") && c.What == "began":
+		case c.Key == "phase canary" && c.What == "began":
 			s.canary = "open" // the journal stands from the first moment on
-		case c.Key == "canary-weight abort --own" && ended && s.canary == "open":
-			s.canary = "back"
-		case c.Key == "deploy-image "+app+" --image" && c.What == "began":
+		case (c.Key == "phase promote" || c.Key == "phase deploy") && c.What == "began":
 			s.stable = "changed"
-		case strings.HasPrefix(c.Key, "rollout-wait "+app+" --image") && strings.HasSuffix(c.Key, "--mark-good") && ended && s.stable == "changed":
+		case (c.Key == "phase promote" || c.Key == "phase deploy") && ended:
 			s.stable = "good"
-		case strings.HasPrefix(c.Key, "rollout-wait "+app+" --undo") && ended:
-			s.stable = "back"
+		case strings.HasPrefix(c.Key, "phase undo") && ended:
+			if strings.Contains(c.Key, "stable") && s.stable != "before" {
+				s.stable = "back"
+			}
+			if strings.Contains(c.Key, "canary") && s.canary == "open" {
+				s.canary = "back"
+			}
 		case c.Key == "migrate-diff apply" && c.What == "began":
 			s.migration = "begun"
 		case c.Key == "migrate-diff apply" && ended:

@@ -20,7 +20,7 @@ import (
 
 func (s stage) deploy(image string, more ...string) Answer {
 	s.Helper()
-	return s.helper("deploy-image", append([]string{"-n", s.name, "deployment/app", "--image", image, "-o", "env"}, more...)...)
+	return s.helper("deploy-image", append([]string{"-n", s.name, "deployment/app", "--image", image, "-o", "json"}, more...)...)
 }
 
 func (s stage) imageOf() string {
@@ -47,7 +47,7 @@ func TestBackToTheLastRevisionThatWasGood(t *testing.T) {
 	require.Equal(t, "IMAGE_NOT_FOUND", verdict.Code)
 	third := s.deploy(bad(3))
 	require.Zero(t, third.Exit)
-	assert.Contains(t, third.Stdout, "LAST_GOOD="+good, "a revision that never became good is not noted")
+	assert.Contains(t, third.Stdout, `"lastGood": "`+good, "a revision that never became good is not noted")
 	verdict, answer = s.wait("deployment/app", "--image", bad(3), "--rollback")
 	assert.Equal(t, 1, answer.Exit)
 	assert.Equal(t, "IMAGE_NOT_FOUND", verdict.Code)
@@ -167,7 +167,7 @@ func TestDeployImage(t *testing.T) {
 	version := s.kubectl("get", "secret", "pull", "-o", "jsonpath={.metadata.resourceVersion}")
 	same := s.deploy(private, "--pull-secret", "pull", "--docker-config", login)
 	assert.Zero(t, same.Exit)
-	assert.Contains(t, same.Stdout, "CHANGED=false")
+	assert.Contains(t, same.Stdout, `"changed": false`)
 	assert.Equal(t, version, s.kubectl("get", "secret", "pull", "-o", "jsonpath={.metadata.resourceVersion}"))
 
 	for name, test := range map[string]struct {

@@ -24,7 +24,9 @@ type release struct {
 }
 
 func (r release) Text(w io.Writer) error { _, err := fmt.Fprintln(w, r.Image); return err }
-func (r release) Answer() Fields         { return Fields{"image": r.Image, "lastNotes": r.Notes, "count": 3} }
+func (r release) Answer() Fields {
+	return Fields{"image": r.Image, "lastNotes": r.Notes, "count": 3, "log": "\x1b[2J"}
+}
 
 func program(stdout, stderr io.Writer, fail error) *cli.App {
 	return &cli.App{
@@ -76,8 +78,8 @@ func TestAnErrorIsPartOfTheAnswer(t *testing.T) {
 	failure := Errorf(Conflict, "the plan changed").Because(errors.New("002 is new")).Next("run plan again")
 
 	var stdout, stderr bytes.Buffer
-	assert.Equal(t, Conflict, Execute(context.Background(), program(&stdout, &stderr, fmt.Errorf("wrapped: %w", failure)), []string{"ship", "set", "-o", "env"}))
-	assert.Equal(t, "COUNT=3\nERROR_CODE=4\nERROR_HINT=run plan again\nERROR_MESSAGE=the plan changed\nERROR_WHY=002 is new\nIMAGE=[]  0s false\nLAST_NOTES=a\\nb\n",
+	assert.Equal(t, Conflict, Execute(context.Background(), program(&stdout, &stderr, fmt.Errorf("wrapped: %w", failure)), []string{"ship", "set", "-o", "text"}))
+	assert.Equal(t, "[]  0s false\n",
 		stdout.String())
 	assert.Equal(t, "error: the plan changed\n  why:  002 is new\n  next: run plan again\n", stderr.String())
 
@@ -103,7 +105,7 @@ func TestAStoryIsToldBesideAFailureThatAPipelineKeeps(t *testing.T) {
 		format string
 		fail   error
 		told   string
-	}{{"answer", failure, "  it sank\nerror: it did not arrive\n"}, {"env", failure, "  it sank\nerror: it did not arrive\n"}, {"env", nil, ""}, {"json", failure, "error: it did not arrive\n"}, {"text", failure, "error: it did not arrive\n"}} {
+	}{{"answer", failure, "  it sank\nerror: it did not arrive\n"}, {"answer", nil, ""}, {"json", failure, "error: it did not arrive\n"}, {"text", failure, "error: it did not arrive\n"}} {
 		var stdout, stderr bytes.Buffer
 		app := &cli.App{Name: "ship", Writer: &stdout, ErrWriter: &stderr, Action: func(c *cli.Context) error { return Finish(c, story{}, test.fail) }}
 		arguments := []string{"ship", "-o", test.format}
@@ -118,12 +120,12 @@ func TestAStoryIsToldBesideAFailureThatAPipelineKeeps(t *testing.T) {
 
 // A pipeline asks for the format by the environment, and most refusals come before there is a result.
 func TestAnErrorWithoutAResultIsAnAnswerToo(t *testing.T) {
-	t.Setenv("SLIPWAY_OUTPUT", "env")
+	t.Setenv("SLIPWAY_OUTPUT", "json")
 	app := &cli.App{Name: "ship", Action: func(*cli.Context) error { return Errorf(Unknown, "the harbour does not answer").Next("look out") }}
 	var stdout, stderr bytes.Buffer
 	app.Writer, app.ErrWriter = &stdout, &stderr
 	assert.Equal(t, Unknown, Execute(context.Background(), app, []string{"ship"}))
-	assert.Equal(t, "ERROR_CODE=3\nERROR_HINT=look out\nERROR_MESSAGE=the harbour does not answer\nERROR_WHY=\n", stdout.String())
+	assert.JSONEq(t, `{"error": {"code": 3, "message": "the harbour does not answer", "hint": "look out"}}`, stdout.String())
 }
 
 // A pipeline reads one document, whatever happens: what it says of the exit code is true, and the process itself ends with 0.
@@ -156,6 +158,7 @@ func TestAnAnswerIsOneDocumentAndStatesTheExitCode(t *testing.T) {
 		require.NoError(t, json.Unmarshal(stdout.Bytes(), &document), name)
 		assert.Equal(t, test.exit, document.Exit, name)
 		assert.Equal(t, test.image, document.Image, name)
+		assert.NotContains(t, stdout.String(), "\\u001b", "%s: what a pipeline shows is visible", name)
 		if test.message == "" {
 			assert.Nil(t, document.Error, name)
 			continue

@@ -7,8 +7,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -41,16 +39,15 @@ type format string
 const (
 	text   format = "text"
 	asJSON format = "json"
-	env    format = "env"
 	answer format = "answer" // of --answer: one document, and the exit code in it
 )
 
 func parseFormat(name string) (format, error) {
 	switch f := format(name); f {
-	case text, asJSON, env:
+	case text, asJSON:
 		return f, nil
 	}
-	return text, Usagef("--output %q is none of text, json, env", name)
+	return text, Usagef("--output %q is neither text nor json", name)
 }
 
 // formatOf is what the parsed command line asks for.
@@ -106,7 +103,7 @@ func (e *answeredError) Error() string { return e.cause.Error() }
 func (e *answeredError) Unwrap() error { return e.cause }
 
 // Finish writes the result to stdout in the chosen format, and what err says:
-// to stderr for people, and in json and env also into the answer on stdout, so
+// to stderr for people, and in json also into the answer on stdout, so
 // that one call gives a pipeline the result and the error. A nil result is not
 // written. The error it returns carries the exit code and is written already.
 func Finish(c *cli.Context, result Result, err error) error {
@@ -137,12 +134,8 @@ func write(stdout, stderr io.Writer, format format, result Result, failure *Erro
 	switch format {
 	case asJSON:
 		err = writeJSON(&out, result, failure)
-	case env, answer:
-		if format == env {
-			writeEnv(&out, result, failure)
-		} else {
-			err = writeAnswer(&out, result, failure)
-		}
+	case answer:
+		err = writeAnswer(&out, result, failure)
 		if story, ok := result.(Story); ok && failure != nil && err == nil {
 			err = story.Story(&told)
 		}
@@ -222,6 +215,11 @@ func writeAnswer(out *bytes.Buffer, result Result, failure *Error) error {
 	if result != nil {
 		maps.Copy(document, result.Answer())
 	}
+	for name, value := range document { // a pipeline shows what it reads
+		if said, ok := value.(string); ok {
+			document[name] = safe.Visible(said)
+		}
+	}
 	document["exit"] = Done
 	if failure != nil {
 		document["exit"] = failure.Code
@@ -229,22 +227,3 @@ func writeAnswer(out *bytes.Buffer, result Result, failure *Error) error {
 	}
 	return json.NewEncoder(out).Encode(document)
 }
-
-func writeEnv(out *bytes.Buffer, result Result, failure *Error) {
-	fields := Fields{}
-	if result != nil {
-		maps.Copy(fields, result.Answer())
-	}
-	if failure != nil {
-		maps.Copy(fields, Fields{"errorCode": failure.Code, "errorMessage": failure.Message, "errorWhy": failure.Why, "errorHint": failure.Hint})
-	}
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		key := strings.ToUpper(capital.ReplaceAllString(name, "_$1"))
-		fmt.Fprintf(out, "%s=%s\n", key, oneLine.Replace(fmt.Sprint(fields[name])))
-	}
-}
-
-var capital = regexp.MustCompile(`([A-Z])`)
-
-// A line break in a value would begin a line that looks like another key.
-var oneLine = strings.NewReplacer("\\", "\\\\", "\r", "", "\n", "\\n")

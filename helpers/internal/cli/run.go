@@ -82,7 +82,7 @@ func prepare(app *cli.App) {
 	app.HideHelpCommand = true
 	app.Flags = append(app.Flags,
 		&cli.StringFlag{Name: outputFlag, Aliases: []string{"o"}, Value: "text", EnvVars: []string{outputVariable},
-			Usage: "how the result is written to stdout: `text`, json or env (KEY=value lines)"},
+			Usage: "how the result is written to stdout: `text` or json"},
 		&cli.BoolFlag{Name: answerFlag, EnvVars: []string{answerVariable},
 			Usage: "for a pipeline: exit 0 in any case, and write one line of JSON with the exit code, the fields that a pipeline reads, and the error"},
 		&cli.StringFlag{Name: logLevelFlag, Value: "info", EnvVars: []string{"SLIPWAY_LOG_LEVEL"},

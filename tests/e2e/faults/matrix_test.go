@@ -28,6 +28,7 @@ import (
 type moment struct {
 	stage, name, process, after string
 	pending                     bool // a migration has to be
+	changed                     bool // stable is asked for the new image already
 }
 
 func (m moment) asks() bool { return m.process == "" }
@@ -35,18 +36,17 @@ func (m moment) asks() bool { return m.process == "" }
 func (m moment) row() matrix.Row { return matrix.Row{Stage: m.stage, Step: m.name} }
 
 var moments = []moment{
-	{stage: "Checkout & Stash", name: "image to promote", process: `^nexus-latest-tag `},
-	{stage: "Checkout & Stash", name: "what would change", process: `^deploy-image .*--dry-run`},
-	{stage: "Checkout & Stash", name: "migration plan", process: `^migrate-diff plan`, pending: true},
+	{stage: "Checkout & Stash", name: "image to promote", process: `^slipway phase find `},
+	{stage: "Checkout & Stash", name: "what would change", process: `^slipway phase compare `},
+	{stage: "Checkout & Stash", name: "migration plan", process: `^slipway phase plan `, pending: true},
 	{stage: "Database Migration", name: "approval", after: "(Database Migration)", pending: true},
-	{stage: "Database Migration", name: "migration", process: `^migrate-diff apply`, pending: true},
-	{stage: "Deploy Canary", name: "canary image", process: `^deploy-image .*deployment/fastapi-app-canary --image`},
-	{stage: "Deploy Canary", name: "canary at 20 %", process: `^canary-weight set `},
-	{stage: "Deploy Canary", name: "canary health", process: `^rollout-wait .*-canary .*--hold`},
+	{stage: "Database Migration", name: "migration", process: `^slipway migrate-diff apply`, pending: true},
+	{stage: "Deploy Canary", name: "canary at 20 %", process: `^slipway phase canary `},
+	{stage: "Deploy Canary", name: "canary health", process: `^slipway phase judge `},
 	{stage: "Promote to Production", name: "approval", after: "(Deploy Canary)"},
-	{stage: "Promote to Production", name: "promotion", process: `^deploy-image .*deployment/fastapi-app --image .*--pull-secret`},
-	{stage: "Promote to Production", name: "rollout", process: `^rollout-wait .*deployment/fastapi-app --image .*--mark-good`},
-	{stage: "Promote to Production", name: "canary to 0", process: `^canary-weight abort --own`},
+	{stage: "Promote to Production", name: "promotion", process: promoting},
+	{stage: "Promote to Production", name: "rollout", process: promoting, changed: true},
+	{stage: "Promote to Production", name: "canary to 0", process: `^slipway phase undo canary `},
 }
 
 // blow is one way to stop a run, or to disturb it.
@@ -116,6 +116,7 @@ type cell struct {
 	t         *testing.T
 	namespace string
 	job       string
+	before    string // stable's image
 }
 
 // TestWhateverStopsAProductionRunItEndsWell strikes a production run on the real
@@ -194,7 +195,7 @@ func playAll(t *testing.T, cells []cell, namespaces []string, before string, out
 					return
 				}
 				t.Run(c.moment.stage+", "+c.moment.name+", "+c.blow.name, func(t *testing.T) {
-					c.t, c.namespace = t, namespace
+					c.t, c.namespace, c.before = t, namespace, before
 					outcome := c.play(before)
 					if which() != "" {
 						assert.NoError(t, outcomes.Put(c.row(), c.blow.name, outcome, !t.Failed()))
@@ -281,7 +282,12 @@ func (c *cell) once() (site.Run, bool) {
 	case c.asks():
 		return c.whileItAsks(p), true
 	}
-	run, came := struck(c.t, p, c.process, func(signal site.Signal, helper int) { c.blow.strike(c, signal, helper) })
+	run, came := struck(c.t, p, c.process, func(signal site.Signal, helper int) {
+		if c.changed {
+			untilChanged(c.t, c.namespace, c.before)
+		}
+		c.blow.strike(c, signal, helper)
+	})
 	if came && c.blow.name == "restart" {
 		return c.resume(run, p, nil), true
 	}

@@ -84,7 +84,7 @@ func TestAStableThatChangedWhileTheApprovalWaitedIsNotOverwritten(t *testing.T) 
 	before := stableImage(t, "prod")
 	defer back(t, "prod", before)
 	byHand := prepared.Registry + "/" + site.Image + "@" + before[len(before)-71:]
-	run := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick("SLIPWAY_HOLD", "5s")}, `^rollout-wait .*-canary .*--hold`, func(site.Signal, int) {
+	run := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick("SLIPWAY_HOLD", "5s")}, `^slipway phase judge `, func(site.Signal, int) {
 		kubectl(t, "set", "image", "-n", "prod", "deployment/"+site.App, "app="+byHand)
 	})
 	assert.Equal(t, "FAILURE", run.Result())

@@ -72,7 +72,7 @@ func TestNoSecretIsShownAnywhere(t *testing.T) {
 		{Jenkinsfile: "Jenkinsfile"},
 		{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=no"}, Settings: quick()},
 	} {
-		run := meanwhile(t, p, `^rollout-wait .*--hold|^rollout-wait .*--rollback`, func(site.Signal, int) {
+		run := meanwhile(t, p, `^slipway phase (judge|deploy) `, func(site.Signal, int) {
 			objects.WriteString(kubectl(t, "get", "pods,deployments,replicasets,jobs,configmaps,leases", "-A", "-o", "yaml"))
 		})
 		valid(t, run)

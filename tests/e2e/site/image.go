@@ -107,12 +107,12 @@ func appendTo(file, text string) error {
 func recorder(file string) error {
 	const script = `#!/bin/sh
 name=${0##*/}
-if [ "$name" = slipway ]; then exec /usr/local/bin/recorded "$@"; fi
+if [ "$name" = slipway ]; then name=$1; shift; fi
 out=$(mktemp)
 /usr/local/bin/recorded "$name" "$@" > "$out"
 code=$?
 cat "$out"
-echo "RECORDED $name $code $(printf '%s\n' "$@" | base64 -w0) $(base64 -w0 "$out")" >&2
+echo "RECORDED $name $(printf '%s\n' "$@" | base64 -w0) $(base64 -w0 "$out")" >&2
 exit $code
 `
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

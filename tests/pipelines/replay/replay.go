@@ -8,64 +8,66 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 )
 
-// Call is one call of a helper, and its answer.
+// Call is one call of slipway, and its answer.
 type Call struct {
-	Helper    string   `json:"helper"`
+	Helper    string   `json:"helper"` // a name of slipway's
 	Arguments []string `json:"arguments"`
-	Exit      int      `json:"exit"`
-	Answer    string   `json:"answer"`
+	Answer    string   `json:"answer"` // the document
 }
 
 // Key says what a call is for: two calls of one key ask the same thing.
 func (c Call) Key() string {
 	key := c.Helper
-	for i, argument := range c.Arguments {
-		switch {
-		case i == 0 && !strings.HasPrefix(argument, "-") && !strings.ContainsAny(argument, "/."):
-			key += " " + argument // the command of migrate-diff, canary-weight, image-evidence
-		case strings.HasPrefix(argument, "deployment/"):
-			key += " " + argument
-		case slices.Contains([]string{"--dry-run", "--expired", "--own", "--undo", "--mark-good", "--rollback", "--hold", "--image", "--at"}, argument):
-			key += " " + argument
+	if (c.Helper == "phase" || c.Helper == "migrate-diff") && len(c.Arguments) > 0 {
+		key += " " + c.Arguments[0]
+	}
+	if key == "phase undo" {
+		for _, argument := range c.Arguments[1:] {
+			if argument == "stable" || argument == "canary" {
+				key += " " + argument
+			}
 		}
 	}
 	return key
 }
 
-var recorded = regexp.MustCompile(`(?m)^RECORDED (\S+) (\d+) (\S*) (\S*)$`)
+// Exit is the exit code that the document states; -1 where there is none.
+func (c Call) Exit() int {
+	document := struct{ Exit int }{-1}
+	if json.Unmarshal([]byte(c.Answer), &document) != nil {
+		return -1
+	}
+	return document.Exit
+}
+
+var recorded = regexp.MustCompile(`(?m)^RECORDED (\S+) (\S*) (\S*)$`)
 
 // Read finds the calls in the console of a run whose agents' image records them.
 func Read(console string) ([]Call, error) {
 	var calls []Call
 	for _, match := range recorded.FindAllStringSubmatch(console, -1) {
-		code, err := strconv.Atoi(match[2])
-		if err != nil {
-			return nil, err
-		}
-		arguments, err := base64.StdEncoding.DecodeString(match[3])
+		arguments, err := base64.StdEncoding.DecodeString(match[2])
 		if err != nil {
 			return nil, fmt.Errorf("reading the arguments of %s: %w", match[1], err)
 		}
-		answer, err := base64.StdEncoding.DecodeString(match[4])
+		answer, err := base64.StdEncoding.DecodeString(match[3])
 		if err != nil {
 			return nil, fmt.Errorf("reading the answer of %s: %w", match[1], err)
 		}
-		calls = append(calls, Call{Helper: match[1], Arguments: strings.Split(strings.TrimSuffix(string(arguments), "\n"), "\n"), Exit: code, Answer: string(answer)})
+		calls = append(calls, Call{Helper: match[1], Arguments: strings.Split(strings.TrimSuffix(string(arguments), "\n"), "\n"), Answer: string(answer)})
 	}
 	return calls, nil
 }
 
-var revision = regexp.MustCompile(`(?m)^REVISION=.*$`)
+var built = regexp.MustCompile(`"commit":"[0-9a-f]*"`)
 
 // At gives the answer as it would be for a commit of another repository.
 func (c Call) At(commit string) Call {
 	if commit != "" {
-		c.Answer = revision.ReplaceAllString(c.Answer, "REVISION="+commit)
+		c.Answer = built.ReplaceAllString(c.Answer, `"commit":"`+commit+`"`)
 	}
 	return c
 }

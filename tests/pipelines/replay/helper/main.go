@@ -1,5 +1,4 @@
-// Command helper answers in a helper's place, by the name that it is called with:
-// what the real one answered in the runs that REPLAY_FILES hold, for REPLAY_COMMIT. REPLAY_CALLS gets a
+// Command helper answers in slipway's place: what the real one answered in the runs that REPLAY_FILES hold, for REPLAY_COMMIT. REPLAY_CALLS gets a
 // line for each call when it begins, and one when it ends; the call whose key is
 // REPLAY_DIES kills itself between the two, the first time.
 package main
@@ -8,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -25,7 +23,7 @@ func main() {
 }
 
 func run() (int, error) {
-	asked := replay.Call{Helper: filepath.Base(os.Args[0]), Arguments: os.Args[1:]}
+	asked := replay.Call{Helper: os.Args[1], Arguments: os.Args[2:]}
 	if err := note("began", asked); err != nil {
 		return 0, err
 	}
@@ -41,9 +39,9 @@ func run() (int, error) {
 			return 0, err
 		}
 		if answer, found := replay.Answer(calls, asked); found {
-			asked.Exit = answer.Exit
+			asked.Answer = answer.Answer
 			fmt.Print(answer.At(os.Getenv("REPLAY_COMMIT")).Answer)
-			return answer.Exit, note("ended", asked)
+			return 0, note("ended", asked)
 		}
 	}
 	return 0, fmt.Errorf("nobody recorded %s: %s", asked.Key(), strings.Join(asked.Arguments, " "))
@@ -51,7 +49,7 @@ func run() (int, error) {
 
 // note appends one line at once, so that two helpers do not mix theirs.
 func note(what string, call replay.Call) error {
-	line, err := json.Marshal(map[string]any{"what": what, "key": call.Key(), "arguments": call.Arguments, "exit": call.Exit})
+	line, err := json.Marshal(map[string]any{"what": what, "key": call.Key(), "arguments": call.Arguments, "exit": call.Exit()})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,59 @@
+package phase
+
+import (
+	"regexp"
+
+	"github.com/urfave/cli/v2"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/registry"
+)
+
+// commitID is what git is given: a label of an image is text from outside, and git takes options where it expects a commit.
+var commitID = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+func find(c *cli.Context) error {
+	name, err := argument(c, "REGISTRY/REPOSITORY")
+	if err != nil {
+		return err
+	}
+	pattern, err := registry.Pattern(c.String("pattern"))
+	if err != nil {
+		return err
+	}
+	key, err := registry.PublicKeyOf(c)
+	if err != nil {
+		return err
+	}
+	client, err := registry.Connect(c)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	repository, err := client.Repository(name)
+	if err != nil {
+		return err
+	}
+	found, err := client.Latest(c.Context, repository, registry.Search{
+		Pattern: pattern, Required: c.StringSlice("require"), Key: key, At: c.String("at"), Depth: depth,
+	})
+	if err != nil {
+		return slipway.Finish(c, nil, err)
+	}
+	return slipway.Finish(c, said{found.Reference, slipway.Fields{"reference": found.Reference, "commit": found.Revision, "tag": found.Tag}},
+		knowsItsCommit(found.Reference, found.Revision, c.String("at") != ""))
+}
+
+const depth = 200 // tags that are looked at, from the newest down
+
+// knowsItsCommit refuses an image whose migrations cannot be known. Going back to a tag needs none.
+func knowsItsCommit(reference, revision string, at bool) error {
+	switch {
+	case commitID.MatchString(revision), at:
+		return nil
+	case revision == "":
+		return slipway.Errorf(slipway.No, "%s does not say which commit it was built from", reference).Next("build it by stagingPipeline, which labels it")
+	}
+	return slipway.Errorf(slipway.No, "%s says that it was built from %q, which is no commit", reference, revision).
+		Next("build it by stagingPipeline, which labels it")
+}

@@ -24,6 +24,11 @@ func App() *cli.App {
 		Usage: "give a canary its share of the traffic, prove that it has it, judge it, undo it",
 		// A comma is a part of PromQL.
 		DisableSliceFlagSeparator: true,
+		Metadata: map[string]any{slipway.Synonyms: map[string]string{
+			"stop": "abort", "undo": "abort", "cancel": "abort", "rollback": "abort", "revert": "abort", "delete": "abort", "reset": "abort", "end": "abort",
+			"status": "get", "show": "get", "list": "get", "describe": "get", "start": "set", "begin": "set", "weight": "set", "check": "verify",
+			"judge": "analyze", "analyse": "analyze", "analysis": "analyze",
+		}},
 		Commands: []*cli.Command{
 			{Name: "set", Usage: "give the canary this share, in percent", ArgsUsage: "WEIGHT", Action: set, Flags: with(runFlag, tolerance, timeout,
 				&cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this the canary may be taken back by anyone"},

@@ -121,7 +121,7 @@ func undo(c *cli.Context) error {
 }
 
 // ours are annotations that the helpers go by themselves.
-var ours = []string{"good", "last-good", "before", "served", "canary", "canary-of", "canary-run", "replicas-before-canary"}
+var ours = []string{"good", "last-good", "before", "canary", "canary-of", "canary-run", "replicas-before-canary"}
 
 func pairs(given []string) (map[string]string, error) {
 	record := map[string]string{}

@@ -21,13 +21,15 @@ type permission struct{ group, resource, verb string }
 var needed = map[string][]permission{
 	"service": {
 		{"apps", "deployments", "get"}, {"apps", "deployments", "watch"}, {"apps", "deployments", "patch"},
+		{"apps", "replicasets", "list"}, {"", "pods", "list"},
 		{"", "services", "list"}, {"", "resourcequotas", "list"}, {"autoscaling", "horizontalpodautoscalers", "list"},
 		{"discovery.k8s.io", "endpointslices", "list"}, {"discovery.k8s.io", "endpointslices", "watch"},
 		{"coordination.k8s.io", "leases", "get"}, {"coordination.k8s.io", "leases", "create"}, {"coordination.k8s.io", "leases", "update"}, {"coordination.k8s.io", "leases", "delete"},
 	},
 	"traefik": {
 		{"apps", "deployments", "get"}, {"apps", "deployments", "watch"}, {"apps", "deployments", "patch"},
-		{"", "services", "list"}, {"traefik.io", "traefikservices", "get"}, {"traefik.io", "traefikservices", "list"}, {"traefik.io", "traefikservices", "patch"},
+		{"apps", "replicasets", "list"}, {"", "pods", "list"},
+		{"", "services", "list"}, {"", "resourcequotas", "list"}, {"traefik.io", "traefikservices", "get"}, {"traefik.io", "traefikservices", "list"}, {"traefik.io", "traefikservices", "patch"},
 		{"discovery.k8s.io", "endpointslices", "list"}, {"discovery.k8s.io", "endpointslices", "watch"},
 		{"coordination.k8s.io", "leases", "get"}, {"coordination.k8s.io", "leases", "create"}, {"coordination.k8s.io", "leases", "update"}, {"coordination.k8s.io", "leases", "delete"},
 	},

@@ -195,13 +195,22 @@ func TestAShareThatCannotBeHadIsNotPretended(t *testing.T) {
 	said := newAPI(t).run(t, s.arguments("set", "10", "--max-extra", "2")...)
 	assert.Equal(t, 1, said.code, said)
 	assert.Contains(t, said.errors, "10 % cannot be had: achievable 25.0 % (3 stable and 1 canary pods), error 15.0 points")
-	kubectl(t, "", "create", "quota", "-n", s.namespace, "few", "--hard=pods=3")
+	kubectl(t, "", "create", "quota", "-n", s.namespace, "few", "--hard=pods=4")
 	require.Eventually(t, func() bool {
 		said = newAPI(t).run(t, s.arguments("set", "25")...)
-		return strings.Contains(said.errors, "resourcequota/few leaves room for 1 more pods by pods")
+		return strings.Contains(said.errors, "resourcequota/few leaves room for 2 more pods by pods")
 	}, waitFor, tick, "the quota's controller fills in what is used")
 	assert.Equal(t, 1, said.code, said)
 	assert.Contains(t, said.errors, "achievable 33.3 %")
+	assert.Contains(t, said.errors, "the promotion of deployment/app needs 1 of them (maxSurge)")
+	for hard, say := range map[string]string{"3": "there is no room for a pod of the canary beside the 2 of deployment/app", "2": "the promotion would fail: it needs 1 pods beside those of deployment/app"} {
+		kubectl(t, "", "patch", "quota", "-n", s.namespace, "few", "-p", `{"spec":{"hard":{"pods":"`+hard+`"}}}`)
+		require.Eventually(t, func() bool {
+			said = newAPI(t).run(t, s.arguments("set", "33")...)
+			return strings.Contains(said.errors, say)
+		}, waitFor, tick, "%s: %s", hard, &said)
+		assert.Equal(t, 1, said.code, said)
+	}
 	kubectl(t, "", "autoscale", "-n", s.namespace, "deployment/app-canary", "--max=3", "--cpu-percent=50")
 	said = newAPI(t).run(t, s.arguments("set", "33")...)
 	assert.Equal(t, 2, said.code, said)

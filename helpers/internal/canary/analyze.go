@@ -92,6 +92,9 @@ func (a Analysis) Answer() slipway.Fields {
 // ends at the first look that says unhealthy, or at the last. The Analysis is
 // whole also with an error, which is nil only for "healthy".
 func (t *Traffic) Analyze(ctx context.Context, options AnalysisOptions) (Analysis, error) {
+	if t.absent {
+		return Analysis{App: t.names.App, Namespace: t.cluster.Namespace, Verdict: Inconclusive, Why: "there is no canary", Looks: []Look{}}, t.noCanary()
+	}
 	options.Criteria.Looks = max(1, int(options.Duration/options.Interval))
 	analysis := Analysis{App: t.names.App, Namespace: t.cluster.Namespace, Verdict: Inconclusive, Why: "nothing was measured", Looks: []Look{}, Criteria: options.Criteria}
 	for _, d := range []struct {
@@ -111,6 +114,9 @@ func (t *Traffic) Analyze(ctx context.Context, options AnalysisOptions) (Analysi
 	if err != nil {
 		return analysis, err
 	}
+	if replicas(t.canary) == 0 {
+		return t.notJudged(ctx, analysis, options, t.nothingToJudge(fmt.Sprintf("deployment/%s is scaled to 0: there is no pod to judge", t.names.Canary)))
+	}
 	ticker := time.NewTicker(options.Interval)
 	defer ticker.Stop()
 	var lastErr error
@@ -121,9 +127,15 @@ func (t *Traffic) Analyze(ctx context.Context, options AnalysisOptions) (Analysi
 		case <-ticker.C:
 		}
 		last := look == options.Criteria.Looks
-		trouble, err := pods.look(ctx, last)
-		if err != nil && !last {
-			continue // the API server is away for a moment
+		trouble, gone, err := pods.see(ctx, last)
+		if gone != "" {
+			return t.notJudged(ctx, analysis, options, t.nothingToJudge(gone))
+		}
+		if err != nil {
+			if lastErr = err; !last {
+				continue // the API server is away for a moment
+			}
+			return t.notJudged(ctx, analysis, options, err)
 		}
 		analysis.Pods = pods.notes
 		seen, err := t.look(ctx, options, analysis.Begin)
@@ -163,6 +175,12 @@ func (t *Traffic) Analyze(ctx context.Context, options AnalysisOptions) (Analysi
 		analysis.LastWords = pods.lastWords(ctx)
 	}
 	return analysis, t.verdict(analysis)
+}
+
+// nothingToJudge is an answer of its own: no pod is neither well nor ill.
+func (t *Traffic) nothingToJudge(why string) error {
+	return slipway.Errorf(slipway.Unknown, "the canary could not be judged: %s", why).
+		Next("see who changed it: kubectl describe -n %s deployment/%s; then undo it: %s", t.cluster.Namespace, t.names.Canary, t.undoCommand())
 }
 
 func (t *Traffic) notJudged(ctx context.Context, analysis Analysis, options AnalysisOptions, err error) (Analysis, error) {

@@ -25,7 +25,8 @@ func TestSearch(t *testing.T) {
 		{"half by fewer stable pods", 50, Limits{Stable: 4, MinStable: 2, MaxExtra: 0}, Split{2, 2, 50}},
 		{"nothing", 0, Limits{Stable: 4, MinStable: 4, MaxExtra: 2}, Split{4, 0, 0}},
 		{"an autoscaler owns stable", 10, Limits{Stable: 3, MinStable: 3, MaxExtra: 9, FixStable: true}, Split{3, 1, 25}},
-		{"at least one pod", 1, Limits{Stable: 2, MinStable: 2, MaxExtra: 0}, Split{2, 1, 100. / 3}},
+		{"at least one pod", 1, Limits{Stable: 2, MinStable: 2, MaxExtra: 1}, Split{2, 1, 100. / 3}},
+		{"no room for a pod", 1, Limits{Stable: 2, MinStable: 2, MaxExtra: 0}, Split{2, 0, 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := Search(test.weight, test.limits)

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
@@ -35,10 +35,11 @@ func (c Counts) String() string {
 	return text
 }
 
-// count reads what is true from EndpointSlices. A pod that has several addresses counts once.
+// readyPods are the pods that get traffic, by UID, from EndpointSlices. A pod that has several
+// addresses counts once; an endpoint that is no pod goes by its addresses.
 // https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions
-func count(slices []discoveryv1.EndpointSlice, stable, canary string) Counts {
-	pods := map[string]bool{}
+func readyPods(slices map[string]discoveryv1.EndpointSlice) map[types.UID]bool {
+	pods := map[types.UID]bool{}
 	for _, slice := range slices {
 		for _, endpoint := range slice.Endpoints {
 			gone := endpoint.Conditions.Terminating != nil && *endpoint.Conditions.Terminating
@@ -46,35 +47,31 @@ func count(slices []discoveryv1.EndpointSlice, stable, canary string) Counts {
 			if !ready || gone {
 				continue
 			}
-			name := strings.Join(endpoint.Addresses, ",")
-			if endpoint.TargetRef != nil {
-				name = endpoint.TargetRef.Name
+			id := types.UID(strings.Join(endpoint.Addresses, ","))
+			if endpoint.TargetRef != nil && endpoint.TargetRef.UID != "" {
+				id = endpoint.TargetRef.UID
 			}
-			pods[name] = true
+			pods[id] = true
 		}
 	}
-	var c Counts
-	for pod := range pods {
-		switch owner(pod) {
-		case stable:
-			c.Stable++
-		case canary:
-			c.Canary++
-		default:
-			c.Other++
-		}
-	}
-	return c
+	return pods
 }
 
-// owner is a pod's Deployment: a pod's name is its ReplicaSet's and five
-// letters, and a ReplicaSet's is its Deployment's and a hash.
-func owner(pod string) string {
-	parts := strings.Split(pod, "-")
-	if len(parts) < 3 {
-		return pod
+// count tells the pods apart; unknown are those that were not there when it was learnt whose they are.
+func count(pods map[types.UID]bool, known owners) (c Counts, unknown int) {
+	for pod := range pods {
+		switch version, learnt := known[pod]; {
+		case version == ofStable:
+			c.Stable++
+		case version == ofCanary:
+			c.Canary++
+		case learnt:
+			c.Other++
+		default:
+			unknown++
+		}
 	}
-	return strings.Join(parts[:len(parts)-2], "-")
+	return c, unknown
 }
 
 // endpoints follows those of one Service: one list, one watch, however often it is waited for.
@@ -84,26 +81,59 @@ type endpoints struct {
 	known   map[string]discoveryv1.EndpointSlice
 	watch   watch.Interface
 	journal watch.Interface // of the canary's Deployment
+	pods    map[types.UID]bool
+	owners  owners
 	now     Counts
 	// available are the canary's pods that have been ready for minReadySeconds, in
 	// which whoever balances hears of them.
 	available int32
+	verdict   *verdict // on the rollout that is waited for, where one is
 }
 
 func (t *Traffic) endpoints(service string) *endpoints {
-	return &endpoints{t: t, service: service, available: t.canary.Status.AvailableReplicas}
+	return &endpoints{t: t, service: service, available: available(t.canary)}
+}
+
+// available are at most those of the present template.
+func available(canary *appsv1.Deployment) int32 {
+	if canary.Status.ObservedGeneration < canary.Generation {
+		return 0
+	}
+	return min(canary.Status.AvailableReplicas, canary.Status.UpdatedReplicas)
 }
 
 func (e *endpoints) options() metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + e.service}
 }
 
-func (e *endpoints) recount() {
-	all := make([]discoveryv1.EndpointSlice, 0, len(e.known))
-	for _, slice := range e.known {
-		all = append(all, slice)
+// are says whether the endpoints are as wanted. Whose a new pod is gets asked only where
+// that decides.
+func (e *endpoints) are(ctx context.Context, wanted func(Counts) bool) (bool, error) {
+	var unknown int
+	e.now, unknown = count(e.pods, e.owners)
+	most := Counts{Stable: e.now.Stable + unknown, Canary: e.now.Canary + unknown, Other: e.now.Other}
+	if unknown == 0 || !wanted(most) && !wanted(e.now) {
+		return unknown == 0 && wanted(e.now), nil
 	}
-	e.now = count(all, e.t.names.Stable, e.t.names.Canary)
+	if err := e.learn(ctx); err != nil {
+		return false, err
+	}
+	return wanted(e.now), nil
+}
+
+// learn asks whose the pods are. One that is of neither version, or was gone again, is another's.
+func (e *endpoints) learn(ctx context.Context) error {
+	var err error
+	if e.owners, err = e.t.learn(ctx); err != nil {
+		return err
+	}
+	for pod := range e.pods {
+		if _, learnt := e.owners[pod]; !learnt {
+			e.owners[pod] = ""
+		}
+	}
+	e.now, _ = count(e.pods, e.owners)
+	return nil
 }
 
 func (e *endpoints) list(ctx context.Context) (string, error) {
@@ -115,7 +145,7 @@ func (e *endpoints) list(ctx context.Context) (string, error) {
 	for _, slice := range slices.Items {
 		e.known[slice.Name] = slice
 	}
-	e.recount()
+	e.pods = readyPods(e.known)
 	return slices.ResourceVersion, nil
 }
 
@@ -130,8 +160,11 @@ func (e *endpoints) stop() {
 // start lists, and watches from there. Both watches outlive one wait; they end with stop.
 func (e *endpoints) start(ctx context.Context, wanted func(Counts) bool) (done bool, err error) {
 	version, err := e.list(ctx)
-	if err != nil || wanted(e.now) {
-		return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	if done, err := e.are(ctx, wanted); done || err != nil {
+		return done, err
 	}
 	options := e.options()
 	options.ResourceVersion = version
@@ -149,19 +182,6 @@ func (e *endpoints) start(ctx context.Context, wanted func(Counts) bool) (done b
 	return false, nil
 }
 
-// hopeless tells by the canary's Deployment why it is no use to wait any longer.
-func (e *endpoints) hopeless(canary *appsv1.Deployment) error {
-	if canary.Annotations[JournalAnnotation] != e.t.fence {
-		return errSuperseded
-	}
-	for _, condition := range canary.Status.Conditions {
-		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue && canary.Status.ObservedGeneration >= canary.Generation {
-			return slipway.Errorf(slipway.No, "the canary's pods are refused: %s", condition.Message).Next("ask for fewer (--max-extra), or make room; then undo: %s", e.t.undoCommand())
-		}
-	}
-	return nil
-}
-
 // until waits until the endpoints are as wanted, or the time is over.
 func (e *endpoints) until(ctx context.Context, timeout time.Duration, wanted func(Counts) bool) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
@@ -172,12 +192,14 @@ func (e *endpoints) until(ctx context.Context, timeout time.Duration, wanted fun
 				return e.ended(ctx, limited, timeout, err)
 			}
 		}
-		if wanted(e.now) {
-			return nil
+		if done, err := e.are(limited, wanted); done || err != nil {
+			return e.ended(ctx, limited, timeout, err)
 		}
 		select {
 		case <-limited.Done():
 			return e.ended(ctx, limited, timeout, limited.Err())
+		case said := <-e.verdict.failed():
+			return e.t.hear(said)
 		case event := <-e.journal.ResultChan():
 			canary, ok := event.Object.(*appsv1.Deployment)
 			if !ok { // the API server ended it: begin anew
@@ -188,10 +210,10 @@ func (e *endpoints) until(ctx context.Context, timeout time.Duration, wanted fun
 				}
 				continue
 			}
-			if err := e.hopeless(canary); err != nil {
-				return err
+			if canary.Annotations[JournalAnnotation] != e.t.fence {
+				return errSuperseded
 			}
-			e.available = canary.Status.AvailableReplicas
+			e.available = available(canary)
 		case event, open := <-e.watch.ResultChan():
 			slice, ok := event.Object.(*discoveryv1.EndpointSlice)
 			if !open || !ok {
@@ -204,7 +226,7 @@ func (e *endpoints) until(ctx context.Context, timeout time.Duration, wanted fun
 			} else {
 				e.known[slice.Name] = *slice
 			}
-			e.recount()
+			e.pods = readyPods(e.known)
 		}
 	}
 }

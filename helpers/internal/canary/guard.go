@@ -50,6 +50,8 @@ func (o operation) MarshalJSON() ([]byte, error) {
 const (
 	journalPath = "/metadata/annotations/slipway.dev~1canary"
 	markPath    = "/metadata/annotations/slipway.dev~1canary-run"
+	// of rollout.CanaryReplicasAnnotation
+	replicasBeforePath = "/metadata/annotations/slipway.dev~1replicas-before-canary"
 )
 
 // write sends one request that a signal does not cut short; after a signal none is begun.

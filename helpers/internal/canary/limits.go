@@ -3,28 +3,36 @@ package canary
 import (
 	"context"
 	"fmt"
+	"math"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
+	"slipway.dev/slipway/helpers/internal/room"
 )
 
 var autoscalers = schema.GroupVersionResource{Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"}
 
 // limits adds to what was asked for what the cluster sets: an autoscaler that
-// owns stable's replicas, and the quota's room. They count where pods give the share.
+// owns stable's replicas where pods give the share, and the quota's room.
 func (t *Traffic) limits(ctx context.Context, limits Limits, previous State) (Limits, error) {
 	limits.Stable = int(previous.Stable)
 	if limits.MinStable < 0 {
 		limits.MinStable = limits.Stable
 	}
-	if t.route.Router != "service" {
-		return limits, nil
+	var err error
+	if t.route.Router == "service" {
+		if limits, err = t.autoscaled(ctx, limits); err != nil {
+			return limits, err
+		}
 	}
+	return t.quota(ctx, limits)
+}
+
+// autoscaled asks which autoscalers own the replicas by which the share is given.
+func (t *Traffic) autoscaled(ctx context.Context, limits Limits) (Limits, error) {
 	found, err := t.cluster.Dynamic().Resource(autoscalers).Namespace(t.cluster.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return limits, kube.Explain(err, "looking for autoscalers of the two Deployments")
@@ -45,53 +53,31 @@ func (t *Traffic) limits(ctx context.Context, limits Limits, previous State) (Li
 				Next("remove that autoscaler, or give the share with a gateway")
 		}
 	}
-	quotas, err := t.cluster.Core().ResourceQuotas(t.cluster.Namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return limits, kube.Explain(err, "reading the namespace's quota")
-	}
-	already := int(replicas(t.stable)+replicas(t.canary)) - limits.Stable
-	for _, quota := range quotas.Items {
-		if len(quota.Spec.Scopes) > 0 || quota.Spec.ScopeSelector != nil {
-			continue // it may not count these pods
-		}
-		for name, hard := range quota.Status.Hard {
-			room, counts := roomFor(name, hard, quota.Status.Used[name], t.canary.Spec.Template.Spec)
-			if counts && room+already < limits.MaxExtra {
-				limits.MaxExtra = max(0, room+already)
-				limits.Why += fmt.Sprintf("resourcequota/%s leaves room for %d more pods by %s; ", quota.Name, room, name)
-			}
-		}
-	}
 	return limits, nil
 }
 
-// roomFor is how many more pods of the template a quota's resource allows.
-// https://kubernetes.io/docs/concepts/policy/resource-quotas/
-func roomFor(name corev1.ResourceName, hard, used resource.Quantity, pod corev1.PodSpec) (int, bool) {
-	left := hard.MilliValue() - used.MilliValue()
-	var each int64
-	sum := func(of func(corev1.ResourceRequirements) corev1.ResourceList, name corev1.ResourceName) {
-		for _, container := range pod.Containers {
-			quantity := of(container.Resources)[name]
-			each += quantity.MilliValue()
+// quota leaves out what the namespace has no room for. The promotion comes while the canary
+// still runs: the pods that it starts beside stable's must fit in as well.
+func (t *Traffic) quota(ctx context.Context, limits Limits) (Limits, error) {
+	left, err := room.Left(ctx, t.cluster, t.stable.Spec.Template.Spec)
+	if err != nil || left.Pods == math.MaxInt {
+		return limits, err
+	}
+	after := t.stable.DeepCopy()
+	stable := int32(limits.Stable)
+	after.Spec.Replicas = &stable
+	surge := room.Surge(after)
+	already := int(replicas(t.stable)+replicas(t.canary)) - limits.Stable
+	if left.Pods += already - surge; left.Pods < limits.MaxExtra {
+		limits.MaxExtra = max(0, left.Pods)
+		limits.Why += left.Why + "; "
+		if surge > 0 {
+			limits.Why += fmt.Sprintf("the promotion of deployment/%s needs %d of them (maxSurge); ", t.names.Stable, surge)
 		}
 	}
-	requests := func(r corev1.ResourceRequirements) corev1.ResourceList { return r.Requests }
-	limits := func(r corev1.ResourceRequirements) corev1.ResourceList { return r.Limits }
-	switch name {
-	case corev1.ResourcePods, "count/pods":
-		each = 1000
-	case corev1.ResourceCPU, corev1.ResourceRequestsCPU:
-		sum(requests, corev1.ResourceCPU)
-	case corev1.ResourceMemory, corev1.ResourceRequestsMemory:
-		sum(requests, corev1.ResourceMemory)
-	case corev1.ResourceLimitsCPU:
-		sum(limits, corev1.ResourceCPU)
-	case corev1.ResourceLimitsMemory:
-		sum(limits, corev1.ResourceMemory)
+	if left.Pods < 0 {
+		return limits, slipway.Errorf(slipway.No, "the promotion would fail: it needs %d pods beside those of deployment/%s (maxSurge), and %s", surge, t.names.Stable, left.Why).
+			Next("raise that quota, or let pods be replaced one by one: spec.strategy.rollingUpdate {maxSurge: 0, maxUnavailable: 1}")
 	}
-	if each == 0 {
-		return 0, false
-	}
-	return int(max(0, left) / each), true
+	return limits, nil
 }

@@ -7,33 +7,35 @@ import (
 	"time"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/rollout"
 )
 
 // Outcome is what set, abort, get and verify answer.
 type Outcome struct {
-	App        string    `json:"app"`
-	Router     string    `json:"router"`
-	Route      string    `json:"route,omitempty"` // the object that gives the share
-	Run        string    `json:"run,omitempty"`
-	Since      time.Time `json:"since,omitzero"`
-	Until      time.Time `json:"until,omitzero"`
-	Undoing    bool      `json:"undoing,omitempty"`
-	Requested  int       `json:"requested"`            // percent
-	Achievable float64   `json:"achievable,omitempty"` // percent; of set
-	Error      float64   `json:"error,omitempty"`      // points between the two; of set
-	Achieved   float64   `json:"achieved"`             // percent, what is true
-	Stable     int32     `json:"stableReplicas"`
-	Canary     int32     `json:"canaryReplicas"`
-	Endpoints  Counts    `json:"endpoints"`
-	Requests   *Measured `json:"requests,omitempty"` // of verify with Prometheus
-	Note       string    `json:"note,omitempty"`
+	App        string           `json:"app"`
+	Router     string           `json:"router"`
+	Route      string           `json:"route,omitempty"` // the object that gives the share
+	Run        string           `json:"run,omitempty"`
+	Since      time.Time        `json:"since,omitzero"`
+	Until      time.Time        `json:"until,omitzero"`
+	Undoing    bool             `json:"undoing,omitempty"`
+	Requested  int              `json:"requested"`            // percent
+	Achievable float64          `json:"achievable,omitempty"` // percent; of set
+	Error      float64          `json:"error,omitempty"`      // points between the two; of set
+	Achieved   float64          `json:"achieved"`             // percent, what is true
+	Stable     int32            `json:"stableReplicas"`
+	Canary     int32            `json:"canaryReplicas"`
+	Endpoints  Counts           `json:"endpoints"`
+	Requests   *Measured        `json:"requests,omitempty"` // of verify with Prometheus
+	Note       string           `json:"note,omitempty"`
+	Rollout    *rollout.Results `json:"rollout,omitempty"` // rollout-wait's verdict, where set has failed by it
 	undo       string
 	now        time.Time
 }
 
 // outcome is what the Deployments and the journal say.
 func (t *Traffic) outcome(journal *Journal, achieved float64) Outcome {
-	o := Outcome{App: t.names.App, Router: t.route.Router, Route: t.route.Name, Achieved: achieved, Stable: replicas(t.stable), Canary: replicas(t.canary), undo: t.undoCommand(), now: t.cluster.Now()}
+	o := Outcome{App: t.names.App, Router: t.route.Router, Route: t.route.Name, Achieved: achieved, Stable: replicas(t.stable), Canary: replicas(t.canary), Rollout: t.told, undo: t.undoCommand(), now: t.cluster.Now()}
 	if journal != nil {
 		o.Run, o.Since, o.Until, o.Requested, o.Undoing = journal.Run, journal.StartedAt, journal.ExpiresAt, journal.Weight, journal.Undoing
 		o.Router, o.Route = journal.Route.Router, journal.Route.Name
@@ -53,11 +55,19 @@ func (t *Traffic) Get(ctx context.Context) (Outcome, error) {
 	if journal != nil {
 		t.names.Router = journal.Route.Router // what is true is where it was begun
 	}
+	if t.absent {
+		outcome := t.outcome(nil, 0)
+		outcome.Note = fmt.Sprintf("there is no deployment/%s, and so no canary", t.names.Canary)
+		return outcome, nil
+	}
 	if err := t.choose(ctx); err != nil {
 		return Outcome{}, err
 	}
 	followed := t.endpoints(t.route.Service)
 	if _, err := followed.list(ctx); err != nil {
+		return Outcome{}, err
+	}
+	if err := followed.learn(ctx); err != nil {
 		return Outcome{}, err
 	}
 	outcome := t.outcome(journal, followed.now.Share())
@@ -109,8 +119,18 @@ func (o Outcome) Text(out io.Writer) error {
 	if o.Requests != nil {
 		truth += "; " + o.Requests.String()
 	}
-	_, err := fmt.Fprintf(out, "run       %s\nasked     %s\ntrue      %s\nuntil     %s\nundo      %s\n", run, asked, truth, until, undo)
-	return err
+	if _, err := fmt.Fprintf(out, "run       %s\nasked     %s\ntrue      %s\nuntil     %s\nundo      %s\n", run, asked, truth, until, undo); err != nil {
+		return err
+	}
+	return o.Story(out)
+}
+
+// Story is rollout-wait's, of pods that did not become ready.
+func (o Outcome) Story(out io.Writer) error {
+	if o.Rollout == nil {
+		return nil
+	}
+	return o.Rollout.Text(out)
 }
 
 // Answer tells it to a pipeline.

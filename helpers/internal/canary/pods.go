@@ -3,10 +3,10 @@ package canary
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway.dev/slipway/helpers/internal/kube"
 )
@@ -16,6 +16,7 @@ type podSignals struct {
 	t        *Traffic
 	restarts map[string]int32 // by pod and container, at the beginning
 	notReady int              // looks in a row
+	empty    int              // looks in a row at which there was no pod
 	notes    []string
 	suspect  suspect
 }
@@ -44,23 +45,38 @@ func (t *Traffic) watchPods(ctx context.Context) (*podSignals, error) {
 	}
 	p := &podSignals{t: t, restarts: map[string]int32{}}
 	for _, pod := range pods {
-		for _, status := range pod.Status.ContainerStatuses {
+		for _, status := range statuses(pod) {
 			p.restarts[pod.Name+"/"+status.Name] = status.RestartCount
 		}
 	}
 	return p, nil
 }
 
-func (t *Traffic) canaryPods(ctx context.Context) ([]corev1.Pod, error) {
-	selector, err := metav1.LabelSelectorAsSelector(t.canary.Spec.Selector)
-	if err != nil {
-		return nil, err
+// gone says why the canary cannot be judged any more: it is asked to have no pod, or its
+// image was changed. It reads the Deployment anew.
+func (p *podSignals) gone(ctx context.Context) (string, error) {
+	before := images(p.t.canary)
+	if err := p.t.readCanary(ctx); err != nil {
+		return "", err
 	}
-	pods, err := t.cluster.Core().Pods(t.cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
-	if err != nil {
-		return nil, kube.Explain(err, "looking at the canary's pods")
+	switch {
+	case replicas(p.t.canary) == 0:
+		return fmt.Sprintf("deployment/%s is scaled to 0: there is no pod to judge", p.t.names.Canary), nil
+	case !slices.Equal(before, images(p.t.canary)):
+		return fmt.Sprintf("the image of deployment/%s was changed while it was judged", p.t.names.Canary), nil
 	}
-	return pods.Items, nil
+	return "", nil
+}
+
+// see is look, and says also why there is nothing to judge.
+func (p *podSignals) see(ctx context.Context, last bool) (trouble, gone string, err error) {
+	if gone, err = p.gone(ctx); gone != "" || err != nil {
+		return "", gone, err
+	}
+	if trouble, err = p.look(ctx, last); err == nil && (p.empty > 1 || p.empty > 0 && last) {
+		gone = fmt.Sprintf("deployment/%s has no pod", p.t.names.Canary)
+	}
+	return trouble, gone, err
 }
 
 // look tells what makes the canary unhealthy by its pods alone, or nothing. A
@@ -74,13 +90,10 @@ func (p *podSignals) look(ctx context.Context, last bool) (string, error) {
 	p.notes, p.suspect = nil, suspect{}
 	trouble, unready := "", 0
 	for _, pod := range pods {
-		if pod.DeletionTimestamp != nil {
-			continue
-		}
 		if p.suspect.container == "" || !ready(pod) && !p.suspect.restarted {
 			p.suspect = suspect{pod: pod, container: unreadyContainer(pod)}
 		}
-		for _, status := range pod.Status.ContainerStatuses {
+		for _, status := range statuses(pod) {
 			if more := status.RestartCount - p.restarts[pod.Name+"/"+status.Name]; more > 0 {
 				what := fmt.Sprintf("container %s of %s restarted %d times", status.Name, pod.Name, more)
 				if end := status.LastTerminationState.Terminated; end != nil {
@@ -101,6 +114,9 @@ func (p *podSignals) look(ctx context.Context, last bool) (string, error) {
 			p.notes = append(p.notes, pod.Name+" is not ready")
 		}
 	}
+	if p.empty++; len(pods) > 0 {
+		p.empty = 0
+	}
 	if unready == 0 {
 		p.notReady = 0
 	} else if p.notReady++; trouble == "" && (p.notReady > 1 || last) {
@@ -109,9 +125,25 @@ func (p *podSignals) look(ctx context.Context, last bool) (string, error) {
 	return trouble, nil
 }
 
+// statuses are those of containers and of native sidecars, which run beside them.
+func statuses(pod corev1.Pod) []corev1.ContainerStatus {
+	all := slices.Clone(pod.Status.ContainerStatuses)
+	for _, container := range pod.Spec.InitContainers {
+		if container.RestartPolicy == nil || *container.RestartPolicy != corev1.ContainerRestartPolicyAlways {
+			continue
+		}
+		for _, status := range pod.Status.InitContainerStatuses {
+			if status.Name == container.Name {
+				all = append(all, status)
+			}
+		}
+	}
+	return all
+}
+
 // unreadyContainer is one that is not ready, else the first.
 func unreadyContainer(pod corev1.Pod) string {
-	for _, status := range pod.Status.ContainerStatuses {
+	for _, status := range statuses(pod) {
 		if !status.Ready {
 			return status.Name
 		}

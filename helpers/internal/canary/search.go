@@ -32,6 +32,7 @@ func share(stable, canary int) float64 {
 // Search tries every pair within the limits and gives the one whose share is
 // nearest to weight (0 to 100); of equal ones the one with the fewest pods, then
 // the one that leaves stable as it is. A weight above 0 has at least one pod.
+// Where there is no room for a canary pod at all it gives none.
 func Search(weight int, limits Limits) Split {
 	if weight == 0 {
 		return Split{Stable: limits.Stable}
@@ -40,7 +41,7 @@ func Search(weight int, limits Limits) Split {
 	if limits.FixStable {
 		from, to = limits.Stable, limits.Stable
 	}
-	best, found := Split{}, false
+	best, found := Split{Stable: limits.Stable}, false
 	for stable := from; stable <= to; stable++ {
 		for canary := 1; stable+canary <= limits.Stable+limits.MaxExtra; canary++ {
 			candidate := Split{Stable: stable, Canary: canary, Achieved: share(stable, canary)}
@@ -48,9 +49,6 @@ func Search(weight int, limits Limits) Split {
 				best, found = candidate, true
 			}
 		}
-	}
-	if !found { // there is no room at all, and one pod is the least that a share needs
-		return Split{Stable: from, Canary: 1, Achieved: share(from, 1)}
 	}
 	return best
 }

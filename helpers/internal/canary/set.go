@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
@@ -49,6 +50,15 @@ func (t *Traffic) Set(ctx context.Context, options SetOptions) (Outcome, error) 
 }
 
 func (t *Traffic) set(ctx context.Context, options SetOptions) (Outcome, error) {
+	if t.absent {
+		return Outcome{}, t.noCanary()
+	}
+	for _, version := range []*appsv1.Deployment{t.canary, t.stable} {
+		if version.Spec.Paused {
+			return Outcome{}, slipway.Errorf(slipway.No, "deployment/%s is paused: what is tried could not be promoted", version.Name).
+				Next("let it go on: kubectl rollout resume -n %s deployment/%s", t.cluster.Namespace, version.Name)
+		}
+	}
 	if replicas(t.stable) == 0 {
 		return Outcome{}, slipway.Errorf(slipway.No, "deployment/%s runs no pod: there is nothing that a canary could share the traffic with", t.names.Stable).
 			Next("a first release goes there by itself: deploy-image -n %s deployment/%s --image REPOSITORY:TAG@DIGEST --replicas N", t.cluster.Namespace, t.names.Stable)
@@ -94,6 +104,9 @@ func (t *Traffic) setLocked(ctx context.Context, options SetOptions) (Outcome, e
 		return Outcome{}, t.withoutChange(ctx, options.Run, first, err)
 	}
 	wanted, achievable := t.router.plan(options.Weight, journal.Previous, limits)
+	if grows := wanted.Canary > journal.Previous.Canary; wanted.Canary == 0 || grows && int(wanted.Stable+wanted.Canary) > limits.Stable+limits.MaxExtra {
+		return Outcome{}, t.withoutChange(ctx, options.Run, first, t.noRoom(limits))
+	}
 	if distance := math.Abs(achievable - float64(options.Weight)); distance > options.Tolerance {
 		return Outcome{}, t.withoutChange(ctx, options.Run, first, t.unachievable(options, wanted, achievable, limits))
 	}
@@ -147,6 +160,11 @@ func (t *Traffic) leftBehind(ctx context.Context, options SetOptions) (*Journal,
 	}
 	t.route, t.router = chosen, router
 	return nil, t.read(ctx)
+}
+
+func (t *Traffic) noRoom(limits Limits) error {
+	return slipway.Errorf(slipway.No, "there is no room for a pod of the canary beside the %d of deployment/%s: %sat most %d more are allowed", limits.Stable, t.names.Stable, limits.Why, limits.MaxExtra).
+		Next("raise the quota, allow more pods (--max-extra %d) or fewer of stable (--min-stable %d)", limits.MaxExtra, limits.MinStable)
 }
 
 func (t *Traffic) unachievable(options SetOptions, wanted State, achievable float64, limits Limits) error {

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
+	"slipway.dev/slipway/helpers/internal/rollout"
 )
 
 // Names are what a canary is about.
@@ -30,10 +32,12 @@ type Traffic struct {
 	names   Names
 	stable  *appsv1.Deployment
 	canary  *appsv1.Deployment
+	absent  bool // there is no canary's Deployment
 	route   Route
 	router  router
-	seen    map[string]any // the route as the search for it found it, until it is read
-	fence   string         // the journal that this call goes by, as it stands in the annotation
+	seen    map[string]any   // the route as the search for it found it, until it is read
+	fence   string           // the journal that this call goes by, as it stands in the annotation
+	told    *rollout.Results // rollout-wait's verdict, where set has failed by it
 	log     func(format string, arguments ...any)
 }
 
@@ -57,12 +61,26 @@ func (t *Traffic) read(ctx context.Context) error {
 	return t.readCanary(ctx)
 }
 
+// readCanary reads the canary's Deployment. Before the first release that tries one, there
+// is none, and so nothing to undo.
 func (t *Traffic) readCanary(ctx context.Context) error {
-	var err error
-	if t.canary, err = t.cluster.Apps().Deployments(t.cluster.Namespace).Get(ctx, t.names.Canary, metav1.GetOptions{}); err != nil {
+	canary, err := t.cluster.Apps().Deployments(t.cluster.Namespace).Get(ctx, t.names.Canary, metav1.GetOptions{})
+	if t.absent = apierrors.IsNotFound(err); t.absent {
+		none := int32(0)
+		t.canary = &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: t.names.Canary}, Spec: appsv1.DeploymentSpec{Replicas: &none}}
+		return nil
+	}
+	if err != nil {
 		return kube.Explain(err, "reading deployment/"+t.names.Canary)
 	}
+	t.canary = canary
 	return nil
+}
+
+// noCanary is the answer to what needs one.
+func (t *Traffic) noCanary() error {
+	return slipway.Errorf(slipway.No, "there is no deployment/%s in the namespace %s", t.names.Canary, t.cluster.Namespace).
+		Next("make it from stable's: deploy-image -n %s deployment/%s --like %s --image REPOSITORY:TAG@DIGEST", t.cluster.Namespace, t.names.Canary, t.names.Stable)
 }
 
 // undoCommand is what a person types to undo.
@@ -87,10 +105,17 @@ func (t *Traffic) scaleStable(ctx context.Context, mark string, wanted func(now 
 		}
 		to := wanted(int32(now))
 		t.stable.Spec.Replicas = &to
-		if to == int32(now) {
-			return nil, nil
+		var operations []operation
+		switch _, noted := found.GetAnnotations()[rollout.CanaryReplicasAnnotation]; {
+		case mark == "" && noted:
+			operations = append(operations, operation{Op: "remove", Path: replicasBeforePath})
+		case mark != "" && !noted && to != int32(now):
+			operations = append(operations, operation{"add", replicasBeforePath, fmt.Sprint(now)})
 		}
-		return []operation{replace("/spec/replicas", to)}, nil
+		if to != int32(now) {
+			operations = append(operations, replace("/spec/replicas", to))
+		}
+		return operations, nil
 	})
 	return err
 }
@@ -118,7 +143,7 @@ func (t *Traffic) give(ctx context.Context, wanted State, mark string, timeout t
 			return followed.now, err
 		}
 	}
-	err := followed.until(ctx, timeout, func(c Counts) bool {
+	err := t.grown(ctx, followed, timeout, ofStable && wanted.Stable > stableBefore, func(c Counts) bool {
 		return (!ofStable || c.Stable >= int(wanted.Stable)) && c.Canary >= int(wanted.Canary) && followed.available >= wanted.Canary
 	})
 	if err != nil {
@@ -147,6 +172,23 @@ func (t *Traffic) give(ctx context.Context, wanted State, mark string, timeout t
 		return c.Canary <= int(wanted.Canary) && c.Stable <= int(wanted.Stable)
 	})
 	return followed.now, err
+}
+
+// grown waits until the pods that were asked for are there, or rollout-wait knows why
+// they will not be.
+func (t *Traffic) grown(ctx context.Context, followed *endpoints, timeout time.Duration, ofStable bool, wanted func(Counts) bool) error {
+	judging, stop := context.WithCancel(ctx)
+	defer stop()
+	growing := []string{t.names.Canary}
+	if ofStable {
+		growing = append(growing, t.names.Stable)
+	}
+	followed.verdict = t.judge(judging, timeout, growing...)
+	defer func() {
+		followed.verdict.stop()
+		followed.verdict = nil
+	}()
+	return followed.until(ctx, timeout, wanted)
 }
 
 // Namespace is where the two Deployments are.

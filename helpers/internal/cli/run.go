@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -46,7 +45,10 @@ func Execute(ctx context.Context, app *cli.App, arguments []string) int {
 	context.AfterFunc(ctx, stop)
 
 	prepare(app)
-	err := app.RunContext(ctx, Interspersed(app, arguments))
+	err := unknownCommand(app, arguments)
+	if err == nil {
+		err = app.RunContext(ctx, Interspersed(app, arguments))
+	}
 	if err == nil {
 		return Done
 	}
@@ -129,15 +131,10 @@ func usageError(c *cli.Context, err error, _ bool) error {
 }
 
 func commandMissing(c *cli.Context) error {
-	var names []string
-	for _, command := range c.App.VisibleCommands() {
-		names = append(names, command.Name)
-	}
-	list := strings.Join(names, ", ")
 	if c.NArg() == 0 {
-		return Usagef("%s needs a command: %s", c.App.Name, list)
+		return Usagef("%s needs a command: %s", c.App.Name, commandNames(c.App))
 	}
-	return Usagef("%s has no command %q; it has: %s", c.App.Name, c.Args().First(), list)
+	return unknownCommand(c.App, []string{c.App.Name, c.Args().First()})
 }
 
 // plainLog writes log lines without secrets and without control characters.

@@ -143,14 +143,13 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if current.Spec.Paused && !sameImage {
 		return outcome, paused(current)
 	}
-	if err := hasRoom(ctx, cluster, current, sameImage, options.Replicas); err != nil {
-		return outcome, err
+	if options.DryRun {
+		if err := hasRoom(ctx, cluster, current, sameImage, options.Replicas); err != nil {
+			return outcome, err
+		}
 	}
 	outcome.Changed = true
 	annotations := record(options)
-	if !now.first {
-		annotations[ServedAnnotation] = "true"
-	}
 	if !sameImage && now.marked {
 		outcome.LastGood = outcome.From
 		if annotations[rollout.LastGoodAnnotation], err = encoded(rollout.LastGood{Hash: now.hash, Image: outcome.From}); err != nil {
@@ -184,7 +183,7 @@ func paused(deployment *appsv1.Deployment) error {
 		Next("let it go on: kubectl rollout resume -n %s deployment/%s; then run this again", deployment.Namespace, deployment.Name)
 }
 
-// hasRoom counts whether the quotas leave room for the pods that a rollout starts beside
+// hasRoom counts, before anybody approves the change, whether the quotas leave room for the pods that a rollout starts beside
 // those that run, as far as they may be read.
 func hasRoom(ctx context.Context, cluster *kube.Cluster, current *appsv1.Deployment, sameImage bool, wanted *int32) error {
 	needed, after := 0, current.DeepCopy()

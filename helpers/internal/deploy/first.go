@@ -12,10 +12,6 @@ import (
 	"slipway.dev/slipway/helpers/internal/rollout"
 )
 
-// ServedAnnotation notes that pods of the Deployment have served before, so that it is
-// still known when nothing else in the cluster tells.
-const ServedAnnotation = "slipway.dev/served"
-
 // History is what the cluster still knows of a Deployment's past.
 type History struct {
 	Recorded  bool  // slipway noted a good revision, or a change of what had served
@@ -34,10 +30,11 @@ func First(h History) bool {
 // historyOf reads the past from the Deployment, its ReplicaSets and its pods.
 func historyOf(deployment *appsv1.Deployment, before *rollout.Before, sets []*appsv1.ReplicaSet, pods []corev1.Pod) History {
 	h := History{Asked: replicas(deployment), Ready: deployment.Status.ReadyReplicas}
-	for _, key := range []string{rollout.GoodAnnotation, rollout.LastGoodAnnotation, ServedAnnotation} {
+	for _, key := range []string{rollout.GoodAnnotation, rollout.LastGoodAnnotation} {
 		h.Recorded = h.Recorded || deployment.Annotations[key] != ""
 	}
-	h.Recorded = h.Recorded || before != nil && !before.First
+	// Without a mark, at 0 replicas there is nobody who could be harmed.
+	h.Recorded = h.Recorded || before != nil && !before.First && h.Asked > 0
 	own := map[string]bool{}
 	for _, set := range sets {
 		if metav1.IsControlledBy(set, deployment) {

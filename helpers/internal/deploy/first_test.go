@@ -78,7 +78,7 @@ func TestFirstIsDecidedByHistoryAndNotByReadinessNow(t *testing.T) {
 		"down, after a good release":                        {world{asked: 3, annotations: good, pods: []string{"never"}}, false},
 		"a good one before the present one":                 {world{asked: 3, annotations: map[string]string{rollout.LastGoodAnnotation: `{"hash":"x"}`}}, false},
 		"changed by slipway, and it had served":             {world{asked: 3, before: &rollout.Before{Replicas: 3}, pods: []string{"never"}}, false},
-		"scaled to nothing, and noted that it had served":   {world{annotations: map[string]string{ServedAnnotation: "true"}}, false},
+		"scaled to nothing, and no revision is marked":      {world{before: &rollout.Before{Replicas: 3}}, true},
 	} {
 		assert.Equal(t, test.first, First(test.history()), name)
 	}

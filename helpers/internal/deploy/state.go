@@ -30,6 +30,9 @@ func stateOf(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Depl
 	if s.before, err = rollout.ReadBefore(deployment); err != nil {
 		return s, err
 	}
+	if deployment.Annotations[rollout.GoodAnnotation] == "" && !First(historyOf(deployment, s.before, nil, nil)) {
+		return s, nil // its ReplicaSets would tell nothing more
+	}
 	found, err := cluster.Apps().ReplicaSets(cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(deployment.Spec.Selector)})
 	if err != nil {
 		return s, err
@@ -76,7 +79,7 @@ func (s state) wayBack(options Options, to, annotations map[string]string, at ti
 		}
 	}
 	for key := range annotations {
-		if key == rollout.BeforeAnnotation || key == ServedAnnotation || key == rollout.LastGoodAnnotation {
+		if key == rollout.BeforeAnnotation || key == rollout.LastGoodAnnotation {
 			continue
 		}
 		back.Annotations[key] = nil

@@ -15,6 +15,7 @@ import (
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -131,6 +132,11 @@ func (c *Cluster) Discovery() *discoveryv1.DiscoveryV1Client {
 // Dynamic gives any other kind, unstructured.
 func (c *Cluster) Dynamic() *dynamic.DynamicClient {
 	return must(dynamic.NewForConfigAndClient(c.Config, c.http))
+}
+
+// Metadata gives the metadata of any kind, and nothing else of it.
+func (c *Cluster) Metadata() metadata.Interface {
+	return must(metadata.NewForConfigAndClient(c.Config, c.http))
 }
 
 // must holds because New has already made an HTTP client of the same configuration.

@@ -47,6 +47,10 @@ func number(name string) float64 {
 }
 
 func main() {
+	if code := int(number("EXIT")); code != 0 {
+		fmt.Fprintln(os.Stderr, "ending at once, as I was told to")
+		os.Exit(code)
+	}
 	version, fail, delay := os.Getenv("VERSION"), number("FAIL"), number("DELAY")
 	http.Handle("/metrics", promhttp.Handler())
 	http.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {

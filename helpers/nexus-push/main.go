@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
@@ -26,6 +27,8 @@ func App() *cli.App {
 			&cli.StringFlag{Name: "build-url", EnvVars: []string{"BUILD_URL"}, Usage: "the build's `URL`, noted in the evidence"},
 			registry.SigningKey,
 			&cli.StringFlag{Name: "mount-from", Usage: "a `REPOSITORY` of the same registry that may have layers already, such as the base image's"},
+			&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"},
+				Usage: "the form of the tags that nexus-latest-tag finds; where it is given, a tag that does not match is refused"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite a tag that names another image"},
 		}, registry.Flags(time.Hour)...),
 		Action: run,
@@ -52,7 +55,15 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	options := registry.PushOptions{Tar: c.String("tar"), Force: c.Bool("force"), Progress: slipway.NewProgress(c.App.ErrWriter)}
+	pattern, err := registry.Pattern(c.String("pattern"))
+	if err != nil {
+		return err
+	}
+	if c.IsSet("pattern") && !registry.IsRelease(tag, pattern) {
+		return slipway.Usagef("the tag %q is not of the form %s, so nexus-latest-tag would not find it", tag.TagStr(), pattern).
+			Next("choose a tag of that form, or let --pattern of both commands match the tags that are pushed")
+	}
+	options := registry.PushOptions{Pattern: pattern, Tar: c.String("tar"), Force: c.Bool("force"), Progress: slipway.NewProgress(c.App.ErrWriter)}
 	for _, given := range c.StringSlice("evidence") {
 		kind, file, found := strings.Cut(given, "=")
 		if !found {
@@ -70,6 +81,15 @@ func run(c *cli.Context) error {
 	pushed, err := client.Push(c.Context, tag, options)
 	if pushed == nil {
 		return slipway.Finish(c, nil, err)
+	}
+	for _, artifact := range pushed.Artifacts {
+		logrus.Warnf("the tar holds %s as well, which was not pushed", artifact)
+	}
+	if pushed.Unfound {
+		logrus.Warnf("the tag %s is not of the form %s, so nexus-latest-tag does not find it", tag.TagStr(), pattern)
+	}
+	if pushed.Below != "" {
+		logrus.Warnf("%s is below %s, which has the highest number: nexus-latest-tag does not take it as the newest; let the job's next build number be above that one's", tag.TagStr(), pushed.Below)
 	}
 	return slipway.Finish(c, pushed, err)
 }

@@ -31,6 +31,9 @@ const (
 	annotationCreated   = "org.opencontainers.image.created"
 )
 
+// timeForm is RFC 3339 to the millisecond: which of two images was verified later counts.
+const timeForm = "2006-01-02T15:04:05.000Z07:00"
+
 // Evidence is one statement about an image's digest.
 type Evidence struct {
 	Type    string `json:"type"`
@@ -78,7 +81,7 @@ func (s *Statement) Read(now time.Time) error {
 	if err != nil {
 		return slipway.Usagef("the file of the evidence %s cannot be read", s.Type).Because(err)
 	}
-	s.facts = map[string]string{annotationType: s.Type, annotationCreated: now.UTC().Format(time.RFC3339)}
+	s.facts = map[string]string{annotationType: s.Type, annotationCreated: now.UTC().Format(timeForm)}
 	if s.Build != "" {
 		s.facts[annotationBuild] = s.Build
 	}

@@ -20,10 +20,12 @@ import (
 
 // image is what a tar holds, whole and checked: a manifest, a configuration and layers.
 type image struct {
-	manifest manifest
-	config   []byte
-	layers   []*layer
-	archive  *archive
+	manifest  manifest
+	config    []byte
+	layers    []*layer
+	archive   *archive
+	names     []string // that several images have in the tar
+	artifacts []string // what is in the tar beside the image, such as its bill of materials
 }
 
 func (i *image) close() { i.archive.file.Close() }
@@ -42,7 +44,7 @@ func openImage(ctx context.Context, file string) (*image, error) {
 			return nil, ctx.Err()
 		}
 		if errors.Is(err, errSeveral) {
-			return nil, slipway.Usagef("%s holds several images, and nothing was pushed", file).Because(err).Next("write the tar of one of them, such as: skopeo copy --override-arch amd64 oci-archive:%s oci-archive:one.tar", file)
+			return nil, slipway.Usagef("%s holds several images, and nothing was pushed", file).Because(err).Next("write the tar of one of them, such as: %s", i.onlyOne(file))
 		}
 		return nil, slipway.Usagef("%s holds no whole image, and nothing was pushed", file).Because(err).Next("build it again; docker save, Buildah and Kaniko write what is needed")
 	}
@@ -114,9 +116,6 @@ func (i *image) readLayout() error {
 		}
 	}
 	c := i.manifest.content
-	if !c.Config.MediaType.IsConfig() {
-		return fmt.Errorf("it holds an artifact (%s), not an image", c.Config.MediaType)
-	}
 	if i.config, err = i.readBlob(*c.Config, maxConfig); err != nil {
 		return err
 	}
@@ -135,33 +134,74 @@ func (i *image) readLayout() error {
 
 var errSeveral = errors.New("what is scanned and vouched for is one image, so one is pushed")
 
-// only gives the one image among the manifests: the same one under two names is
-// one, and what is no image (attestations) or not in the tar does not count.
+// only gives the one image among the manifests: the same one under two names is one,
+// and what is not in the tar does not count. Artifacts that lie beside it, most of them
+// about it (its subject), are noted.
 func (i *image) only(manifests []v1.Descriptor) (v1.Descriptor, error) {
 	found := map[v1.Hash]v1.Descriptor{}
+	var named []string
 	for _, one := range manifests {
-		attestation := one.Platform != nil && one.Platform.OS == "unknown"
-		if !attestation && i.archive.has(blobPath(one.Digest)) {
-			found[one.Digest] = one
+		if _, again := found[one.Digest]; again || !i.archive.has(blobPath(one.Digest)) {
+			continue
+		}
+		artifact, err := i.artifact(one)
+		if err != nil {
+			return v1.Descriptor{}, err
+		}
+		if artifact != "" {
+			i.artifacts = append(i.artifacts, artifact+" "+one.Digest.String())
+			continue
+		}
+		found[one.Digest] = one
+		i.names = append(i.names, one.Annotations["org.opencontainers.image.ref.name"])
+		if one.Platform != nil {
+			named = append(named, one.Platform.String())
 		}
 	}
 	if len(found) > 1 {
-		var platforms []string
-		for _, one := range found {
-			if one.Platform != nil {
-				platforms = append(platforms, one.Platform.String())
-			}
-		}
-		slices.Sort(platforms)
-		return v1.Descriptor{}, fmt.Errorf("it holds %d (%s): %w", len(found), cmp.Or(strings.Join(platforms, ", "), "of no platform that is named"), errSeveral)
-	}
-	if len(found) == 0 {
-		return v1.Descriptor{}, errors.New("it is a layout without an image")
+		slices.Sort(named)
+		return v1.Descriptor{}, fmt.Errorf("it holds %d (%s): %w", len(found), cmp.Or(strings.Join(named, ", "), "of no platform that is named"), errSeveral)
 	}
 	for _, one := range found {
+		i.names = nil
 		return one, nil
 	}
-	return v1.Descriptor{}, nil
+	return v1.Descriptor{}, fmt.Errorf("it is a layout without an image%s", beside(i.artifacts))
+}
+
+func beside(artifacts []string) string {
+	if len(artifacts) == 0 {
+		return ""
+	}
+	return ", which holds " + strings.Join(artifacts, ", ")
+}
+
+// artifact says what a manifest of the layout is where it is no image.
+func (i *image) artifact(one v1.Descriptor) (string, error) {
+	if one.Platform != nil && one.Platform.OS == "unknown" {
+		return "an attestation", nil
+	}
+	body, err := i.readBlob(one, maxManifest)
+	if err != nil {
+		return "", err
+	}
+	c, err := parseManifest(body)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", one.Digest, err)
+	}
+	return c.artifact(), nil
+}
+
+// onlyOne is a command that takes one of several images: by its name where they have
+// names, else by its platform.
+func (i *image) onlyOne(file string) string {
+	source, platform := "oci-archive:"+file, ""
+	if at := slices.IndexFunc(i.names, func(name string) bool { return name != "" }); at >= 0 {
+		source += ":" + i.names[at]
+	} else {
+		platform = "--override-arch amd64 "
+	}
+	return "skopeo copy " + platform + source + " oci-archive:one.tar"
 }
 
 // readSaved reads docker save's form: https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -15,8 +16,8 @@ import (
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
-// PrivateKey signs statements, PublicKey checks them: ECDSA over SHA-256, what
-// cosign generate-key-pair makes. While a key is replaced, two are good.
+// PrivateKey signs statements, PublicKey checks them: ECDSA on P-256 over SHA-256, what
+// cosign generate-key-pair makes. For other curves cosign 2 and 3 take different hashes. While a key is replaced, two are good.
 type (
 	PrivateKey struct{ key *ecdsa.PrivateKey }
 	PublicKey  struct{ keys []*ecdsa.PublicKey }
@@ -46,8 +47,8 @@ func ReadPrivateKey(file string) (*PrivateKey, error) {
 		}
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, slipway.Usagef("the key %s is no ECDSA key, such as cosign generate-key-pair makes", file)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, slipway.Usagef("the key %s is no ECDSA key on P-256, such as cosign generate-key-pair makes", file)
 	}
 	return &PrivateKey{key}, nil
 }
@@ -68,8 +69,8 @@ func ReadPublicKey(files ...string) (*PublicKey, error) {
 			return nil, slipway.Usagef("%s holds no public key", file).Because(err)
 		}
 		key, ok := parsed.(*ecdsa.PublicKey)
-		if !ok {
-			return nil, slipway.Usagef("the key %s is no ECDSA key, such as cosign generate-key-pair makes", file)
+		if !ok || key.Curve != elliptic.P256() {
+			return nil, slipway.Usagef("the key %s is no ECDSA key on P-256, such as cosign generate-key-pair makes", file)
 		}
 		read.keys = append(read.keys, key)
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
@@ -18,6 +20,7 @@ import (
 // PushOptions say what is pushed, and how.
 type PushOptions struct {
 	Tar      string
+	Pattern  *regexp.Regexp    // of the tags that nexus-latest-tag finds, or nil
 	Evidence []Statement       // attached to the digest when it is there
 	Force    bool              // overwrite a tag that names another image
 	Mount    *name.Repository  // of the same registry, that may have layers already
@@ -33,6 +36,9 @@ type Pushed struct {
 	Present   int        `json:"layersPresent"` // that the repository had
 	Mounted   int        `json:"layersMounted"` // that it got from another one
 	Evidence  []Evidence `json:"evidence,omitempty"`
+	Artifacts []string   `json:"artifacts,omitempty"` // in the tar, and not pushed
+	Below     string     `json:"below,omitempty"`     // the tag with the highest number, where the pushed one's is lower
+	Unfound   bool       `json:"unfound,omitempty"`   // the tag is not of the form that nexus-latest-tag finds
 }
 
 // Text is the reference, for $(...).
@@ -43,7 +49,7 @@ func (p Pushed) Text(out io.Writer) error {
 
 // Answer gives the reference and the digest.
 func (p Pushed) Answer() slipway.Fields {
-	return slipway.Fields{"reference": p.Reference, "digest": p.Digest, "already": p.Already}
+	return slipway.Fields{"reference": p.Reference, "digest": p.Digest, "already": p.Already, "below": p.Below, "unfound": p.Unfound}
 }
 
 // Push pushes the image in the tar file as tag, and attaches the evidence. A tag
@@ -78,6 +84,12 @@ func (c *Client) Push(ctx context.Context, tag name.Tag, options PushOptions) (*
 	pushed, err := s.push(ctx, tag, image, options)
 	if err != nil {
 		return nil, s.explain(err, doing)
+	}
+	pushed.Artifacts = image.artifacts
+	if options.Pattern != nil && !pushed.Already {
+		if err := s.place(ctx, tag, options.Pattern, pushed); err != nil {
+			logrus.Warnf("whether a higher number than that of %s is there could not be told: %v", tag, err)
+		}
 	}
 	for _, statement := range options.Evidence {
 		added, err := s.attach(ctx, &image.manifest, statement)
@@ -122,6 +134,28 @@ func (s *session) push(ctx context.Context, tag name.Tag, image *image, options 
 			Next("find out who else pushes this tag; what you pushed is %s@%s", tag.Context(), digest)
 	}
 	return pushed, nil
+}
+
+// IsRelease says whether the tag is of the form that nexus-latest-tag finds.
+func IsRelease(tag name.Tag, pattern *regexp.Regexp) bool {
+	number, matches := numberOf(pattern)(tag.TagStr())
+	return matches && number != ""
+}
+
+// place says where the tag is among the others: nexus-latest-tag looks for the highest number.
+func (s *session) place(ctx context.Context, tag name.Tag, pattern *regexp.Regexp, pushed *Pushed) error {
+	if pushed.Unfound = !IsRelease(tag, pattern); pushed.Unfound {
+		return nil
+	}
+	tags, _, err := s.tags(ctx, middle(pattern))
+	if err != nil {
+		return err
+	}
+	ordered, _, err := Order(tags, pattern)
+	if err == nil && len(ordered) > 0 && ordered[0] != tag.TagStr() {
+		pushed.Below = ordered[0]
+	}
+	return err
 }
 
 // free says whether the tag can be written: it names nothing, or this digest already.

@@ -1,14 +1,19 @@
 package registry
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/require"
 )
 
@@ -110,4 +115,32 @@ func FuzzTar(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzBundle: nothing counts that the key did not sign.
+func FuzzBundle(f *testing.F) {
+	subject := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}
+	own, other := newKey(f), newKey(f)
+	signed, err := signBundle(own, subject, map[string]any{annotationType: "approved"})
+	require.NoError(f, err)
+	key := &PublicKey{[]*ecdsa.PublicKey{&other.key.PublicKey}}
+	facts, err := verifyBundle(&PublicKey{[]*ecdsa.PublicKey{&own.key.PublicKey}}, subject, signed)
+	require.NoError(f, err)
+	require.Equal(f, "approved", facts[annotationType])
+	for _, body := range []string{string(signed), `{}`, `null`, `{"dsseEnvelope":{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"sig":""}]}}`,
+		`{"dsseEnvelope":{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":null}}`} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if facts, err := verifyBundle(key, subject, body); err == nil {
+			t.Fatalf("taken as signed: %v", facts)
+		}
+	})
+}
+
+func newKey(f *testing.F) *PrivateKey {
+	f.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(f, err)
+	return &PrivateKey{key}
 }

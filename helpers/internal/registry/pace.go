@@ -13,6 +13,8 @@ import (
 const (
 	grace   = 15 * time.Second
 	slowest = 1 << 10
+
+	stalls = 8 // times grace is what an upload may stand still, while a registry moves what it has
 )
 
 var errSlow = errors.New("the answer comes too slowly")

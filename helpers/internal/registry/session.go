@@ -30,6 +30,7 @@ type session struct {
 	http       *http.Client
 	guard      *guard
 	first      time.Duration // the wait before the second try
+	stall      time.Duration // how long an upload may make no progress
 	agent      string
 	who        string
 	granted    atomic.Bool // an upload was begun: the login may push
@@ -43,7 +44,7 @@ func (c *Client) open(ctx context.Context, repository name.Repository, scope str
 	if err != nil {
 		return nil, slipway.Usagef("Docker's configuration cannot be read").Because(err)
 	}
-	s := &session{repository: repository, agent: c.options.UserAgent, first: c.first, who: who(ctx, login)}
+	s := &session{repository: repository, agent: c.options.UserAgent, first: c.first, stall: stalls * c.grace, who: who(ctx, login)}
 	s.base = url.URL{Scheme: c.scheme, Host: repository.RegistryStr(), Path: "/v2/" + repository.RepositoryStr() + "/"}
 	s.guard = &guard{scheme: c.scheme, hosts: []string{repository.RegistryStr()}, grace: c.grace, inner: c.wire}
 	if c.options.TokenHost != "" {

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -200,7 +203,7 @@ func TestWhatIsFastEnoughIsReadToItsEnd(t *testing.T) {
 			return
 		}
 		fmt.Fprint(w, `{"name":"app",`)
-		for range 20 {
+		for range 300 {
 			fmt.Fprint(w, strings.Repeat(" ", 100))
 			w.(http.Flusher).Flush()
 			time.Sleep(5 * time.Millisecond) // ten times as fast as must be
@@ -208,7 +211,7 @@ func TestWhatIsFastEnoughIsReadToItsEnd(t *testing.T) {
 		fmt.Fprint(w, `"tags":[]}`)
 	})
 	client := login(t, "")
-	client.grace = 50 * time.Millisecond
+	client.grace = time.Second // less than all of it takes
 	tags, err := tagsOf(t, client, registry)
 	require.NoError(t, err)
 	assert.Empty(t, tags)
@@ -294,4 +297,30 @@ func TestAnUploadThatCannotGoOnBeginsAnew(t *testing.T) {
 	_, err = client.Push(t.Context(), tag, PushOptions{Tar: file})
 	require.NoError(t, err)
 	assert.True(t, broken)
+}
+
+func TestAnUploadThatStandsStillBeginsAnew(t *testing.T) {
+	made, err := random.Image(20<<20, 1) // more than a connection holds
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "image.tar")
+	written, err := name.NewTag("example.com/app:1")
+	require.NoError(t, err)
+	require.NoError(t, tarball.WriteToFile(file, written, made))
+	client, host := serve(t)
+	still, over := false, make(chan struct{})
+	front := (&witness{}).server(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPatch && !still {
+			still = true
+			<-over
+			return
+		}
+		proxyTo(host).ServeHTTP(w, r)
+	})
+	t.Cleanup(func() { close(over) })
+	client.first, client.grace = time.Millisecond, 100*time.Millisecond
+	tag, err := client.Tag(strings.TrimPrefix(front.URL, "http://") + "/app:latest-1")
+	require.NoError(t, err)
+	_, err = client.Push(t.Context(), tag, PushOptions{Tar: file})
+	require.NoError(t, err)
+	assert.True(t, still)
 }

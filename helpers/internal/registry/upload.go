@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -179,7 +180,15 @@ func (u *upload) send(ctx context.Context) error {
 	if u.offset == size {
 		return nil
 	}
-	body := &layerBody{open: func() (io.ReadCloser, error) { return u.layer.open(ctx, u.offset) }, size: size - u.offset, progress: u.progress}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := time.AfterFunc(u.session.stall, func() { cancel(errSlow) }) // the registry no longer reads
+	defer stalled.Stop()
+	progress := func(n int64) {
+		stalled.Reset(u.session.stall)
+		u.progress(n)
+	}
+	body := &layerBody{open: func() (io.ReadCloser, error) { return u.layer.open(ctx, u.offset) }, size: size - u.offset, progress: progress}
 	header := http.Header{"Content-Type": {"application/octet-stream"}}
 	if u.offset > 0 {
 		header.Set("Content-Range", fmt.Sprintf("%d-%d", u.offset, size-1))

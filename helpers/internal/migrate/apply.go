@@ -100,6 +100,10 @@ func (d *Database) Plan(ctx context.Context, files []Migration, allow Allow) (Pl
 	if err := plan.goesOn(interrupted); err != nil {
 		return plan, err
 	}
+	if err := d.checkSyntax(ctx, server, plan.Pending); err != nil {
+		return plan, err
+	}
+	notAnalysed(server, plan.Pending)
 	authors(ctx, plan.Pending)
 	in, err := d.scope(ctx, plan.Pending)
 	if err != nil {

@@ -24,8 +24,9 @@ func TestTheServerGetsTheBytesOfTheFile(t *testing.T) {
 		"COMMENT ON TABLE kept IS 'i\nj'; -- a comment\n/* another\n*/ INSERT INTO kept VALUES (6, '-- not one\nx');\n" +
 		"CREATE TABLE \"k\nl\" (a int DEFAULT 1);\n"
 	for name, text := range map[string]string{
-		"lf": lf, "crlf": strings.ReplaceAll(lf, "\n", "\r\n"), "both": strings.Replace(lf, "\nTo", "\r\nTo", 1), "mark": "\xef\xbb\xbf" + strings.ReplaceAll(lf, "\n", "\r\n"),
-		"cr": strings.ReplaceAll(lf, "x\nTo", "x\rTo"), "last": strings.TrimSuffix(strings.ReplaceAll(lf, "\n", "\r\n"), "\r\n"),
+		"lf": lf, "crlf": strings.ReplaceAll(lf, "\n", "\r\n"), "both": strings.Replace(lf, "\nTo", "\r\nTo", 1),
+		"mark": "\xef\xbb\xbf" + strings.ReplaceAll(lf, "\n", "\r\n"),
+		"cr":   strings.ReplaceAll(lf, "x\nTo", "x\rTo"), "last": strings.TrimSuffix(strings.ReplaceAll(lf, "\n", "\r\n"), "\r\n"),
 		"large": strings.ReplaceAll(lf+strings.Repeat("INSERT INTO kept VALUES (7, 'line\nline;\n');\n", 9000), "\n", "\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +40,8 @@ func TestTheServerGetsTheBytesOfTheFile(t *testing.T) {
 			out, err := shared.Program("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", theirs, "-c", "\\i "+
 				""+readable(t, dir, text)).CombinedOutput()
 			require.NoError(t, err, string(out))
-			const stored = `SELECT md5(string_agg(n || ' ' || length(v) || v, '|' ORDER BY n, v) || length((SELECT prosrc FROM pg_proc WHERE proname = 'body')) || obj_description('kept'::regclass)
+			const stored = `SELECT md5(string_agg(n || ' ' || length(v) || v, '|' ORDER BY n, v) || length((SELECT prosrc FROM pg_proc WHERE proname = 'body')) 
+				|| obj_description('kept'::regclass)
 				|| (SELECT min(relname) FROM pg_class WHERE relname LIKE 'k%l')) FROM kept`
 			assert.Equal(t, one(t, open(t, theirs), stored), one(t, database, stored))
 			if name == "crlf" {
@@ -65,7 +67,8 @@ func TestAFileWithoutAStatementIsRecorded(t *testing.T) {
 	onVersions(t, func(t *testing.T, s *server, _ int) {
 		database := open(t, s.create(t))
 		files := folder(t, map[string]string{
-			"1_a.sql": "-- only for another database\n/* nothing */\n", "2_b.sql": "", "3_c.sql": " \r\n\t", "4_d.sql": ";;\n;", "5_e.sql": "-- slipway:no-transaction\n", "6_f.sql": "\xef\xbb\xbf-- withdrawn",
+			"1_a.sql": "-- only for another database\n/* nothing */\n", "2_b.sql": "", "3_c.sql": " \r\n\t", "4_d.sql": ";;\n;",
+			"5_e.sql": "-- slipway:no-transaction\n", "6_f.sql": "\xef\xbb\xbf-- withdrawn",
 			"7_g.sql": "/* DROP TABLE x; */ -- and\r-- more", "8_h.sql": "CREATE TABLE h (n int);", "R__i.sql": "-- nothing yet",
 		})
 		plan, err := database.Plan(t.Context(), files, Allow{})

@@ -87,6 +87,7 @@ var Rules = []Rule{
 	{"privilege", Danger, "it changes roles or rights, or runs with the rights of another role", "let an administrator do it outside the migrations", false, false},
 	{"server", Danger, "it reads or writes the server's own files or settings, or acts on other sessions", "let an administrator do it outside the migrations", false, false},
 	{"program", Danger, "it runs a program or loads native code on the server", "let an administrator do it outside the migrations", false, false},
+	{"not-analysed", Danger, "the parser does not know its grammar", "look at it by hand, and say what it does: -- slipway:ok not-analysed ...", false, false},
 	{"unseen", Warning, "what it runs is not looked into: its locks, and what it may break, are not in the plan", "plain statements; or say what it does: -- slipway:ok unseen ...", false, false},
 	{"enum-used", Danger, "a value that this transaction adds cannot be used in it (SQLSTATE 55P04)", "add the value in a file of its own, before", false, false},
 	{"int-primary-key", Note, "it ends at 2,147,483,647", "bigint", false, false},

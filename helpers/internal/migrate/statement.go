@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -27,6 +28,7 @@ type Statement struct {
 
 	text    string             // as written, with the comments before it
 	answers map[string]*Answer // by rule
+	foreign bool               // of another version's grammar
 	made    made               // what a later look at the catalog, or at the rest of the plan, needs
 }
 
@@ -92,17 +94,23 @@ type lost struct{ table, constraint, column string }
 // piece is a statement's part of the text: all pieces together are the text.
 type piece struct {
 	from, to int
-	start    int  // of its first word, behind comments
-	line     int  // of start, from 1
-	ended    bool // by a semicolon
-	node     *pgquery.Node
+	start    int           // of its first word, behind comments
+	line     int           // of start, from 1
+	ended    bool          // by a semicolon
+	node     *pgquery.Node // nil where the parser cannot read it
+	words    []token       // where the parser cannot read it as it is written
+	refused  error         // why node is nil
 }
 
 // split finds the statements. An error is an errorAt.
 func split(sql string) ([]piece, error) {
 	tree, err := pgquery.Parse(sql)
 	if err != nil {
-		return nil, syntaxError(sql, err)
+		if at := syntaxError(sql, err); notSQL(at) {
+			return nil, at
+		}
+		pieces, err := splitByTokens(sql, err)
+		return placed(sql, pieces), err
 	}
 	pieces := make([]piece, len(tree.Stmts))
 	for i, raw := range tree.Stmts {
@@ -114,6 +122,11 @@ func split(sql string) ([]piece, error) {
 	if len(pieces) > 0 {
 		pieces[0].from = 0
 	}
+	return placed(sql, pieces), nil
+}
+
+// placed finds the first word of each piece, and its line.
+func placed(sql string, pieces []piece) []piece {
 	line, at := 1, 0
 	for i := range pieces {
 		p := &pieces[i]
@@ -121,7 +134,18 @@ func split(sql string) ([]piece, error) {
 		line += strings.Count(sql[at:p.start], "\n")
 		p.line, at = line, p.start
 	}
-	return pieces, nil
+	return pieces
+}
+
+const (
+	psqlCommand = `psql's own commands (\...) are not SQL: write plain SQL`
+	copiesRows  = "COPY ... FROM STDIN needs a client that sends the rows: write INSERT statements"
+)
+
+// notSQL says whether an error is about what no server takes.
+func notSQL(err error) bool {
+	var at errorAt
+	return errors.As(err, &at) && (at.what == psqlCommand || at.what == copiesRows)
 }
 
 func syntaxError(sql string, err error) error {
@@ -136,9 +160,9 @@ func syntaxError(sql string, err error) error {
 	at := errorAt{lineOf(sql, offset), columnOf(sql, offset), syntax.Message}
 	switch before := sql[:offset]; {
 	case strings.HasPrefix(sql[offset:], `\`):
-		at.what = `psql's own commands (\...) are not SQL: write plain SQL`
+		at.what = psqlCommand
 	case copiesLast(before):
-		at.what = "COPY ... FROM STDIN needs a client that sends the rows: write INSERT statements"
+		at.what = copiesRows
 	}
 	return at
 }
@@ -178,9 +202,25 @@ func statementOf(text string, line int, p piece) (Statement, error) {
 		return s, err
 	}
 	s.answers = answers
+	s.foreign = p.words != nil
+	if p.node == nil {
+		s.Kind = kindOf(body)
+		s.find("not-analysed", "")
+		s.Findings[0].Message = fmt.Sprintf("the parser knows PostgreSQL %d's grammar, and says: %s", grammar, what(p.refused))
+		return s, nil
+	}
 	classify(p.node, body, &s)
 	s.made.unlocks = strings.Contains(part, unlockAll) && slices.Contains(functions(p.node), unlockAll)
 	return s, nil
+}
+
+// what is an error without its place.
+func what(err error) string {
+	var at errorAt
+	if errors.As(err, &at) {
+		return at.what
+	}
+	return err.Error()
 }
 
 // merge says whether next only repeats s: rows of the same table, nothing to say.

@@ -72,6 +72,29 @@ func (c Call) At(commit string) Call {
 	return c
 }
 
+// words are the fields of an answer in which others' words may stand.
+var words = []string{"commits", "plan", "summary", "note", "canary", "stable", "skipped"}
+
+// Saying gives the answer with this text in the place of others' words, and refused where it is to be.
+func (c Call) Saying(text string, refused bool) (Call, error) {
+	document := map[string]any{}
+	if err := json.Unmarshal([]byte(c.Answer), &document); err != nil {
+		return c, err
+	}
+	for _, name := range words {
+		if said, ok := document[name].(string); ok && said != "" {
+			document[name] = text
+		}
+	}
+	if refused {
+		document["exit"] = 1
+		document["error"] = map[string]string{"message": text, "why": text, "hint": text}
+	}
+	body, err := json.Marshal(document)
+	c.Answer = string(body) + "\n"
+	return c, err
+}
+
 // Load reads a file of calls.
 func Load(file string) ([]Call, error) {
 	body, err := os.ReadFile(file)

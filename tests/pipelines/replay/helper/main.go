@@ -1,12 +1,14 @@
 // Command helper answers in slipway's place: what the real one answered in the runs that REPLAY_FILES hold, for REPLAY_COMMIT. REPLAY_CALLS gets a
 // line for each call when it begins, and one when it ends; the call whose key is
-// REPLAY_DIES kills itself between the two, the first time.
+// REPLAY_DIES kills itself between the two, the first time. With REPLAY_TEXT, a file, every
+// answer says its text wherever others' words stand in it; calls of the keys in REPLAY_REFUSES are refused with it.
 package main
 
 import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -39,8 +41,19 @@ func run() (int, error) {
 			return 0, err
 		}
 		if answer, found := replay.Answer(calls, asked); found {
+			answer = answer.At(os.Getenv("REPLAY_COMMIT"))
+			if file := os.Getenv("REPLAY_TEXT"); file != "" {
+				body, err := os.ReadFile(file)
+				if err != nil {
+					return 0, err
+				}
+				refused := slices.Contains(strings.Split(os.Getenv("REPLAY_REFUSES"), ":"), asked.Key())
+				if answer, err = answer.Saying(string(body), refused); err != nil {
+					return 0, err
+				}
+			}
 			asked.Answer = answer.Answer
-			fmt.Print(answer.At(os.Getenv("REPLAY_COMMIT")).Answer)
+			fmt.Print(answer.Answer)
 			return 0, note("ended", asked)
 		}
 	}

@@ -57,11 +57,13 @@ func add(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	added, err := client.AddEvidence(c.Context, digest, registry.Statement{Type: c.String("type"), File: c.String("file"), Scanner: c.String("scanner"), Build: c.String("build-url"), Key: key})
+	added, err := client.AddEvidence(c.Context, digest,
+		registry.Statement{Type: c.String("type"), File: c.String("file"), Scanner: c.String("scanner"), Build: c.String("build-url"), Key: key})
 	if err != nil {
 		return slipway.Finish(c, nil, err)
 	}
-	return slipway.Finish(c, registry.EvidenceList{Reference: digest.String(), Evidence: []registry.Evidence{added}, Rejected: []registry.Rejected{}}, nil)
+	return slipway.Finish(c,
+		registry.EvidenceList{Reference: digest.String(), Evidence: []registry.Evidence{added}, Rejected: []registry.Rejected{}}, nil)
 }
 
 func list(c *cli.Context) error {

@@ -20,8 +20,10 @@ func App() *cli.App {
 		Usage:     "print the newest image that may be promoted, pinned by its digest",
 		ArgsUsage: "REGISTRY/REPOSITORY",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"}, Usage: "the tags' form; its group `captures` the number, or several the parts of a version"},
-			&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("staging-verified"), EnvVars: []string{"SLIPWAY_REQUIRE"}, Usage: "a `TYPE` of evidence that the image must have"},
+			&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"},
+				Usage: "the tags' form; its group `captures` the number, or several the parts of a version"},
+			&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("staging-verified"), EnvVars: []string{"SLIPWAY_REQUIRE"},
+				Usage: "a `TYPE` of evidence that the image must have"},
 			registry.VerifyingKey,
 			&cli.StringFlag{Name: "require-revision", Usage: "the `COMMIT` that it must be built from, or its first digits"},
 			&cli.StringFlag{Name: "git", Usage: "a clone in `DIR`: the commits must be in the same order as the numbers"},
@@ -59,7 +61,8 @@ func run(c *cli.Context) error {
 		return err
 	}
 	search := registry.Search{
-		Pattern: pattern, Required: c.StringSlice("require"), Key: key, Revision: c.String("require-revision"), Git: c.String("git"), At: c.String("at"), Depth: c.Int("depth"),
+		Pattern: pattern, Required: c.StringSlice("require"), Key: key,
+		Revision: c.String("require-revision"), Git: c.String("git"), At: c.String("at"), Depth: c.Int("depth"),
 	}
 	if c.Bool("allow-unverified") {
 		search.Required = nil

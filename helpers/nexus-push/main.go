@@ -63,13 +63,15 @@ func run(c *cli.Context) error {
 		return slipway.Usagef("the tag %q is not of the form %s, so nexus-latest-tag would not find it", tag.TagStr(), pattern).
 			Next("choose a tag of that form, or let --pattern of both commands match the tags that are pushed")
 	}
-	options := registry.PushOptions{Pattern: pattern, Tar: c.String("tar"), Force: c.Bool("force"), Progress: slipway.NewProgress(c.App.ErrWriter)}
+	options := registry.PushOptions{Pattern: pattern, Tar: c.String("tar"), Force: c.Bool("force"),
+		Progress: slipway.NewProgress(c.App.ErrWriter)}
 	for _, given := range c.StringSlice("evidence") {
 		kind, file, found := strings.Cut(given, "=")
 		if !found {
 			return slipway.Usagef("--evidence %q is not of the form TYPE=FILE", given)
 		}
-		options.Evidence = append(options.Evidence, registry.Statement{Type: kind, File: file, Scanner: c.String("scanner"), Build: c.String("build-url"), Key: key})
+		options.Evidence = append(options.Evidence,
+			registry.Statement{Type: kind, File: file, Scanner: c.String("scanner"), Build: c.String("build-url"), Key: key})
 	}
 	if from := c.String("mount-from"); from != "" {
 		other, err := client.Repository(tag.RegistryStr() + "/" + strings.TrimPrefix(from, tag.RegistryStr()+"/"))
@@ -89,7 +91,8 @@ func run(c *cli.Context) error {
 		logrus.Warnf("the tag %s is not of the form %s, so nexus-latest-tag does not find it", tag.TagStr(), pattern)
 	}
 	if pushed.Below != "" {
-		logrus.Warnf("%s is below %s, which has the highest number: nexus-latest-tag does not take it as the newest; let the job's next build number be above that one's", tag.TagStr(), pushed.Below)
+		logrus.Warnf("%s is below %s, which has the highest number, so nexus-latest-tag does not take it as the newest: "+
+			"set the job's next build number above that one", tag.TagStr(), pushed.Below)
 	}
 	return slipway.Finish(c, pushed, err)
 }

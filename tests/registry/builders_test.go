@@ -38,7 +38,8 @@ func TestWhatBuildahAndSkopeoWrite(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "policy.json"), []byte(`{"default":[{"type":"insecureAcceptAnything"}]}`), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "program"), []byte(strings.Repeat("a program\n", 100_000)), 0o700))
 	buildah := func(arguments ...string) string {
-		return tool(t, folder, "buildah", append([]string{"--root", folder + "/root", "--runroot", folder + "/run", "--storage-driver", "vfs"}, arguments...)...)
+		return tool(t, folder, "buildah",
+			append([]string{"--root", folder + "/root", "--runroot", folder + "/run", "--storage-driver", "vfs"}, arguments...)...)
 	}
 	container := buildah("from", "scratch")
 	buildah("copy", container, filepath.Join(folder, "program"), "/program")
@@ -46,9 +47,11 @@ func TestWhatBuildahAndSkopeoWrite(t *testing.T) {
 	buildah("commit", "--signature-policy", folder+"/policy.json", container, "app")
 	for _, form := range []string{"oci-archive", "docker-archive"} {
 		buildah("push", "--signature-policy", folder+"/policy.json", "app", form+":"+folder+"/buildah-"+form+".tar")
-		tool(t, folder, "skopeo", "copy", "--policy", folder+"/policy.json", "oci-archive:buildah-oci-archive.tar", form+":skopeo-"+form+".tar:app:1")
+		tool(t, folder, "skopeo", "copy", "--policy", folder+"/policy.json", "oci-archive:buildah-oci-archive.tar",
+			form+":skopeo-"+form+".tar:app:1")
 	}
-	tool(t, folder, "skopeo", "copy", "--policy", folder+"/policy.json", "--dest-compress-format", "zstd", "--dest-compress", "oci-archive:buildah-oci-archive.tar", "oci:zstd")
+	tool(t, folder, "skopeo", "copy", "--policy", folder+"/policy.json", "--dest-compress-format", "zstd", "--dest-compress",
+		"oci-archive:buildah-oci-archive.tar", "oci:zstd")
 	tool(t, folder, "tar", "-C", "zstd", "-cf", "skopeo-zstd.tar", ".")
 	tars, err := filepath.Glob(folder + "/*.tar")
 	require.NoError(t, err)
@@ -60,9 +63,11 @@ func TestWhatBuildahAndSkopeoWrite(t *testing.T) {
 		reference := strings.Replace(strings.TrimSpace(got.Stdout), s.Host, upstream.Host, 1)
 		_, digest, _ := strings.Cut(reference, "@")
 		// skopeo reads it back, and compares every layer with its digest.
-		tool(t, folder, "skopeo", "copy", "--policy", folder+"/policy.json", "--src-tls-verify=false", "docker://"+strings.Replace(reference, ":latest-1@", "@", 1), "dir:back")
+		tool(t, folder, "skopeo", "copy", "--policy", folder+"/policy.json", "--src-tls-verify=false",
+			"docker://"+strings.Replace(reference, ":latest-1@", "@", 1), "dir:back")
 		assert.Equal(t, "sha256:"+tool(t, folder, "sha256sum", "back/manifest.json")[:64], digest, tar)
-		found := s.helper(t, "nexus-latest-tag", s.Host+"/built/"+strings.TrimSuffix(filepath.Base(tar), ".tar"), "--allow-unverified", "--require-revision", "1234567")
+		found := s.helper(t, "nexus-latest-tag", s.Host+"/built/"+strings.TrimSuffix(filepath.Base(tar), ".tar"), "--allow-unverified",
+			"--require-revision", "1234567")
 		assert.Equal(t, got.Stdout, found.Stdout, found.Stderr)
 	}
 }
@@ -74,7 +79,8 @@ func TestSeveralPlatformsAreRefusedAndTheHintHelps(t *testing.T) {
 	index := v1.ImageIndex(empty.Index)
 	for _, architecture := range []string{"amd64", "arm64"} {
 		image := mutate.ConfigMediaType(mutate.MediaType(newImage(t, "1234567", 1000, 1), types.OCIManifestSchema1), types.OCIConfigJSON)
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}}})
+		index = mutate.AppendManifests(index,
+			mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}}})
 	}
 	path, err := layout.Write(filepath.Join(folder, "layout"), empty.Index)
 	require.NoError(t, err)

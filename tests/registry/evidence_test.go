@@ -68,7 +68,8 @@ func TestSixteenAtOnceLoseNone(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 16 {
 		group.Go(func() {
-			arguments := []string{"add", "--type", "staging-verified", "--file", file, "--build-url", fmt.Sprintf("https://jenkins.example/%d", i), subject}
+			arguments := []string{"add", "--type", "staging-verified", "--file", file, "--build-url", fmt.Sprintf("https://jenkins.example/%d", i),
+				subject}
 			if i%4 == 0 {
 				arguments = append(arguments, "--key", pair.private)
 			}
@@ -180,7 +181,8 @@ func TestWhatIsTamperedWithIsRejected(t *testing.T) {
 			pair := newKeys(t)
 			repository := "tampered/" + strings.ReplaceAll(name, " ", "-")
 			subject, direct := newSubject(t, s, repository)
-			added := s.helper(t, "image-evidence", "add", "--type", "staging-verified", "--file", statement(t, `{"smoke":"failed"}`), "--key", pair.private, subject, "-o", "json")
+			added := s.helper(t, "image-evidence", "add", "--type", "staging-verified", "--file", statement(t, `{"smoke":"failed"}`), "--key",
+				pair.private, subject, "-o", "json")
 			var list struct{ Evidence []struct{ Digest string } }
 			added.json(t, &list)
 			original := direct.Context().Digest(list.Evidence[0].Digest)
@@ -228,15 +230,20 @@ func TestAScanKeepsItsCountsItsScannerAndItsDatabase(t *testing.T) {
 	pair, image := newKeys(t), newImage(t, "1234567", 1000, 1)
 	config, err := image.ConfigName()
 	require.NoError(t, err)
-	report := `{"SchemaVersion":2,"ArtifactType":"container_image","Trivy":{"Version":"0.69.3"},"Metadata":{"ImageID":"` + config.String() + `"},"Results":[
-		{"Target":"app","Class":"lang-pkgs","Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"HIGH"},{"VulnerabilityID":"CVE-2","Severity":"LOW"}]},{"Vulnerabilities":[{"Severity":"LOW"}]}]}`
-	scanner := statement(t, `{"Version":"0.69.3","VulnerabilityDB":{"Version":2,"UpdatedAt":"2026-05-01T06:12:00.5Z","NextUpdate":"2026-05-02T06:12:00Z"}}`)
+	report := `{"SchemaVersion":2,"ArtifactType":"container_image","Trivy":{"Version":"0.69.3"},"Metadata":{"ImageID":"` +
+		config.String() + `"},"Results":[
+		{"Target":"app","Class":"lang-pkgs","Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"HIGH"},
+			{"VulnerabilityID":"CVE-2","Severity":"LOW"}]},{"Vulnerabilities":[{"Severity":"LOW"}]}]}`
+	scanner := statement(t,
+		`{"Version":"0.69.3","VulnerabilityDB":{"Version":2,"UpdatedAt":"2026-05-01T06:12:00.5Z","NextUpdate":"2026-05-02T06:12:00Z"}}`)
 	target := s.Host + "/scan/app:latest-1"
-	got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), target, "--evidence", "scan="+statement(t, report), "--scanner", scanner, "--key", pair.private)
+	got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), target, "--evidence", "scan="+statement(t, report), "--scanner", scanner,
+		"--key", pair.private)
 	require.Zero(t, got.Code, got.Stderr)
 	pushed := strings.TrimSpace(got.Stdout)
 	assert.Zero(t, s.helper(t, "image-evidence", "verify", "--require", "scan", "--key", pair.public, pushed).Code)
-	assert.Equal(t, 1, s.helper(t, "image-evidence", "verify", "--require", "scan", "--key", newKeys(t).public, pushed).Code, "signed by another key")
+	assert.Equal(t, 1, s.helper(t, "image-evidence", "verify", "--require", "scan", "--key", newKeys(t).public, pushed).Code,
+		"signed by another key")
 	got = s.helper(t, "image-evidence", "list", pushed)
 	assert.Contains(t, got.Stdout, "1 HIGH, 2 LOW, by trivy 0.69.3, database of 2026-05-01T06:12:00Z")
 	var found struct {

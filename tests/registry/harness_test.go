@@ -81,7 +81,8 @@ func newSiteBefore(t *testing.T, registry *url.URL) *front {
 	started, err := site.NewFront(registry, t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(started.Close)
-	return &front{started, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "REGISTRY_USERNAME=" + site.Username, "REGISTRY_PASSWORD=" + site.Password}}
+	return &front{started,
+		[]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "REGISTRY_USERNAME=" + site.Username, "REGISTRY_PASSWORD=" + site.Password}}
 }
 
 // answer is what a program said.

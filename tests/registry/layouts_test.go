@@ -32,7 +32,8 @@ func newLayout(t *testing.T) *ociLayout {
 
 func (l *ociLayout) blob(t *testing.T, mediaType types.MediaType, body []byte) v1.Descriptor {
 	t.Helper()
-	d := v1.Descriptor{MediaType: mediaType, Size: int64(len(body)), Digest: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(body))}}
+	d := v1.Descriptor{MediaType: mediaType, Size: int64(len(body)),
+		Digest: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(body))}}
 	require.NoError(t, os.WriteFile(filepath.Join(l.folder, "blobs", "sha256", d.Digest.Hex), body, 0o600))
 	return d
 }
@@ -56,8 +57,10 @@ func (l *ociLayout) image(t *testing.T, layerType types.MediaType, layer, unpack
 // artifact writes one about the subject, or about nothing.
 func (l *ociLayout) artifact(t *testing.T, kind string, subject *v1.Descriptor) v1.Descriptor {
 	t.Helper()
-	return l.document(t, types.OCIManifestSchema1, map[string]any{"schemaVersion": 2, "mediaType": types.OCIManifestSchema1, "artifactType": kind, "subject": subject,
-		"config": l.blob(t, "application/vnd.oci.empty.v1+json", []byte("{}")), "layers": []any{l.blob(t, types.MediaType(kind), []byte(`{"of":"`+kind+`"}`))}})
+	return l.document(t, types.OCIManifestSchema1,
+		map[string]any{"schemaVersion": 2, "mediaType": types.OCIManifestSchema1, "artifactType": kind, "subject": subject,
+			"config": l.blob(t, "application/vnd.oci.empty.v1+json",
+				[]byte("{}")), "layers": []any{l.blob(t, types.MediaType(kind), []byte(`{"of":"`+kind+`"}`))}})
 }
 
 func (l *ociLayout) tar(t *testing.T, manifests ...v1.Descriptor) string {
@@ -79,7 +82,8 @@ func TestArtifactsBesideTheImageAreNamed(t *testing.T) {
 	l := newLayout(t)
 	image := l.image(t, types.OCIUncompressedLayer, []byte("layer"), []byte("layer"))
 	bill, chart := l.artifact(t, "application/spdx+json", &image), l.artifact(t, "application/vnd.cncf.helm.chart", nil)
-	nested := l.document(t, types.OCIImageIndex, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{bill, image}})
+	nested := l.document(t, types.OCIImageIndex,
+		v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{bill, image}})
 	attestation := l.image(t, "application/vnd.in-toto+json", []byte("{}"), []byte("{}"))
 	attestation.Platform = &v1.Platform{OS: "unknown", Architecture: "unknown"}
 	named := image
@@ -144,13 +148,15 @@ func TestLayersWithLargeWindows(t *testing.T) {
 		packed, err := command.Output()
 		require.NoError(t, err, flags)
 		l := newLayout(t)
-		got := s.helper(t, "nexus-push", "--tar", l.tar(t, l.image(t, types.OCILayerZStd, packed, plain)), fmt.Sprintf("%s/windows/app:latest-%d", s.Host, number))
+		got := s.helper(t, "nexus-push", "--tar", l.tar(t, l.image(t, types.OCILayerZStd, packed, plain)),
+			fmt.Sprintf("%s/windows/app:latest-%d", s.Host, number))
 		require.Zero(t, got.Code, "%v: %s", flags, got.Stderr)
 		assert.LessOrEqual(t, got.Memory, int64(64<<10), "kB: what the window could hold is not held")
 
 		l = newLayout(t)
 		packed[len(packed)/2] ^= 0xff
-		got = s.helper(t, "nexus-push", "--tar", l.tar(t, l.image(t, types.OCILayerZStd, packed, plain)), fmt.Sprintf("%s/windows/app:damaged-%d", s.Host, number))
+		got = s.helper(t, "nexus-push", "--tar", l.tar(t, l.image(t, types.OCILayerZStd, packed, plain)),
+			fmt.Sprintf("%s/windows/app:damaged-%d", s.Host, number))
 		assert.Equal(t, 2, got.Code, flags)
 	}
 }

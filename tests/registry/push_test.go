@@ -90,7 +90,8 @@ func TestFaultsDoNotHinderAPush(t *testing.T) {
 			s := newSite(t)
 			s.Set(fault.name, fault.value)
 			image := newImage(t, "1234567", 300_000, 3)
-			got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), s.Host+"/faults/"+fault.name+":latest-1", "--evidence", "staging-verified="+statement(t, "{}"))
+			got := s.helper(t, "nexus-push", "--tar", writeTar(t, image), s.Host+"/faults/"+fault.name+":latest-1", "--evidence",
+				"staging-verified="+statement(t, "{}"))
 			require.Zero(t, got.Code, got.Stderr)
 			assert.Equal(t, digestOf(t, image), digestOf(t, pull(t, s.Host+"/faults/"+fault.name+":latest-1")))
 			got = s.helper(t, "nexus-latest-tag", s.Host+"/faults/"+fault.name)
@@ -138,7 +139,8 @@ func TestTheMemoryIsSmallForAnyImage(t *testing.T) {
 	for form, write := range map[string]func(*testing.T, v1.Image) string{"compressed": writeTar, "not compressed": writeSaved} {
 		t.Run(form, func(t *testing.T) {
 			s := newSite(t)
-			got := s.helper(t, "nexus-push", "--tar", write(t, newImage(t, "1234567", 60<<20, 4)), s.Host+"/big/app:"+strings.ReplaceAll(form, " ", "-"))
+			got := s.helper(t, "nexus-push", "--tar", write(t, newImage(t, "1234567", 60<<20, 4)),
+				s.Host+"/big/app:"+strings.ReplaceAll(form, " ", "-"))
 			require.Zero(t, got.Code, got.Stderr)
 			assert.LessOrEqual(t, got.Memory, int64(40<<10), "kB")
 		})
@@ -268,8 +270,10 @@ func TestWhatIsNoWholeImageIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		"cut off":          {whole[:len(whole)/2], "cut off"},
 		"a layout cut off": {laid[:len(laid)/2], "cut off"},
 		"a changed byte":   {flip(whole, len(whole)/3), "layer"},
-		"another layer":    {rewrite(t, whole, func(h *tar.Header, body []byte) (*tar.Header, []byte) { return swap(h, body, digest.Hex, otherBody) }), "the configuration names"},
-		"another blob":     {rewrite(t, laid, func(h *tar.Header, body []byte) (*tar.Header, []byte) { return swap(h, body, digest.Hex, otherBody) }), "layer 2 of 2"},
+		"another layer": {rewrite(t, whole,
+			func(h *tar.Header, body []byte) (*tar.Header, []byte) { return swap(h, body, digest.Hex, otherBody) }), "the configuration names"},
+		"another blob": {rewrite(t, laid,
+			func(h *tar.Header, body []byte) (*tar.Header, []byte) { return swap(h, body, digest.Hex, otherBody) }), "layer 2 of 2"},
 		"a path out of it": {rewrite(t, whole, func(h *tar.Header, body []byte) (*tar.Header, []byte) {
 			return rename(h, body, digest.Hex, "../../etc/cron.d/x")
 		}), "leads out of it"},

@@ -85,8 +85,9 @@ func bundleArtifact(about *manifest, config, layer v1.Descriptor, created string
 	config.MediaType = emptyMediaType
 	return content{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: bundleMediaType, Config: &config, Layers: []v1.Descriptor{layer},
-		Subject:     &v1.Descriptor{MediaType: about.MediaType, Size: about.Size, Digest: about.Digest},
-		Annotations: map[string]string{annotationCreated: created, annotationBundle + "content": "dsse-envelope", annotationBundle + "predicateType": signPredicate},
+		Subject: &v1.Descriptor{MediaType: about.MediaType, Size: about.Size, Digest: about.Digest},
+		Annotations: map[string]string{annotationCreated: created, annotationBundle + "content": "dsse-envelope",
+			annotationBundle + "predicateType": signPredicate},
 	}
 }
 

@@ -40,7 +40,8 @@ func (e *evidenceReader) compare(ctx context.Context, high Image, lower []string
 		if why := newer(ctx, low, high, search); why != "" {
 			return slipway.Errorf(slipway.Conflict, "%s has the highest number, and %s %s", high.Tag, tag, why).
 				Because(errors.New("the numbers and the order of the releases disagree, as they do after a job was made anew")).
-				Next("name the image that is meant, --at %s or --at %s; let the job's next build number be above %s, or delete the tags that are obsolete", tag, high.Tag, high.Number)
+				Next("name the image that is meant, --at %s or --at %s; then set the job's next build number above %s, or delete obsolete tags",
+					tag, high.Tag, high.Number)
 		}
 	}
 	return nil
@@ -100,7 +101,8 @@ func checkClone(ctx context.Context, repository string) error {
 		return nil
 	}
 	if out, err := exec.CommandContext(ctx, "git", "-C", repository, "rev-parse", "--git-dir").CombinedOutput(); err != nil {
-		return slipway.Usagef("--git %q is no clone that git can read", repository).Because(fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out))))
+		return slipway.Usagef("--git %q is no clone that git can read", repository).
+			Because(fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out))))
 	}
 	return nil
 }

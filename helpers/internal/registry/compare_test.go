@@ -20,7 +20,8 @@ func clone(t *testing.T) (folder string, row []string, branch string) {
 	t.Helper()
 	folder = t.TempDir()
 	git := func(arguments ...string) string {
-		out, err := exec.Command("git", append([]string{"-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.com"}, arguments...)...).CombinedOutput()
+		out, err := exec.Command("git",
+			append([]string{"-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.com"}, arguments...)...).CombinedOutput()
 		require.NoError(t, err, string(out))
 		return strings.TrimSpace(string(out))
 	}
@@ -49,14 +50,17 @@ func TestAJobThatIsMadeAnewIsNoticed(t *testing.T) {
 	}{
 		{name: "the numbers are right", high: row[1], low: row[0], later: -time.Hour},
 		{name: "made anew", high: row[0], low: row[1], later: time.Hour, conflict: "follows"},
-		{name: "made anew, without a clone", high: row[0], low: row[1], later: time.Hour, without: true, conflict: "was verified later (2026-01-01T13:00:00Z, and that one 2026-01-01T12:00:00Z)"},
+		{name: "made anew, without a clone", high: row[0], low: row[1], later: time.Hour, without: true,
+			conflict: "was verified later (2026-01-01T13:00:00Z, and that one 2026-01-01T12:00:00Z)"},
 		{name: "made anew, of one commit", high: row[0], low: row[0], later: time.Hour, conflict: "was verified later"},
-		{name: "commits that the clone lacks", high: strings.Repeat("a", 40), low: strings.Repeat("b", 40), later: time.Hour, conflict: "was verified later"},
+		{name: "commits that the clone lacks", high: strings.Repeat("a", 40), low: strings.Repeat("b", 40), later: time.Hour,
+			conflict: "was verified later"},
 		{name: "commits that are none", high: "main", low: "--all", later: time.Hour, conflict: "was verified later"},
 		{name: "beside each other", high: branch, low: row[2], later: time.Hour, conflict: "was verified later"},
 		{name: "beside each other, in order", high: branch, low: row[2], later: -time.Hour},
 		{name: "builds that overlapped", high: row[1], low: row[0], later: time.Minute},
-		{name: "an old commit built again", high: row[0], low: row[2], later: -time.Hour, conflict: "is built from " + row[2] + ", which follows that one's " + row[0]},
+		{name: "an old commit built again", high: row[0], low: row[2], later: -time.Hour,
+			conflict: "is built from " + row[2] + ", which follows that one's " + row[0]},
 		{name: "at the same time", high: row[0], low: row[0]},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -64,7 +68,8 @@ func TestAJobThatIsMadeAnewIsNoticed(t *testing.T) {
 			verified := func(tag, commit string, at time.Time) {
 				pushed := push(t, client, host+"/app:"+tag, commit)
 				for i, at := range []time.Time{at, at.AddDate(1, 0, 0)} { // verified again: the first time counts
-					forge(t, client, host+"/app@"+pushed.Digest, "staging-verified", fmt.Sprint(i), map[string]string{annotationCreated: at.Format(time.RFC3339)})
+					forge(t, client, host+"/app@"+pushed.Digest, "staging-verified", fmt.Sprint(i),
+						map[string]string{annotationCreated: at.Format(time.RFC3339)})
 				}
 			}
 			verified("latest-412", test.high, first)

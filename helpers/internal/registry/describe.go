@@ -65,7 +65,9 @@ func (f Found) Explain(out io.Writer) error {
 			kinds = append(kinds, one.Type)
 		}
 		slices.Sort(kinds)
-		_, _ = fmt.Fprintln(table, strings.Join([]string{image.Tag, orDash(short(image.Digest, 19)), orDash(image.Created), orDash(short(image.Revision, 12)), orDash(strings.Join(slices.Compact(kinds), ",")), verdict}, "\t"))
+		_, _ = fmt.Fprintln(table,
+			strings.Join([]string{image.Tag, orDash(short(image.Digest, 19)), orDash(image.Created), orDash(short(image.Revision, 12)),
+				orDash(strings.Join(slices.Compact(kinds), ",")), verdict}, "\t"))
 	}
 	for _, passed := range f.PassedOver {
 		row(passed.Image, "passed over: "+passed.Why)

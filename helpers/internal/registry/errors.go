@@ -22,7 +22,8 @@ func (s *session) explain(err error, doing string) error {
 	var known *slipway.Error
 	switch {
 	case errors.Is(err, errBound):
-		return slipway.Errorf(slipway.Unknown, "%s: %s", doing, errBound.Message).Next("see why %s is so slow, or give it more time: --timeout", host)
+		return slipway.Errorf(slipway.Unknown, "%s: %s", doing, errBound.Message).
+			Next("see why %s is so slow, or give it more time: --timeout", host)
 	case errors.As(err, &known):
 		return known
 	}
@@ -34,7 +35,8 @@ func (s *session) explain(err error, doing string) error {
 	var record tls.RecordHeaderError
 	switch {
 	case errors.Is(err, errSlow):
-		return slipway.Errorf(slipway.Unknown, "%s: %s answers too slowly", doing, host).Because(err).Next("see what is between here and %s; then try again", host)
+		return slipway.Errorf(slipway.Unknown, "%s: %s answers too slowly", doing, host).Because(err).
+			Next("see what is between here and %s; then try again", host)
 	case errors.Is(err, context.Canceled):
 		return slipway.Errorf(slipway.Unknown, "%s: stopped before it was done", doing).Because(err)
 	case errors.As(err, &certificate), isUnknownAuthority(err):
@@ -51,23 +53,27 @@ func (s *session) explain(err error, doing string) error {
 func (s *session) refused(err error, answer *transport.Error, doing, host string) error {
 	switch status := answer.StatusCode; {
 	case s.expired(answer):
-		return slipway.Errorf(slipway.Unknown, "%s: %s refuses the login that it took a moment ago (%d; asked as %s)", doing, host, status, s.who).Because(err).
+		message := "%s: %s refuses the login that it took a moment ago (%d; asked as %s)"
+		return slipway.Errorf(slipway.Unknown, message, doing, host, status, s.who).Because(err).
 			Next("the login expired or was withdrawn: log in again, then run this again")
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		realm, _ := s.guard.noted()
 		if realm == "" {
 			realm = "no realm named"
 		}
-		return slipway.Errorf(slipway.Usage, "%s: %s refuses the login (%d; realm: %s; asked as %s)", doing, host, status, realm, s.who).Because(err).
+		return slipway.Errorf(slipway.Usage, "%s: %s refuses the login (%d; realm: %s; asked as %s)", doing, host, status, realm, s.who).
+			Because(err).
 			Next("give REGISTRY_USERNAME and REGISTRY_PASSWORD, or a config.json in DOCKER_CONFIG, of an account that may do this")
 	case isMissing(err):
-		return slipway.Errorf(slipway.No, "%s: %s has no such thing", doing, host).Because(err).Next("look whether the repository's name is right")
+		return slipway.Errorf(slipway.No, "%s: %s has no such thing", doing, host).Because(err).
+			Next("look whether the repository's name is right")
 	case status == http.StatusTooManyRequests:
 		return slipway.Errorf(slipway.Unknown, "%s: %s stays busy (429)", doing, host).Because(err).Next("try again later")
 	case status == http.StatusBadRequest && strings.Contains(err.Error(), "HTTP request to an HTTPS server"):
 		return slipway.Errorf(slipway.Usage, "%s: %s speaks HTTPS", doing, host).Because(err).Next("leave --plain-http away")
 	}
-	return slipway.Errorf(slipway.Unknown, "%s: %s fails (%d)", doing, host, answer.StatusCode).Because(err).Next("look into the registry's log; then try again")
+	return slipway.Errorf(slipway.Unknown, "%s: %s fails (%d)", doing, host, answer.StatusCode).Because(err).
+		Next("look into the registry's log; then try again")
 }
 
 // expired says that the login was good for such a request before. A token that cannot
@@ -89,12 +95,14 @@ func (s *session) expired(answer *transport.Error) bool {
 // words, since a proxy's 404 page says nothing about the image.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
 func isMissing(err error) bool {
-	return status(err) == http.StatusNotFound && hasCode(err, transport.ManifestUnknownErrorCode, transport.NameUnknownErrorCode, transport.BlobUnknownErrorCode, "NOT_FOUND")
+	return status(err) == http.StatusNotFound && hasCode(err, transport.ManifestUnknownErrorCode, transport.NameUnknownErrorCode,
+		transport.BlobUnknownErrorCode, "NOT_FOUND")
 }
 
 func hasCode(err error, codes ...transport.ErrorCode) bool {
 	var answer *transport.Error
-	return errors.As(err, &answer) && slices.ContainsFunc(answer.Errors, func(d transport.Diagnostic) bool { return slices.Contains(codes, d.Code) })
+	return errors.As(err, &answer) && slices.ContainsFunc(answer.Errors,
+		func(d transport.Diagnostic) bool { return slices.Contains(codes, d.Code) })
 }
 
 // status gives the HTTP status in err, or 0.

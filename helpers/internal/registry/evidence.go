@@ -61,7 +61,8 @@ var typeForm = regexp.MustCompile(`^[a-z0-9]+(?:[-.][a-z0-9]+)*$`)
 
 func checkType(kind string) error {
 	if len(kind) > 40 || !typeForm.MatchString(kind) {
-		return slipway.Usagef("%q is no type of evidence: lower-case words joined by - or ., at most 40 characters, such as scan or staging-verified", kind)
+		return slipway.Usagef("%q is no type of evidence: lower-case words joined by - or ., at most 40 characters, "+
+			"such as scan or staging-verified", kind)
 	}
 	return nil
 }

@@ -199,7 +199,9 @@ func (e *evidenceReader) signed(ctx context.Context, subject v1.Hash, c content)
 
 // content reads the statement itself, where it counts: what was signed must be there,
 // and a scan must be of this image.
-func (e *evidenceReader) content(ctx context.Context, about *manifest, kind string, layer v1.Descriptor) (findings map[string]int, why string, err error) {
+func (e *evidenceReader) content(ctx context.Context, about *manifest, kind string, layer v1.Descriptor) (
+	findings map[string]int, why string, err error,
+) {
 	if e.key == nil && kind != scanType {
 		return nil, "", nil
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 func TestEvidenceAddedAtOnceIsAllThere(t *testing.T) {
-	for name, options := range map[string][]fake.Option{"with the referrers API": {fake.WithReferrersSupport(true)}, "with the fallback tag": nil} {
+	for name, options := range map[string][]fake.Option{"with the referrers API": {fake.WithReferrersSupport(true)},
+		"with the fallback tag": nil} {
 		t.Run(name, func(t *testing.T) {
 			client, host := serve(t, options...)
 			pushed := push(t, client, host+"/app:latest-1", "c1")

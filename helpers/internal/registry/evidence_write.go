@@ -38,7 +38,8 @@ func ownTagsOf(tags []string, subject v1.Hash) []string {
 }
 
 func descriptorOf(mediaType types.MediaType, body []byte) v1.Descriptor {
-	return v1.Descriptor{MediaType: mediaType, Size: int64(len(body)), Digest: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(body))}}
+	return v1.Descriptor{MediaType: mediaType, Size: int64(len(body)),
+		Digest: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(body))}}
 }
 
 // publish writes a statement where every reader finds it.
@@ -180,21 +181,25 @@ func (r *renewal) statements(ctx context.Context) ([]*manifest, error) {
 }
 
 func composeList(present content, statements []*manifest) (content, bool, []byte) {
-	next := content{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: present.Annotations, Manifests: slices.Clone(present.Manifests)}
+	next := content{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: present.Annotations,
+		Manifests: slices.Clone(present.Manifests)}
 	complete := true
 	for _, one := range statements {
 		if slices.ContainsFunc(next.Manifests, func(d v1.Descriptor) bool { return d.Digest == one.Digest }) {
 			continue
 		}
 		complete = false
-		next.Manifests = append(next.Manifests, v1.Descriptor{MediaType: one.MediaType, Digest: one.Digest, Size: one.Size, ArtifactType: one.content.ArtifactType, Annotations: one.content.Annotations})
+		next.Manifests = append(next.Manifests,
+			v1.Descriptor{MediaType: one.MediaType, Digest: one.Digest, Size: one.Size, ArtifactType: one.content.ArtifactType,
+				Annotations: one.content.Annotations})
 	}
 	return next, complete, nil
 }
 
 // composeSignatures makes the image that cosign reads: a layer for each signature.
 func composeSignatures(present content, statements []*manifest) (content, bool, []byte) {
-	next := content{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: present.Annotations, Layers: slices.Clone(present.Layers)}
+	next := content{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: present.Annotations,
+		Layers: slices.Clone(present.Layers)}
 	complete := true
 	for _, one := range statements {
 		for _, layer := range one.content.Layers {

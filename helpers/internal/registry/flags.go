@@ -17,11 +17,14 @@ import (
 func Flags(timeout time.Duration) []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "plain-http", EnvVars: []string{"SLIPWAY_PLAIN_HTTP"}, Usage: "speak HTTP without TLS"},
-		&cli.StringFlag{Name: "ca-file", EnvVars: []string{"SLIPWAY_CA_FILE"}, Usage: "trust the certificates of this PEM `FILE` as well as the system's"},
-		&cli.BoolFlag{Name: "insecure-skip-verify", EnvVars: []string{"SLIPWAY_INSECURE_SKIP_VERIFY"}, Usage: "speak TLS without checking the certificate"},
+		&cli.StringFlag{Name: "ca-file", EnvVars: []string{"SLIPWAY_CA_FILE"},
+			Usage: "trust the certificates of this PEM `FILE` as well as the system's"},
+		&cli.BoolFlag{Name: "insecure-skip-verify", EnvVars: []string{"SLIPWAY_INSECURE_SKIP_VERIFY"},
+			Usage: "speak TLS without checking the certificate"},
 		&cli.StringFlag{Name: "token-host", EnvVars: []string{"SLIPWAY_REGISTRY_TOKEN_HOST"},
 			Usage: "`HOST[:PORT]` that may get the login beside the registry itself, where the registry has its tokens made elsewhere"},
-		&cli.DurationFlag{Name: "timeout", Value: timeout, EnvVars: []string{"SLIPWAY_REGISTRY_TIMEOUT"}, Usage: "the longest time that all of it may take"},
+		&cli.DurationFlag{Name: "timeout", Value: timeout, EnvVars: []string{"SLIPWAY_REGISTRY_TIMEOUT"},
+			Usage: "the longest time that all of it may take"},
 	}
 }
 

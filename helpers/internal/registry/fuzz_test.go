@@ -26,7 +26,8 @@ func proxyTo(host string) *httputil.ReverseProxy {
 func FuzzNextPage(f *testing.F) {
 	for _, link := range []string{
 		``, `</v2/app/tags/list?n=2&last=b>; rel="next"`, `</repository/docker/v2/app/tags/list?last=b&n=1000>; rel=next`,
-		`<https://evil.example/v2/?last=x>; rel="next"`, `</v2/a?last=%zz>; rel="next"`, `<a>; rel="prev", <?last=c>; rel="next"`, `<?last=c>; rel="nextish"`, `<`,
+		`<https://evil.example/v2/?last=x>; rel="next"`, `</v2/a?last=%zz>; rel="next"`,
+		`<a>; rel="prev", <?last=c>; rel="next"`, `<?last=c>; rel="nextish"`, `<`,
 	} {
 		f.Add(link)
 	}
@@ -43,7 +44,8 @@ func FuzzNextPage(f *testing.F) {
 
 // FuzzTags: a list of tags is one, or an error; the pager ends on whatever comes.
 func FuzzTags(f *testing.F) {
-	for _, body := range []string{`{"name":"a","tags":["latest-1","b"]}`, `{"name":"a","tags":null}`, `{"name":"a"}`, `{}`, `null`, `[]`, `<html>`, `{"tags":["a\nb"]}`, `{"tags":[1]}`,
+	for _, body := range []string{`{"name":"a","tags":["latest-1","b"]}`, `{"name":"a","tags":null}`, `{"name":"a"}`, `{}`, `null`, `[]`,
+		`<html>`, `{"tags":["a\nb"]}`, `{"tags":[1]}`,
 		`{"name":"a","tags":["a"],"tags":["b"]}`, `{"name":"a","tags":["a","a\u0062"]}`, `{"name":"a","tags":[""]}`} {
 		f.Add([]byte(body), `<?last=b>; rel="next"`)
 	}
@@ -127,7 +129,8 @@ func FuzzBundle(f *testing.F) {
 	facts, err := verifyBundle(&PublicKey{[]*ecdsa.PublicKey{&own.key.PublicKey}}, subject, signed)
 	require.NoError(f, err)
 	require.Equal(f, "approved", facts[annotationType])
-	for _, body := range []string{string(signed), `{}`, `null`, `{"dsseEnvelope":{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"sig":""}]}}`,
+	for _, body := range []string{string(signed), `{}`, `null`,
+		`{"dsseEnvelope":{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"sig":""}]}}`,
 		`{"dsseEnvelope":{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":null}}`} {
 		f.Add([]byte(body))
 	}

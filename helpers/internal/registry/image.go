@@ -44,9 +44,11 @@ func openImage(ctx context.Context, file string) (*image, error) {
 			return nil, ctx.Err()
 		}
 		if errors.Is(err, errSeveral) {
-			return nil, slipway.Usagef("%s holds several images, and nothing was pushed", file).Because(err).Next("write the tar of one of them, such as: %s", i.onlyOne(file))
+			return nil, slipway.Usagef("%s holds several images, and nothing was pushed", file).Because(err).
+				Next("write the tar of one of them, such as: %s", i.onlyOne(file))
 		}
-		return nil, slipway.Usagef("%s holds no whole image, and nothing was pushed", file).Because(err).Next("build it again; docker save, Buildah and Kaniko write what is needed")
+		return nil, slipway.Usagef("%s holds no whole image, and nothing was pushed", file).Because(err).
+			Next("build it again; docker save, Buildah and Kaniko write what is needed")
 	}
 	return i, nil
 }
@@ -160,7 +162,8 @@ func (i *image) only(manifests []v1.Descriptor) (v1.Descriptor, error) {
 	}
 	if len(found) > 1 {
 		slices.Sort(named)
-		return v1.Descriptor{}, fmt.Errorf("it holds %d (%s): %w", len(found), cmp.Or(strings.Join(named, ", "), "of no platform that is named"), errSeveral)
+		return v1.Descriptor{}, fmt.Errorf("it holds %d (%s): %w", len(found), cmp.Or(strings.Join(named, ", "), "of no platform that is named"),
+			errSeveral)
 	}
 	for _, one := range found {
 		i.names = nil
@@ -230,7 +233,8 @@ func (i *image) readSaved() error {
 		return err
 	}
 	config := descriptorOf(types.DockerConfigJSON, i.config)
-	if named := strings.TrimSuffix(strings.TrimPrefix(path.Base(saved[0].Config), "sha256:"), ".json"); len(named) == 64 && named != config.Digest.Hex {
+	named := strings.TrimSuffix(strings.TrimPrefix(path.Base(saved[0].Config), "sha256:"), ".json")
+	if len(named) == 64 && named != config.Digest.Hex {
 		return fmt.Errorf("its configuration is %s, and is named %s", config.Digest, saved[0].Config)
 	}
 	i.manifest.content.Config = &config

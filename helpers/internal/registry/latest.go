@@ -60,7 +60,8 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 	}
 	for i, tag := range candidates {
 		if search.Depth > 0 && i == search.Depth {
-			return found, slipway.Errorf(slipway.Unknown, "none of the %d newest of %d images of %s can be promoted", i, len(candidates), repository).
+			message := "none of the %d newest of %d images of %s can be promoted"
+			return found, slipway.Errorf(slipway.Unknown, message, i, len(candidates), repository).
 				Because(errors.New(reasons(found.PassedOver))).Next("see why staging did not finish; --depth looks further down")
 		}
 		image, why, err := e.inspect(ctx, tag, search)
@@ -113,11 +114,14 @@ func nothing(repository name.Repository, search Search, found Found) error {
 		return slipway.Errorf(slipway.No, "%s:%s cannot be promoted", repository, search.At).Because(why).
 			Next("name a tag that has what is required: nexus-latest-tag %s --explain", repository)
 	case len(found.PassedOver) == 0:
-		return slipway.Errorf(slipway.No, "%s has no tag that matches %s (%d tags)", repository, search.Pattern, found.Tags).Next("let the staging pipeline run once")
+		return slipway.Errorf(slipway.No, "%s has no tag that matches %s (%d tags)", repository, search.Pattern, found.Tags).
+			Next("let the staging pipeline run once")
 	case len(search.Required) == 0:
-		return slipway.Errorf(slipway.No, "none of the %d images of %s can be promoted", len(found.PassedOver), repository).Because(why).Next("push it again")
+		return slipway.Errorf(slipway.No, "none of the %d images of %s can be promoted", len(found.PassedOver), repository).Because(why).
+			Next("push it again")
 	}
-	return slipway.Errorf(slipway.No, "no image of %s can be promoted: none of %d has evidence of %s", repository, len(found.PassedOver), strings.Join(search.Required, " and ")).
+	return slipway.Errorf(slipway.No, "no image of %s can be promoted: none of %d has evidence of %s", repository, len(found.PassedOver),
+		strings.Join(search.Required, " and ")).
 		Because(why).Next("see why staging did not finish; --allow-unverified takes the newest tag as it is")
 }
 

@@ -59,13 +59,17 @@ func TestOrder(t *testing.T) {
 		unmatched int
 		fails     string
 	}{
-		{name: "by number, not by letter", tags: []string{"latest-9", "latest-10", "latest-100"}, want: []string{"latest-100", "latest-10", "latest-9"}},
-		{name: "numbers of any length", tags: []string{"latest-99999999999999999999", "latest-100000000000000000000"}, want: []string{"latest-100000000000000000000", "latest-99999999999999999999"}},
+		{name: "by number, not by letter", tags: []string{"latest-9", "latest-10", "latest-100"},
+			want: []string{"latest-100", "latest-10", "latest-9"}},
+		{name: "numbers of any length", tags: []string{"latest-99999999999999999999", "latest-100000000000000000000"},
+			want: []string{"latest-100000000000000000000", "latest-99999999999999999999"}},
 		{name: "others are counted", tags: []string{"latest", "v1", "latest-1", "latest-1b"}, want: []string{"latest-1"}, unmatched: 3},
 		{name: "one number twice", tags: []string{"latest-7", "latest-007"}, fails: "have the same number"},
 		{name: "none", want: []string{}},
-		{name: "not in the order of their letters", tags: []string{"latest-3", "latest-2", "latest-005", "latest-10"}, want: []string{"latest-10", "latest-005", "latest-3", "latest-2"}},
-		{name: "another's prefix, no number, signs", tags: []string{"latest-", "latest-+1", "latest_1", "xlatest-1", "latest-1-1", "latest-0"}, want: []string{"latest-0"}, unmatched: 5},
+		{name: "not in the order of their letters", tags: []string{"latest-3", "latest-2", "latest-005", "latest-10"},
+			want: []string{"latest-10", "latest-005", "latest-3", "latest-2"}},
+		{name: "another's prefix, no number, signs", tags: []string{"latest-", "latest-+1", "latest_1", "xlatest-1", "latest-1-1", "latest-0"},
+			want: []string{"latest-0"}, unmatched: 5},
 	} {
 		for _, pattern := range []*regexp.Regexp{standard, regexp.MustCompile(`^(?:latest)-([0-9]+)$`)} { // read without and with the expression
 			ordered, unmatched, err := Order(test.tags, pattern)
@@ -97,7 +101,8 @@ func TestOnlyACommitsFullIDIsARevision(t *testing.T) {
 	sha1, sha256 := strings.Repeat("0a", 20), strings.Repeat("0b", 32)
 	for label, want := range map[string]string{
 		sha1: sha1, sha256: sha256, strings.ToUpper(sha1): sha1,
-		"": "", "refs/heads/x": "", "--output=f": "", "main": "", "0a0a0a0": "", sha1 + "0": "", sha1 + "\n": "", "-" + sha1[1:]: "", "v1.2.3": "", sha1[:39] + "g": "",
+		"": "", "refs/heads/x": "", "--output=f": "", "main": "", "0a0a0a0": "",
+		sha1 + "0": "", sha1 + "\n": "", "-" + sha1[1:]: "", "v1.2.3": "", sha1[:39] + "g": "",
 	} {
 		assert.Equal(t, want, commit(label), "%q", label)
 	}
@@ -108,24 +113,31 @@ func TestWhatIsNoImageIsPassedOver(t *testing.T) {
 	image := v1.Descriptor{MediaType: types.OCIConfigJSON}
 	layer := v1.Descriptor{MediaType: types.OCILayer}
 	for name, made := range map[string]content{
-		"a Helm chart":            {Config: &v1.Descriptor{MediaType: "application/vnd.cncf.helm.config.v1+json"}, Layers: []v1.Descriptor{{MediaType: "application/vnd.cncf.helm.chart.content.v1.tar+gzip"}}},
-		"a WebAssembly module":    {Config: &v1.Descriptor{MediaType: "application/vnd.wasm.config.v0+json"}, Layers: []v1.Descriptor{{MediaType: "application/wasm"}}},
-		"a bill of materials":     {ArtifactType: "application/spdx+json", Config: &v1.Descriptor{MediaType: emptyMediaType}, Layers: []v1.Descriptor{{MediaType: "application/spdx+json"}}},
+		"a Helm chart": {Config: &v1.Descriptor{MediaType: "application/vnd.cncf.helm.config.v1+json"},
+			Layers: []v1.Descriptor{{MediaType: "application/vnd.cncf.helm.chart.content.v1.tar+gzip"}}},
+		"a WebAssembly module": {Config: &v1.Descriptor{MediaType: "application/vnd.wasm.config.v0+json"},
+			Layers: []v1.Descriptor{{MediaType: "application/wasm"}}},
+		"a bill of materials": {ArtifactType: "application/spdx+json", Config: &v1.Descriptor{MediaType: emptyMediaType},
+			Layers: []v1.Descriptor{{MediaType: "application/spdx+json"}}},
 		"a signature of cosign's": {Config: &image, Layers: []v1.Descriptor{{MediaType: payloadMediaType}}},
-		"an index of artifacts":   {MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{MediaType: types.OCIManifestSchema1, ArtifactType: "application/spdx+json"}}},
-		"an index of nothing":     {MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}},
+		"an index of artifacts": {MediaType: types.OCIImageIndex,
+			Manifests: []v1.Descriptor{{MediaType: types.OCIManifestSchema1, ArtifactType: "application/spdx+json"}}},
+		"an index of nothing": {MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}},
 		"an index of attestations": {MediaType: types.OCIImageIndex,
 			Manifests: []v1.Descriptor{{MediaType: types.OCIManifestSchema1, Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}}},
 	} {
 		assert.NotEmpty(t, made.artifact(), name)
 	}
 	for name, made := range map[string]content{
-		"an image":                  {Config: &image, Layers: []v1.Descriptor{layer}},
-		"one without layers":        {Config: &image},
-		"zstd":                      {Config: &image, Layers: []v1.Descriptor{{MediaType: types.OCILayerZStd}}},
-		"an encrypted layer":        {Config: &image, Layers: []v1.Descriptor{{MediaType: "application/vnd.oci.image.layer.v1.tar+gzip+encrypted"}}},
-		"of docker":                 {Config: &v1.Descriptor{MediaType: types.DockerConfigJSON}, Layers: []v1.Descriptor{{MediaType: types.DockerLayer}, {MediaType: types.DockerForeignLayer}}},
-		"an index":                  {MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{MediaType: types.OCIManifestSchema1, Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}}},
+		"an image":           {Config: &image, Layers: []v1.Descriptor{layer}},
+		"one without layers": {Config: &image},
+		"zstd":               {Config: &image, Layers: []v1.Descriptor{{MediaType: types.OCILayerZStd}}},
+		"an encrypted layer": {Config: &image,
+			Layers: []v1.Descriptor{{MediaType: "application/vnd.oci.image.layer.v1.tar+gzip+encrypted"}}},
+		"of docker": {Config: &v1.Descriptor{MediaType: types.DockerConfigJSON},
+			Layers: []v1.Descriptor{{MediaType: types.DockerLayer}, {MediaType: types.DockerForeignLayer}}},
+		"an index": {MediaType: types.OCIImageIndex,
+			Manifests: []v1.Descriptor{{MediaType: types.OCIManifestSchema1, Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}}},
 		"an index without platform": {MediaType: types.DockerManifestList, Manifests: []v1.Descriptor{{MediaType: types.DockerManifestSchema2}}},
 	} {
 		assert.Empty(t, made.artifact(), name)
@@ -140,7 +152,8 @@ func TestWhatIsNoImageIsPassedOver(t *testing.T) {
 	chart := descriptorOf("application/vnd.cncf.helm.config.v1+json", []byte(`{"name":"app"}`))
 	body, err := json.Marshal(content{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: &chart, Layers: []v1.Descriptor{}})
 	require.NoError(t, err)
-	for number, body := range [][]byte{body, []byte(`{"schemaVersion":1,"name":"app","tag":"latest-43"}`), []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)} {
+	for number, body := range [][]byte{body, []byte(`{"schemaVersion":1,"name":"app","tag":"latest-43"}`),
+		[]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)} {
 		_, err = s.putManifest(t.Context(), fmt.Sprintf("latest-%d", 42+number), types.OCIManifestSchema1, body)
 		require.NoError(t, err)
 	}

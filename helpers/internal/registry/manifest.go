@@ -94,7 +94,8 @@ func (c content) artifact() string {
 }
 
 func isLayer(mediaType types.MediaType) bool {
-	return strings.HasPrefix(string(mediaType), "application/vnd.oci.image.layer.") || strings.HasPrefix(string(mediaType), "application/vnd.docker.image.rootfs.")
+	return strings.HasPrefix(string(mediaType), "application/vnd.oci.image.layer.") ||
+		strings.HasPrefix(string(mediaType), "application/vnd.docker.image.rootfs.")
 }
 
 // check parses the manifest, and settles its media type.

@@ -65,7 +65,8 @@ func Order(tags []string, pattern *regexp.Regexp) (ordered []string, unmatched i
 	for i := 1; i < len(ordered); i++ {
 		if of(ordered[i]) == of(ordered[i-1]) {
 			one, other := min(ordered[i-1], ordered[i]), max(ordered[i-1], ordered[i])
-			return nil, 0, slipway.Errorf(slipway.Conflict, "the tags %s and %s have the same number", one, other).Next("delete the one that is wrong")
+			return nil, 0, slipway.Errorf(slipway.Conflict, "the tags %s and %s have the same number", one, other).
+				Next("delete the one that is wrong")
 		}
 	}
 	return ordered, unmatched, nil

@@ -130,7 +130,8 @@ func (s *session) push(ctx context.Context, tag name.Tag, image *image, options 
 		return nil, fmt.Errorf("reading back what was pushed: %w", err)
 	}
 	if there.Digest != digest {
-		return nil, slipway.Errorf(slipway.Conflict, "%s was pushed as %s, and somebody else made it %s at the same time", tag, digest, there.Digest).
+		message := "%s was pushed as %s, and somebody else made it %s at the same time"
+		return nil, slipway.Errorf(slipway.Conflict, message, tag, digest, there.Digest).
 			Next("find out who else pushes this tag; what you pushed is %s@%s", tag.Context(), digest)
 	}
 	return pushed, nil

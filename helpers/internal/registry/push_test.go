@@ -39,7 +39,8 @@ func TestADamagedTarIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	require.NoError(t, out.Close())
 	damaged := bytes.Clone(body)
 	damaged[len(damaged)/3] ^= 0xff
-	for name, content := range map[string][]byte{"cut off": body[:len(body)/2], "a changed byte": damaged, "no image": foreign.Bytes(), "no tar": []byte("hello"), "empty": nil} {
+	for name, content := range map[string][]byte{"cut off": body[:len(body)/2], "a changed byte": damaged, "no image": foreign.Bytes(),
+		"no tar": []byte("hello"), "empty": nil} {
 		t.Run(name, func(t *testing.T) {
 			client, host := serve(t)
 			file := filepath.Join(t.TempDir(), "image.tar")

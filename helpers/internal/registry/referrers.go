@@ -61,11 +61,11 @@ func readIndex(body []byte) (manifests []v1.Descriptor, ok bool) {
 		Manifests     *[]json.RawMessage
 		Config        *json.RawMessage
 	}
-	if json.Unmarshal(body, &index) != nil || index.SchemaVersion != 2 || index.Config != nil || index.Manifests == nil && !index.MediaType.IsIndex() {
+	if json.Unmarshal(body, &index) != nil || index.SchemaVersion != 2 || index.Config != nil {
 		return nil, false
 	}
 	if index.Manifests == nil {
-		return nil, true
+		return nil, index.MediaType.IsIndex()
 	}
 	for _, raw := range *index.Manifests {
 		var one v1.Descriptor

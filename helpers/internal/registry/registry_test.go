@@ -61,7 +61,8 @@ func fullCommit(digits string) string { return digits + strings.Repeat("0", max(
 
 // scanOfImage is a report of Trivy's about the image of that configuration.
 func scanOfImage(id string) string {
-	return `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{"ImageID":"` + id + `"},"Results":[{"Class":"os-pkgs","Vulnerabilities":[{"Severity":"LOW"}]}]}`
+	return `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{"ImageID":"` + id + `"},` +
+		`"Results":[{"Class":"os-pkgs","Vulnerabilities":[{"Severity":"LOW"}]}]}`
 }
 
 func push(t *testing.T, client *Client, reference, revision string, evidence ...string) *Pushed {
@@ -76,7 +77,8 @@ func push(t *testing.T, client *Client, reference, revision string, evidence ...
 	statement := filepath.Join(t.TempDir(), "statement.json")
 	require.NoError(t, os.WriteFile(statement, []byte(scanOfImage(id.String())), 0o600))
 	for _, kind := range evidence {
-		_, err := client.AddEvidence(t.Context(), tag.Digest(pushed.Digest), Statement{Type: kind, File: statement, Build: "https://jenkins.example/1"})
+		_, err := client.AddEvidence(t.Context(), tag.Digest(pushed.Digest),
+			Statement{Type: kind, File: statement, Build: "https://jenkins.example/1"})
 		require.NoError(t, err)
 	}
 	return pushed
@@ -110,7 +112,8 @@ func TestNamesAreCheckedAtTheBorder(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "nexus.example:8083/app@sha256:"+strings.Repeat("a", 64), digest.String())
 	for text, hint := range map[string]string{
-		"https://nexus.example:8083/team/app": "give nexus.example:8083/team/app; HTTPS", "HTTP://nexus.example/app": "--plain-http", "docker://nexus.example/app": "give nexus.example/app",
+		"https://nexus.example:8083/team/app": "give nexus.example:8083/team/app; HTTPS",
+		"HTTP://nexus.example/app":            "--plain-http", "docker://nexus.example/app": "give nexus.example/app",
 	} {
 		_, err := client.Repository(text)
 		assert.ErrorContains(t, err, "begins with a scheme")
@@ -118,7 +121,8 @@ func TestNamesAreCheckedAtTheBorder(t *testing.T) {
 		assert.Equal(t, slipway.Usage, slipway.AsError(err).Code)
 	}
 	for _, text := range []string{
-		"https://u:hunter2@nexus.example/app", "u:hunter2@nexus.example/app", "https://u:hunter2@x/y@nexus.example/app", "u:hunter2@nexus.example:8083",
+		"https://u:hunter2@nexus.example/app", "u:hunter2@nexus.example/app", "https://u:hunter2@x/y@nexus.example/app",
+		"u:hunter2@nexus.example:8083",
 		"u:hunter2/z@nexus.example/app@sha256:" + strings.Repeat("a", 64), "nexus.example/app@sha256:hunter2",
 	} {
 		_, err := client.Repository(text)

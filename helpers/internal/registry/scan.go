@@ -46,7 +46,8 @@ func (r report) findings() (map[string]int, error) {
 	case r.SchemaVersion != 2:
 		return nil, errors.New("it is no report of Trivy in JSON (SchemaVersion 2)")
 	case r.ArtifactType != "container_image":
-		return nil, fmt.Errorf("it is a report about something else than an image (ArtifactType %q): trivy image --input image.tar writes one", r.ArtifactType)
+		return nil, fmt.Errorf("it is a report about something else than an image (ArtifactType %q): trivy image --input image.tar writes one",
+			r.ArtifactType)
 	case r.Metadata.ImageID == "":
 		return nil, errors.New("it does not say of which image it is (Metadata.ImageID)")
 	}
@@ -159,7 +160,8 @@ func checkSubject(scanned, id string) error {
 	if scanned == "" || scanned == id {
 		return nil
 	}
-	return slipway.Errorf(slipway.Conflict, "the scan is of another image: it names %s, and this one is %s", scanned, id).Next("scan the tar that is pushed")
+	return slipway.Errorf(slipway.Conflict, "the scan is of another image: it names %s, and this one is %s", scanned, id).
+		Next("scan the tar that is pushed")
 }
 
 // imageID is the digest of the image's configuration, by which Trivy knows it. Of an

@@ -24,18 +24,27 @@ func TestOnlyAReportAboutAnImageIsAScan(t *testing.T) {
 		want         map[string]int
 	}{
 		{name: "nothing", report: `{"SchemaVersion":2,"Metadata":{},"Results":[]}`, fails: "something else than an image"},
-		{name: "trivy fs", report: `{"SchemaVersion":2,"ArtifactType":"filesystem","ArtifactName":".","Results":[{"Class":"lang-pkgs"}]}`, fails: `ArtifactType "filesystem"`},
-		{name: "trivy repo", report: `{"SchemaVersion":2,"ArtifactType":"repository","Metadata":{"ImageID":"` + id + `"}}`, fails: `ArtifactType "repository"`},
-		{name: "trivy config", report: `{"SchemaVersion":2,"ArtifactType":"filesystem","Results":[{"Class":"config"}]}`, fails: "something else than an image"},
+		{name: "trivy fs", report: `{"SchemaVersion":2,"ArtifactType":"filesystem","ArtifactName":".","Results":[{"Class":"lang-pkgs"}]}`,
+			fails: `ArtifactType "filesystem"`},
+		{name: "trivy repo", report: `{"SchemaVersion":2,"ArtifactType":"repository","Metadata":{"ImageID":"` + id + `"}}`,
+			fails: `ArtifactType "repository"`},
+		{name: "trivy config", report: `{"SchemaVersion":2,"ArtifactType":"filesystem","Results":[{"Class":"config"}]}`,
+			fails: "something else than an image"},
 		{name: "trivy sbom", report: `{"SchemaVersion":2,"ArtifactType":"cyclonedx"}`, fails: "something else than an image"},
 		{name: "trivy vm", report: `{"SchemaVersion":2,"ArtifactType":"vm"}`, fails: "something else than an image"},
 		{name: "no image named", report: `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{}}`, fails: "Metadata.ImageID"},
 		{name: "another form", report: `{"SchemaVersion":3,` + image + `}`, fails: "SchemaVersion 2"},
-		{name: "secrets alone", report: `{"SchemaVersion":2,` + image + `,"Results":[{"Class":"secret"},{"Class":"config"}]}`, fails: "about packages"},
-		{name: "no severity", report: `{"SchemaVersion":2,` + image + `,"Results":[{"Class":"os-pkgs","Vulnerabilities":[{"Severity":"not one\n"}]}]}`, fails: "is none"},
+		{name: "secrets alone", report: `{"SchemaVersion":2,` + image + `,"Results":[{"Class":"secret"},{"Class":"config"}]}`,
+			fails: "about packages"},
+		{name: "no severity",
+			report: `{"SchemaVersion":2,` + image + `,"Results":[{"Class":"os-pkgs","Vulnerabilities":[{"Severity":"not one\n"}]}]}`,
+			fails:  "is none"},
 		{name: "an image without packages", report: `{"SchemaVersion":2,` + image + `}`, want: map[string]int{}},
-		{name: "packages without findings", report: `{"SchemaVersion":2,` + image + `,"Results":[{"Class":"os-pkgs"},{"Class":"secret"}]}`, want: map[string]int{}},
-		{name: "findings", report: `{"SchemaVersion":2,` + image + `,"Results":[{"Class":"lang-pkgs","Vulnerabilities":[{"Severity":"high"},{"Severity":"HIGH"},{"Severity":"LOW"}]}]}`,
+		{name: "packages without findings", report: `{"SchemaVersion":2,` + image + `,"Results":[{"Class":"os-pkgs"},{"Class":"secret"}]}`,
+			want: map[string]int{}},
+		{name: "findings",
+			report: `{"SchemaVersion":2,` + image + `,"Results":[{"Class":"lang-pkgs",` +
+				`"Vulnerabilities":[{"Severity":"high"},{"Severity":"HIGH"},{"Severity":"LOW"}]}]}`,
 			want: map[string]int{"HIGH": 2, "LOW": 1}},
 	} {
 		scan, named, err := readScan([]byte(test.report), "")
@@ -84,7 +93,8 @@ func TestTheFindingsAreTheReports(t *testing.T) {
 	require.NoError(t, err)
 	about, err := s.manifest(t.Context(), pushed.Digest)
 	require.NoError(t, err)
-	forge(t, client, host+"/app@"+pushed.Digest, scanType, scanOfImage(about.content.Config.Digest.String()), map[string]string{scanPrefix + "findings.low": "0"})
+	forge(t, client, host+"/app@"+pushed.Digest, scanType, scanOfImage(about.content.Config.Digest.String()),
+		map[string]string{scanPrefix + "findings.low": "0"})
 	list, err := client.List(t.Context(), digest, nil)
 	require.NoError(t, err)
 	require.Len(t, list.Evidence, 1)
@@ -105,7 +115,8 @@ func forge(t *testing.T, client *Client, reference, kind, body string, facts map
 	for _, blob := range []string{body, "{}"} {
 		require.NoError(t, s.putBlob(t.Context(), descriptorOf("", []byte(blob)).Digest, []byte(blob)))
 	}
-	encoded, err := json.Marshal(content{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: evidenceMediaType, Config: &config, Layers: []v1.Descriptor{layer},
+	encoded, err := json.Marshal(content{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: evidenceMediaType,
+		Config: &config, Layers: []v1.Descriptor{layer},
 		Subject: &v1.Descriptor{MediaType: about.MediaType, Size: about.Size, Digest: about.Digest}, Annotations: facts})
 	require.NoError(t, err)
 	require.NoError(t, s.publish(t.Context(), about.Digest, kind, [][]byte{encoded}))
@@ -122,7 +133,8 @@ func TestAScanOfAnIndexIsOfItsOneImage(t *testing.T) {
 	require.NoError(t, err)
 	second, err := s.manifest(t.Context(), two.Digest)
 	require.NoError(t, err)
-	attestation := v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: two.manifest(t), Size: 2, Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}
+	attestation := v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: two.manifest(t), Size: 2,
+		Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}
 	for _, test := range []struct {
 		children []v1.Descriptor
 		code     int
@@ -133,7 +145,8 @@ func TestAScanOfAnIndexIsOfItsOneImage(t *testing.T) {
 		require.NoError(t, err)
 		file := filepath.Join(t.TempDir(), "scan.json")
 		require.NoError(t, os.WriteFile(file, []byte(scanOfImage(single.content.Config.Digest.String())), 0o600))
-		_, err = client.AddEvidence(t.Context(), digest.Context().Digest(descriptorOf("", body).Digest.String()), Statement{Type: scanType, File: file})
+		_, err = client.AddEvidence(t.Context(), digest.Context().Digest(descriptorOf("", body).Digest.String()),
+			Statement{Type: scanType, File: file})
 		if test.code == 0 {
 			require.NoError(t, err)
 			continue

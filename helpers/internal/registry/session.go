@@ -109,13 +109,17 @@ func who(ctx context.Context, login authn.Authenticator) string {
 }
 
 // do sends one request below the repository and wants one of the given codes.
-func (s *session) do(ctx context.Context, method, path string, query url.Values, header http.Header, body io.Reader, codes ...int) (*http.Response, error) {
+func (s *session) do(
+	ctx context.Context, method, path string, query url.Values, header http.Header, body io.Reader, codes ...int,
+) (*http.Response, error) {
 	address := *s.base.JoinPath(path)
 	address.RawQuery = query.Encode()
 	return s.send(ctx, method, &address, header, body, codes...)
 }
 
-func (s *session) send(ctx context.Context, method string, address *url.URL, header http.Header, body io.Reader, codes ...int) (*http.Response, error) {
+func (s *session) send(
+	ctx context.Context, method string, address *url.URL, header http.Header, body io.Reader, codes ...int,
+) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, address.String(), body)
 	if err != nil {
 		return nil, err
@@ -160,7 +164,8 @@ type manifest struct {
 	Body    []byte
 }
 
-var manifestTypes = []string{string(types.OCIImageIndex), string(types.DockerManifestList), string(types.OCIManifestSchema1), string(types.DockerManifestSchema2)}
+var manifestTypes = []string{string(types.OCIImageIndex), string(types.DockerManifestList), string(types.OCIManifestSchema1),
+	string(types.DockerManifestSchema2)}
 
 // manifest fetches by GET: Nexus and proxies before it are known to answer HEAD with 404.
 // The digest is computed of what came; a registry that says otherwise is an error.
@@ -175,7 +180,8 @@ func (s *session) manifest(ctx context.Context, reference string) (*manifest, er
 			return nil, fmt.Errorf("the registry says %s, and the manifest that it sent is %s", said, digest)
 		}
 	}
-	found := &manifest{Body: body, Descriptor: v1.Descriptor{Digest: digest, Size: int64(len(body)), MediaType: types.MediaType(header.Get("Content-Type"))}}
+	found := &manifest{Body: body,
+		Descriptor: v1.Descriptor{Digest: digest, Size: int64(len(body)), MediaType: types.MediaType(header.Get("Content-Type"))}}
 	if err := found.check(); err != nil {
 		return nil, err
 	}
@@ -211,7 +217,8 @@ func (s *session) blob(ctx context.Context, descriptor v1.Descriptor) ([]byte, e
 func (s *session) putManifest(ctx context.Context, reference string, mediaType types.MediaType, body []byte) (subject string, err error) {
 	for attempt := range attempts {
 		var response *http.Response
-		response, err = s.do(ctx, http.MethodPut, "manifests/"+reference, nil, http.Header{"Content-Type": {string(mediaType)}}, bytes.NewReader(body), http.StatusCreated, http.StatusOK, http.StatusAccepted)
+		response, err = s.do(ctx, http.MethodPut, "manifests/"+reference, nil, http.Header{"Content-Type": {string(mediaType)}},
+			bytes.NewReader(body), http.StatusCreated, http.StatusOK, http.StatusAccepted)
 		if err == nil {
 			response.Body.Close()
 			return response.Header.Get("OCI-Subject"), nil

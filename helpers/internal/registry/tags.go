@@ -142,6 +142,8 @@ func collect(page func(n, last string) (tags []string, link string, err error), 
 		case more:
 		case len(found) == 0:
 			return tags, nil
+		case silent && fresh == 0 && !slices.ContainsFunc(found, isTag):
+			return tags, nil
 		case silent && fresh == 0:
 			return nil, fmt.Errorf("%w: page %d repeats what was there", errIncomplete, count)
 		case silent:
@@ -204,7 +206,7 @@ func isWhole(page func(n, last string) ([]string, string, error), found, tags []
 		return false, err
 	case ahead(further, tags):
 		return false, nil
-	case len(further) == 0, slices.Equal(further, found):
+	case !slices.ContainsFunc(further, isTag), slices.Equal(further, found):
 		return true, nil
 	case len(found) > 1:
 		further, _, err = page("2", found[len(found)-2])
@@ -212,7 +214,7 @@ func isWhole(page func(n, last string) ([]string, string, error), found, tags []
 			return false, err
 		}
 		if len(further) > 0 && further[0] == end {
-			return len(further) == 1, nil
+			return !slices.ContainsFunc(further[1:], isTag), nil
 		}
 	}
 	return false, fmt.Errorf("%w: asked what follows %s, the registry begins anew", errIncomplete, end)

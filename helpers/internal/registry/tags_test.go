@@ -91,7 +91,8 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 			}
 			two(w, last)
 		}, fails: "fails (404)"},
-		{name: "a page that a Link promised is empty", answer: promised(`{"name":"app","tags":[]}`), fails: "page 2, which a Link promised, has no further tag"},
+		{name: "a page that a Link promised is empty", answer: promised(`{"name":"app","tags":[]}`),
+			fails: "page 2, which a Link promised, has no further tag"},
 		{name: "a page that a Link promised is null", answer: promised(`{"name":"app","tags":null}`), fails: "may be incomplete"},
 		{name: "a page that a Link promised has no tags", answer: promised(`{"name":"app"}`), fails: "may be incomplete"},
 		{name: "a page that a Link promised is the first again", answer: promised(`{"name":"app","tags":["a","b"]}`), fails: "may be incomplete"},
@@ -118,6 +119,16 @@ func TestAListIsWholeOrAnError(t *testing.T) {
 			}
 			list(w)
 		}, want: []string{"d"}},
+		{name: "what cannot be a tag on every page", answer: func(w http.ResponseWriter, last string, _ int) {
+			switch last {
+			case "":
+				list(w, "a b", "a", "b")
+			case "a":
+				list(w, "a b", "b")
+			default:
+				list(w, "a b")
+			}
+		}, want: []string{"a", "b"}},
 		{name: "the login is withdrawn after two pages", answer: func(w http.ResponseWriter, last string, _ int) {
 			switch last {
 			case "":
@@ -162,13 +173,15 @@ func TestAPageIsTheListOnlyWhereTwoEndAlike(t *testing.T) {
 			if after > 0 {
 				last = all[after-1]
 			}
-			assert.Equal(t, limit >= len(all) && after > 0 && after < len(all), endsAlike(capped(0, limit), last, body(capped(after, limit))), "%d tags a page, asked behind %q", limit, last)
+			assert.Equal(t, limit >= len(all) && after > 0 && after < len(all), endsAlike(capped(0, limit), last, body(capped(after, limit))),
+				"%d tags a page, asked behind %q", limit, last)
 		}
 	}
 	assert.True(t, endsAlike([]string{"a", "c"}, "b", body([]string{"c"})), "a tag that is not there")
 	assert.False(t, endsAlike([]string{"a", "c"}, "b", body([]string{"a", "c"})), "a registry that knows no last")
 	assert.False(t, endsAlike([]string{"c", "a", "d"}, "b", body([]string{"d"})), "a registry that does not sort")
-	for _, text := range []string{"", "{}", `{"tags":null}`, `{"tags":["c"`, `{"tags":["c" ]}`, `{"tags":["cc"]}`, `{"tags":["c","d"]}`, `{"tags":{"c":1}}`} {
+	for _, text := range []string{"", "{}", `{"tags":null}`, `{"tags":["c"`, `{"tags":["c" ]}`, `{"tags":["cc"]}`, `{"tags":["c","d"]}`,
+		`{"tags":{"c":1}}`} {
 		assert.False(t, endsAlike([]string{"a", "c"}, "b", []byte(text)), text)
 	}
 }
@@ -182,7 +195,8 @@ func TestPagesInAnyOrderAreOneList(t *testing.T) {
 }
 
 func TestMiddle(t *testing.T) {
-	for pattern, want := range map[string]string{DefaultPattern: "latest-8", `^build([0-9]+)-rc$`: "build8", `^v1\.([0-9]+)$`: "", `([0-9]+)`: ""} {
+	for pattern, want := range map[string]string{DefaultPattern: "latest-8", `^build([0-9]+)-rc$`: "build8", `^v1\.([0-9]+)$`: "",
+		`([0-9]+)`: ""} {
 		assert.Equal(t, want, middle(regexp.MustCompile(pattern)), pattern)
 	}
 }
@@ -203,17 +217,21 @@ func TestAListOfTagsIsReadAlikeHoweverItIsWritten(t *testing.T) {
 		assert.Equal(t, want, tags, body)
 	}
 	for body, want := range map[string][]string{ // what cannot be a tag is read as well: the list goes on behind it
-		`{"name":"a","tags":[""]}`: {""}, `{"name":"a","tags":["-a"]}`: {"-a"}, `{"name":"a","tags":[".a"]}`: {".a"}, `{"name":"a","tags":["a b"]}`: {"a b"},
-		`{"name":"a","tags":["a","",""]}`: {"a", "", ""}, `{"name":"a","tags":["` + long + `x"]}`: {long + "x"}, `{"name":"a","tags":["ä"]}`: {"ä"},
-		`{"name":"a","tags":["a",null]}`: {"a", ""},
+		`{"name":"a","tags":[""]}`: {""}, `{"name":"a","tags":["-a"]}`: {"-a"},
+		`{"name":"a","tags":[".a"]}`: {".a"}, `{"name":"a","tags":["a b"]}`: {"a b"},
+		`{"name":"a","tags":["a","",""]}`: {"a", "", ""}, `{"name":"a","tags":["ä"]}`: {"ä"},
+		`{"name":"a","tags":["` + long + `x"]}`: {long + "x"},
+		`{"name":"a","tags":["a",null]}`:        {"a", ""},
 	} {
 		tags, err := parseTags([]byte(body))
 		require.NoError(t, err, body)
 		assert.Equal(t, want, tags, body)
 	}
 	for body, why := range map[string]string{
-		`{}`: "neither name nor tags", `[]`: "no list", `<html>`: "no list", `{"name":"a","tags":"b"}`: "no list", `{"name":"a","tags":[1]}`: "no list",
-		`{"name":"a","tags":["a","b]}`: "no list", `{"name":"a","tags":1}`: "no list", `{"name":"a","tags":true}`: "no list", `{"name":"a","tags":{}}`: "no list",
+		`{}`: "neither name nor tags", `[]`: "no list", `<html>`: "no list",
+		`{"name":"a","tags":"b"}`: "no list", `{"name":"a","tags":[1]}`: "no list",
+		`{"name":"a","tags":["a","b]}`: "no list", `{"name":"a","tags":1}`: "no list",
+		`{"name":"a","tags":true}`: "no list", `{"name":"a","tags":{}}`: "no list",
 	} {
 		_, err := parseTags([]byte(body))
 		assert.ErrorContains(t, err, why, body)

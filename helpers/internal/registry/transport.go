@@ -132,7 +132,7 @@ func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
 		var after time.Duration
 		if err != nil {
 			again = request.Context().Err() == nil && !final(err)
-		} else if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 && response.StatusCode != http.StatusNotImplemented {
+		} else if code := response.StatusCode; code == http.StatusTooManyRequests || code >= 500 && code != http.StatusNotImplemented {
 			again, after = true, retryAfter(response.Header, time.Now())
 		}
 		replayable := request.Body == nil || request.Body == http.NoBody || request.GetBody != nil
@@ -163,7 +163,8 @@ func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
 
 func (p *patient) once(request *http.Request) (*http.Response, error) {
 	response, err := p.inner.RoundTrip(request)
-	if err != nil || request.Method != http.MethodGet || response.StatusCode != http.StatusOK || strings.Contains(request.URL.Path, "/blobs/") {
+	blob := strings.Contains(request.URL.Path, "/blobs/")
+	if err != nil || request.Method != http.MethodGet || response.StatusCode != http.StatusOK || blob {
 		return response, err
 	}
 	defer response.Body.Close()
@@ -188,7 +189,8 @@ func final(err error) bool {
 	var refusal *slipway.Error
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
-	return errors.Is(err, errScheme) || errors.As(err, &refusal) || errors.As(err, &certificate) || errors.As(err, &record) || isUnknownAuthority(err) ||
+	return errors.Is(err, errScheme) || errors.As(err, &refusal) ||
+		errors.As(err, &certificate) || errors.As(err, &record) || isUnknownAuthority(err) ||
 		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
 }
 

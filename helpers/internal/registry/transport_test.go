@@ -236,14 +236,16 @@ func TestPatience(t *testing.T) {
 			w.Header().Set("Retry-After", "3600")
 			w.WriteHeader(http.StatusTooManyRequests)
 		}},
-		{name: "broken for good", want: attempts, fails: "fails (503)", answer: func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) }},
+		{name: "broken for good", want: attempts, fails: "fails (503)",
+			answer: func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) }},
 		{name: "an answer that breaks off", want: 2, answer: func(w http.ResponseWriter, request int) {
 			if request == 1 {
 				w.Header().Set("Content-Length", "1000")
 			}
 			list(w)
 		}},
-		{name: "a refusal is not asked again", want: 1, fails: "refuses the login (403", answer: func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusForbidden) }},
+		{name: "a refusal is not asked again", want: 1, fails: "refuses the login (403",
+			answer: func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusForbidden) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			requests := 0

@@ -83,7 +83,8 @@ func (s *session) finish(ctx context.Context, location *url.URL, digest v1.Hash,
 	query := address.Query()
 	query.Set("digest", digest.String())
 	address.RawQuery = query.Encode()
-	response, err := s.send(ctx, http.MethodPut, &address, http.Header{"Content-Type": {"application/octet-stream"}}, bytes.NewReader(rest), http.StatusCreated, http.StatusNoContent)
+	response, err := s.send(ctx, http.MethodPut, &address, http.Header{"Content-Type": {"application/octet-stream"}}, bytes.NewReader(rest),
+		http.StatusCreated, http.StatusNoContent)
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,9 @@ func (s *session) putLayer(ctx context.Context, l *layer, from *name.Repository,
 // registry refuses it, but where it lost the upload or received other bytes.
 func again(err error) bool {
 	code := status(err)
-	return code == 0 && !final(err) || code >= 500 || slices.Contains([]int{http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusBadRequest}, code)
+	codes := []int{http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusNotFound,
+		http.StatusRequestedRangeNotSatisfiable, http.StatusBadRequest}
+	return code == 0 && !final(err) || code >= 500 || slices.Contains(codes, code)
 }
 
 // upload is the way of one layer.
@@ -193,7 +196,8 @@ func (u *upload) send(ctx context.Context) error {
 	if u.offset > 0 {
 		header.Set("Content-Range", fmt.Sprintf("%d-%d", u.offset, size-1))
 	}
-	response, err := u.session.send(ctx, http.MethodPatch, u.location, header, body, http.StatusAccepted, http.StatusNoContent, http.StatusCreated)
+	response, err := u.session.send(ctx, http.MethodPatch, u.location, header, body, http.StatusAccepted, http.StatusNoContent,
+		http.StatusCreated)
 	if err != nil {
 		return err
 	}

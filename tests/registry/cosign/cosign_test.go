@@ -92,7 +92,8 @@ func cosignSign(t *testing.T, direct name.Digest, pair keys, annotations map[str
 
 func TestCosignAcceptsOursAndWeAcceptCosigns(t *testing.T) {
 	folder := t.TempDir()
-	out, err := exec.Command("go", "build", "-C", "../../..", "-o", filepath.Join(folder, "image-evidence"), "./helpers/slipway").CombinedOutput()
+	out, err := exec.Command("go", "build", "-C", "../../..", "-o", filepath.Join(folder, "image-evidence"),
+		"./helpers/slipway").CombinedOutput()
 	require.NoError(t, err, string(out))
 	direct := newSubject(t, startRegistry(t))
 	pair, stranger := newKeys(t), newKeys(t)

@@ -54,7 +54,8 @@ func cosignVerify(t *testing.T, direct name.Digest, pair keys, kind string) int 
 	t.Helper()
 	verifier, err := cosignsignature.LoadPublicKey(t.Context(), pair.public)
 	require.NoError(t, err)
-	options := &cosign.CheckOpts{SigVerifier: verifier, ClaimVerifier: cosign.IntotoSubjectClaimVerifier, IgnoreTlog: true, NewBundleFormat: true}
+	options := &cosign.CheckOpts{SigVerifier: verifier, ClaimVerifier: cosign.IntotoSubjectClaimVerifier, IgnoreTlog: true,
+		NewBundleFormat: true}
 	if kind != "" {
 		options.Annotations = map[string]any{typeKey: kind}
 	}
@@ -79,11 +80,13 @@ func cosignSign(t *testing.T, direct name.Digest, pair keys, predicateType strin
 	require.NoError(t, err)
 	signer, err := cosignsignature.SignerVerifierFromKeyRef(t.Context(), pair.private, password, nil)
 	require.NoError(t, err)
-	made, err := sign.Bundle(&sign.DSSEData{Data: statement, PayloadType: "application/vnd.in-toto+json"}, &keypair{signer}, sign.BundleOptions{})
+	made, err := sign.Bundle(&sign.DSSEData{Data: statement, PayloadType: "application/vnd.in-toto+json"}, &keypair{signer},
+		sign.BundleOptions{})
 	require.NoError(t, err)
 	encoded, err := protojson.Marshal(made)
 	require.NoError(t, err)
-	require.NoError(t, cosignremote.WriteAttestationNewBundleFormat(direct, encoded, predicateType, cosignremote.WithNameOptions(name.Insecure)))
+	require.NoError(t,
+		cosignremote.WriteAttestationNewBundleFormat(direct, encoded, predicateType, cosignremote.WithNameOptions(name.Insecure)))
 }
 
 // keypair is a key of cosign's for the library that makes bundles.

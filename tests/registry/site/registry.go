@@ -139,7 +139,8 @@ func (r *Registry) Seed(repository string, count int) error {
 	if err := put(begun.Header.Get("Location")+"&digest="+digest(config), "application/octet-stream", config); err != nil {
 		return err
 	}
-	if err := put(r.URL.JoinPath("v2", repository, "manifests/latest-1").String(), "application/vnd.oci.image.manifest.v1+json", manifest); err != nil {
+	if err := put(r.URL.JoinPath("v2", repository, "manifests/latest-1").String(), "application/vnd.oci.image.manifest.v1+json",
+		manifest); err != nil {
 		return err
 	}
 	return r.SeedTags(repository, digest(manifest), count)

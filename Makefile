@@ -71,6 +71,9 @@ test-canary: routers ## canary-weight killed at every write, two runs, clocks, r
 test-rollout: $(READY) ## rollout-wait and deploy-image on every way to fail, on the lab
 	@$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 12 -v .
 
+test-crashes: $(READY) ## 500 crash loops without probes, none of which rollout-wait may call done, on the lab
+	@$(LAB) run -- go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 60m -run TestCrashLoopsWithoutProbesAreNeverDone -v . -crashes 500 -at-once 40
+
 test-faults: $(READY) ## both pipelines with faults, a second service, secrets, on the lab
 	@$(LAB) setup traefik
 	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 60m -parallel 4 -v ./faults
@@ -135,4 +138,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-on-lab test-others test-units test-undo test-runner test-pods test-canary test-rollout test-faults test-scenes routers build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance setup clean
+.PHONY: help demo test test-on-lab test-others test-units test-undo test-runner test-pods test-canary test-rollout test-crashes test-faults test-scenes routers build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance setup clean

@@ -54,11 +54,24 @@ func TestEachWayToFail(t *testing.T) {
 			require.NotEmpty(t, found.Failures)
 			require.NotNil(t, found.Failures[0].Report)
 			assert.NotEmpty(t, found.Failures[0].Report.Try)
+			if scene.Log != "" {
+				assert.Equal(t, scene.Log, lastLine(found), "%s", answer.Stdout)
+				assert.Contains(t, answer.Result.Error.Why, "said last: "+scene.Log)
+			}
 			record(t, scene)
 			_, err := scenes.Kubectl(t.Context(), "", "delete", "namespace", scene.Name, "--wait=false")
 			assert.NoError(t, err)
 		})
 	}
+}
+
+// lastLine is what the container of the first failure has written last.
+func lastLine(found Workload) string {
+	log := found.Failures[0].Report.Log
+	if len(log) == 0 {
+		return ""
+	}
+	return log[len(log)-1]
 }
 
 // TestWhatOnlyLooksLikeAFailure sees that no failure is told where there is none.

@@ -73,7 +73,8 @@ func (s stage) done(arguments ...string) Workload {
 // waitAnd does something beside it, as soon as its progress says this.
 func (s stage) waitAnd(says string, do func(), arguments ...string) (Workload, Answer) {
 	s.Helper()
-	answer := HelperAnd(s.Context(), "", says, do, "rollout-wait", append([]string{"-n", s.name, "--timeout", "3m", "-o", "json"}, arguments...)...)
+	answer := HelperAnd(s.Context(), "", says, do, "rollout-wait", append([]string{"-n", s.name, "--timeout", "3m", "-o", "json"},
+		arguments...)...)
 	require.NotEmpty(s, answer.Result.Workloads, "%+v", answer)
 	return answer.Result.Workloads[0], answer
 }
@@ -124,7 +125,8 @@ func TestAnOldDeadlineIsNotBelievedAfterAnUndo(t *testing.T) {
 	first, answer := s.wait("deployment/app")
 	require.Equal(t, "done", first.State, "%s", answer.Stdout)
 	s.apply(impatient(simple(1, "tool:none", forever, "")))
-	s.kubectl("wait", "deployment/app", "--for=jsonpath={.status.conditions[?(@.type==\"Progressing\")].reason}=ProgressDeadlineExceeded", "--timeout=60s")
+	s.kubectl("wait", "deployment/app", "--for=jsonpath={.status.conditions[?(@.type==\"Progressing\")].reason}=ProgressDeadlineExceeded",
+		"--timeout=60s")
 	s.kubectl("rollout", "undo", "deployment/app")
 	back, answer := s.wait("deployment/app")
 	assert.Equal(t, "done", back.State, "%s", answer.Stdout)
@@ -154,11 +156,13 @@ func TestTheControllersDeadlineIsBelieved(t *testing.T) {
 func TestNoneUnavailableOfOne(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	one := simple(1, "tool:1", `[sh, -c, "sleep 6; touch /tmp/ready; exec sleep 100000"]`, ", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 2, failureThreshold: 20}")
+	one := simple(1, "tool:1", `[sh, -c, "sleep 6; touch /tmp/ready; exec sleep 100000"]`,
+		", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 2, failureThreshold: 20}")
 	s.apply(strings.Replace(one, "  selector:", "  strategy: {rollingUpdate: {maxUnavailable: 1}}\n  selector:", 1))
 	verdict, answer := s.wait("deployment/app")
 	assert.Equal(t, "done", verdict.State, "%s", answer.Stdout)
-	assert.Equal(t, "True", s.kubectl("get", "pods", "-o", `jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}`), "it has to be available, though none may be")
+	assert.Equal(t, "True", s.kubectl("get", "pods", "-o", `jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}`),
+		"it has to be available, though none may be")
 }
 
 func TestAStatefulSetThatStaysStuckAfterAnUndo(t *testing.T) {
@@ -232,7 +236,8 @@ func TestAPullErrorThatPasses(t *testing.T) {
 
 // digest is what the cluster runs where the tag is asked for.
 func (s stage) digest() string {
-	pods := s.kubectl("get", "pods", "-o", "jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.reason} {.status.containerStatuses[0].imageID}; {end}")
+	pods := s.kubectl("get", "pods", "-o",
+		"jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.reason} {.status.containerStatuses[0].imageID}; {end}")
 	_, digest, found := strings.Cut(pods, "@")
 	require.True(s, found, "%s", pods)
 	digest, _, _ = strings.Cut(digest, ";")
@@ -341,15 +346,18 @@ func TestBadInput(t *testing.T) {
 
 func TestANodeThatIsNotReadyIsToldApart(t *testing.T) {
 	s := newStage(t)
-	_, err := scenes.Kubectl(t.Context(), `{apiVersion: v1, kind: Node, metadata: {name: node2}, spec: {unschedulable: true, taints: [{key: lab, effect: NoSchedule}]}}`, "create", "-f", "-")
+	_, err := scenes.Kubectl(t.Context(),
+		`{apiVersion: v1, kind: Node, metadata: {name: node2}, spec: {unschedulable: true, taints: [{key: lab, effect: NoSchedule}]}}`, "create", "-f", "-")
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_, err := scenes.Kubectl(context.Background(), "", "delete", "node", "node2")
 		assert.NoError(t, err)
 	})
 	status, err := json.Marshal(map[string]any{"status": map[string]any{
-		"capacity": map[string]string{"cpu": "1", "memory": "1Gi", "pods": "10"}, "allocatable": map[string]string{"cpu": "1", "memory": "1Gi", "pods": "10"},
-		"conditions": []map[string]string{{"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "the kubelet was never started"}},
+		"capacity": map[string]string{"cpu": "1", "memory": "1Gi", "pods": "10"}, "allocatable": map[string]string{"cpu": "1", "memory": "1Gi",
+			"pods": "10"},
+		"conditions": []map[string]string{{"type": "Ready", "status": "False", "reason": "KubeletNotReady",
+			"message": "the kubelet was never started"}},
 	}})
 	require.NoError(t, err)
 	s.kubectl("patch", "node", "node2", "--subresource=status", "--type=merge", "-p", string(status))
@@ -385,7 +393,8 @@ func TestANodeThatIsNotReadyIsToldApart(t *testing.T) {
 func (s stage) nodeReader() string {
 	body, err := os.ReadFile(filepath.Join(Root(), "k8s/optional/node-reader.yaml"))
 	require.NoError(s, err)
-	mine := strings.Replace(string(body), "{kind: ServiceAccount, name: slipway, namespace: jenkins}", "{apiGroup: rbac.authorization.k8s.io, kind: User, name: "+s.user()+"}", 1)
+	mine := strings.Replace(string(body), "{kind: ServiceAccount, name: slipway, namespace: jenkins}",
+		"{apiGroup: rbac.authorization.k8s.io, kind: User, name: "+s.user()+"}", 1)
 	require.NotEqual(s, string(body), mine)
 	return mine
 }

@@ -166,7 +166,8 @@ func TestWhatTheKubeletSaysIsNoLog(t *testing.T) {
 		"a secret":                        {stamped("password=geheim"), "", true, []string{"password=****"}, true, ""},
 		"a control character":             {stamped("\x1b[2Jgone"), "", true, []string{`\x1b[2Jgone`}, true, ""},
 		"a log without its last new line": {"2026-03-01T23:00:00Z last", "", true, []string{"last"}, true, ""},
-		"a line with a time of its own":   {stamped("2026-03-01T22:00:00Z started"), "", true, []string{"2026-03-01T22:00:00Z started"}, true, ""},
+		"a line with a time of its own": {stamped("2026-03-01T22:00:00Z started"), "", true, []string{"2026-03-01T22:00:00Z started"}, true,
+			""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

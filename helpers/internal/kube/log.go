@@ -110,7 +110,8 @@ func (w Words) Text(out io.Writer) error {
 
 func logOf(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container string, previous bool) ([]byte, error) {
 	tail := int64(logLines)
-	answer := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous, Timestamps: true, TailLines: &tail}).Do(ctx)
+	answer := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, Previous: previous,
+		Timestamps: true, TailLines: &tail}).Do(ctx)
 	if err := answer.Error(); err != nil { // unlike Raw's, it is what the API server said
 		return nil, err
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 func event(pod, field, kind, reason, message string, at time.Duration) *corev1.Event {
-	return &corev1.Event{Type: kind, Reason: reason, Message: message, Count: 3, FirstTimestamp: metav1.NewTime(start), LastTimestamp: metav1.NewTime(start.Add(at)),
+	return &corev1.Event{Type: kind, Reason: reason, Message: message, Count: 3, FirstTimestamp: metav1.NewTime(start),
+		LastTimestamp:  metav1.NewTime(start.Add(at)),
 		InvolvedObject: corev1.ObjectReference{Kind: "Pod", UID: types.UID(pod), FieldPath: field}}
 }
 
@@ -35,28 +36,40 @@ func TestWhatTheKubeletKilledIsToldByItsEvents(t *testing.T) {
 		code      string
 		says      string
 	}{
-		"a startup probe":  {corev1.Container{StartupProbe: probe}, 137, "Error", killing("Container app failed startup probe, will be restarted"), "CRASH_LOOP", "its startup probe fails (Startup probe failed: HTTP probe failed with statuscode: 500)"},
-		"of a sidecar":     {corev1.Container{StartupProbe: probe}, 137, "Error", killing("Init container app failed startup probe"), "CRASH_LOOP", "its startup probe fails"},
-		"a liveness probe": {corev1.Container{LivenessProbe: probe}, 0, "Completed", killing("Container app failed liveness probe, will be restarted"), "CRASH_LOOP", "its liveness probe fails (Liveness probe failed: connection refused)"},
-		"a hook": {corev1.Container{Lifecycle: hook}, 137, "Error", []*corev1.Event{event("a", "spec.containers{app}", "Warning", "FailedPostStartHook", "PostStartHook failed", time.Minute)},
+		"a startup probe": {corev1.Container{StartupProbe: probe}, 137, "Error",
+			killing("Container app failed startup probe, will be restarted"), "CRASH_LOOP", "its startup probe fails (Startup probe failed: HTTP probe failed with statuscode: 500)"},
+		"of a sidecar": {corev1.Container{StartupProbe: probe}, 137, "Error", killing("Init container app failed startup probe"),
+			"CRASH_LOOP", "its startup probe fails"},
+		"a liveness probe": {corev1.Container{LivenessProbe: probe}, 0, "Completed",
+			killing("Container app failed liveness probe, will be restarted"), "CRASH_LOOP", "its liveness probe fails (Liveness probe failed: connection refused)"},
+		"a hook": {corev1.Container{Lifecycle: hook}, 137, "Error", []*corev1.Event{event("a", "spec.containers{app}", "Warning",
+			"FailedPostStartHook", "PostStartHook failed", time.Minute)},
 			"CRASH_LOOP", "its postStart hook fails (FailedPostStartHook)"},
-		"another container's event": {corev1.Container{LivenessProbe: probe}, 7, "Error", []*corev1.Event{event("a", "spec.containers{other}", "Normal", "Killing", "Container other failed liveness probe", time.Minute)},
+		"another container's event": {corev1.Container{LivenessProbe: probe}, 7, "Error", []*corev1.Event{event("a", "spec.containers{other}",
+			"Normal", "Killing", "Container other failed liveness probe", time.Minute)},
 			"CRASH_LOOP", "ends with exit code 7 again and again"},
-		"an event from before that run": {corev1.Container{LivenessProbe: probe}, 7, "Error", []*corev1.Event{event("a", "spec.containers{app}", "Normal", "Killing", "Container app failed liveness probe", -time.Hour)},
+		"an event from before that run": {corev1.Container{LivenessProbe: probe}, 7, "Error",
+			[]*corev1.Event{event("a", "spec.containers{app}", "Normal", "Killing", "Container app failed liveness probe", -time.Hour)},
 			"CRASH_LOOP", "ends with exit code 7 again and again"},
-		"another pod's event": {corev1.Container{LivenessProbe: probe}, 7, "Error", []*corev1.Event{event("b", "spec.containers{app}", "Normal", "Killing", "Container app failed liveness probe", time.Minute)},
+		"another pod's event": {corev1.Container{LivenessProbe: probe}, 7, "Error", []*corev1.Event{event("b", "spec.containers{app}",
+			"Normal", "Killing", "Container app failed liveness probe", time.Minute)},
 			"CRASH_LOOP", "ends with exit code 7 again and again"},
-		"memory, whatever its probe": {corev1.Container{LivenessProbe: probe}, 137, "OOMKilled", killing("Container app failed liveness probe"), "OOM_KILLED", "needs more memory"},
-		"no event, and a probe":      {corev1.Container{LivenessProbe: probe}, 137, "Error", nil, "CRASH_LOOP", "where memory ran out, or because of its liveness probe, where that failed"},
-		"no event, probe, and 0":     {corev1.Container{LivenessProbe: probe}, 0, "Completed", nil, "CRASH_LOOP", "exit code 0 again and again, or because of its liveness probe"},
-		"no event, and a hook":       {corev1.Container{Lifecycle: hook}, 137, "Error", nil, "CRASH_LOOP", "its postStart hook"},
-		"none of these, and 0":       {corev1.Container{}, 0, "Completed", nil, "CRASH_LOOP", "exit code 0 again and again: a service must go on"},
+		"memory, whatever its probe": {corev1.Container{LivenessProbe: probe}, 137, "OOMKilled",
+			killing("Container app failed liveness probe"), "OOM_KILLED", "needs more memory"},
+		"no event, and a probe": {corev1.Container{LivenessProbe: probe}, 137, "Error", nil, "CRASH_LOOP",
+			"where memory ran out, or because of its liveness probe, where that failed"},
+		"no event, probe, and 0": {corev1.Container{LivenessProbe: probe}, 0, "Completed", nil, "CRASH_LOOP",
+			"exit code 0 again and again, or because of its liveness probe"},
+		"no event, and a hook": {corev1.Container{Lifecycle: hook}, 137, "Error", nil, "CRASH_LOOP", "its postStart hook"},
+		"none of these, and 0": {corev1.Container{}, 0, "Completed", nil, "CRASH_LOOP",
+			"exit code 0 again and again: a service must go on"},
 		"none of these, and SIGTERM": {corev1.Container{}, 143, "Error", nil, "CRASH_LOOP", "exit code 143 (signal 15)"},
 	} {
 		w := rollingOut().status(1, 3, 4).pod("new", "a", waitsFor("CrashLoopBackOff", "", 2))
 		test.container.Name = "app"
 		w.Pods[0].Spec.Containers[0] = test.container
-		*w.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated = corev1.ContainerStateTerminated{ExitCode: test.exit, Reason: test.reason, StartedAt: metav1.NewTime(start)}
+		*w.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated = corev1.ContainerStateTerminated{ExitCode: test.exit,
+			Reason: test.reason, StartedAt: metav1.NewTime(start)}
 		w.Events = test.events
 		verdict := w.judge(time.Minute)
 		assert.Equal(t, test.code, verdict.Code, name)
@@ -86,12 +99,17 @@ func TestPodsThatTheKubeletRejects(t *testing.T) {
 		started         bool
 		code, says      string
 	}{
-		"no processor left":      {"OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu, requested: 2000, used: 1, capacity: 2", false, "POD_REJECTED", "node1 rejects each new pod: OutOfcpu: Node didn't have enough resource: cpu"},
-		"a device":               {"UnexpectedAdmissionError", "Pod was rejected: Allocate failed due to no healthy devices", false, "POD_REJECTED", "UnexpectedAdmissionError: Allocate failed"},
-		"another system":         {"PodOSNotSupported", "Pod was rejected: Failed to admit pod as the OS field doesn't match node OS", false, "POD_REJECTED", "PodOSNotSupported"},
-		"groups":                 {"SupplementalGroupsPolicyNotSupported", "Pod was rejected: SupplementalGroupsPolicy=Strict is not supported in this node", false, "POD_REJECTED", "Strict is not supported"},
-		"no message":             {"Reason", "", false, "POD_REJECTED", "each new pod: Reason"},
-		"a disk that runs full":  {"Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi.", true, "POD_FAILED", "fails as a whole: Evicted: Pod ephemeral"},
+		"no processor left": {"OutOfcpu",
+			"Pod was rejected: Node didn't have enough resource: cpu, requested: 2000, used: 1, capacity: 2", false, "POD_REJECTED", "node1 rejects each new pod: OutOfcpu: Node didn't have enough resource: cpu"},
+		"a device": {"UnexpectedAdmissionError", "Pod was rejected: Allocate failed due to no healthy devices", false,
+			"POD_REJECTED", "UnexpectedAdmissionError: Allocate failed"},
+		"another system": {"PodOSNotSupported", "Pod was rejected: Failed to admit pod as the OS field doesn't match node OS", false,
+			"POD_REJECTED", "PodOSNotSupported"},
+		"groups": {"SupplementalGroupsPolicyNotSupported",
+			"Pod was rejected: SupplementalGroupsPolicy=Strict is not supported in this node", false, "POD_REJECTED", "Strict is not supported"},
+		"no message": {"Reason", "", false, "POD_REJECTED", "each new pod: Reason"},
+		"a disk that runs full": {"Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi.", true,
+			"POD_FAILED", "fails as a whole: Evicted: Pod ephemeral"},
 		"of a node that is full": {"Evicted", "Pod was rejected: The node had condition: [DiskPressure].", false, "POD_REJECTED", "DiskPressure"},
 	} {
 		w := rollingOut().status(3, 0, 3)
@@ -149,30 +167,40 @@ func TestWhatNoNodeMatches(t *testing.T) {
 	node := func(terms ...corev1.NodeSelectorTerm) *corev1.Affinity {
 		return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: terms}}}
 	}
-	other := []corev1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}, TopologyKey: "kubernetes.io/hostname"}}
+	other := []corev1.PodAffinityTerm{{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}},
+		TopologyKey: "kubernetes.io/hostname"}}
 	for name, test := range map[string]struct {
 		spec    corev1.PodSpec
 		message string
 		says    string
 		nearest string
 	}{
-		"a selector":  {corev1.PodSpec{NodeSelector: map[string]string{"disk": "ssd"}}, selector, "nodeSelector disk=ssd", "n1 lacks disk=ssd (it has disk=hdd); n2 lacks disk=ssd"},
-		"the nearest": {corev1.PodSpec{NodeSelector: map[string]string{"disk": "ssd", "zone": "b"}}, selector, "nodeSelector disk=ssd and nodeSelector zone=b", "nearest: n2 lacks disk=ssd"},
+		"a selector": {corev1.PodSpec{NodeSelector: map[string]string{"disk": "ssd"}}, selector, "nodeSelector disk=ssd",
+			"n1 lacks disk=ssd (it has disk=hdd); n2 lacks disk=ssd"},
+		"the nearest": {corev1.PodSpec{NodeSelector: map[string]string{"disk": "ssd", "zone": "b"}}, selector,
+			"nodeSelector disk=ssd and nodeSelector zone=b", "nearest: n2 lacks disk=ssd"},
 		"one of two terms": {corev1.PodSpec{Affinity: node(corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{in("zone", "c", "d"), in("disk", "ssd")}},
-			corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "cores", Operator: corev1.NodeSelectorOpGt, Values: []string{"8"}}}})}, selector,
+			corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "cores", Operator: corev1.NodeSelectorOpGt,
+				Values: []string{"8"}}}})}, selector,
 			"nodeAffinity zone In (c, d) and nodeAffinity disk=ssd, or nodeAffinity cores Gt (8)", "n1 lacks cores Gt (8); n2 lacks cores Gt (8) (it has cores=8)"},
-		"a name":   {corev1.PodSpec{Affinity: node(corev1.NodeSelectorTerm{MatchFields: []corev1.NodeSelectorRequirement{in("metadata.name", "n3")}})}, selector, "metadata.name=n3", "n1 lacks metadata.name=n3"},
-		"exists":   {corev1.PodSpec{Affinity: node(corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "gpu", Operator: corev1.NodeSelectorOpExists}}})}, selector, "gpu Exists", "n1 lacks gpu Exists"},
-		"pods":     {corev1.PodSpec{Affinity: &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: other}}}, "0/2 nodes are available: 2 node(s) didn't match pod affinity rules.", "podAffinity: pods with app=x in its kubernetes.io/hostname", ""},
-		"no pods":  {corev1.PodSpec{Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: other}}}, "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules.", "podAntiAffinity: no pods with app=x", ""},
-		"a spread": {corev1.PodSpec{TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: other[0].LabelSelector}}}, "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints.", "at most 1 more pods with app=x in one zone", ""},
-		"a port":   {corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{HostPort: 8443}}}}}, "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports.", "hostPort 8443", ""},
-		"no room":  {corev1.PodSpec{NodeSelector: map[string]string{"zone": "a"}}, "0/2 nodes are available: 2 Insufficient cpu.", "Insufficient cpu.", ""},
+		"a name": {corev1.PodSpec{Affinity: node(corev1.NodeSelectorTerm{MatchFields: []corev1.NodeSelectorRequirement{in("metadata.name",
+			"n3")}})}, selector, "metadata.name=n3", "n1 lacks metadata.name=n3"},
+		"exists": {corev1.PodSpec{Affinity: node(corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "gpu",
+			Operator: corev1.NodeSelectorOpExists}}})}, selector, "gpu Exists", "n1 lacks gpu Exists"},
+		"pods":    {corev1.PodSpec{Affinity: &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: other}}}, "0/2 nodes are available: 2 node(s) didn't match pod affinity rules.", "podAffinity: pods with app=x in its kubernetes.io/hostname", ""},
+		"no pods": {corev1.PodSpec{Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: other}}}, "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules.", "podAntiAffinity: no pods with app=x", ""},
+		"a spread": {corev1.PodSpec{TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone",
+			WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: other[0].LabelSelector}}}, "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints.", "at most 1 more pods with app=x in one zone", ""},
+		"a port": {corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{HostPort: 8443}}}}},
+			"0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports.", "hostPort 8443", ""},
+		"no room": {corev1.PodSpec{NodeSelector: map[string]string{"zone": "a"}}, "0/2 nodes are available: 2 Insufficient cpu.",
+			"Insufficient cpu.", ""},
 	} {
 		for _, readable := range [][]metav1.ObjectMeta{nodes, nil} {
 			w := rollingOut().status(1, 3, 4).pod("new", "a", func(p *corev1.Pod) {
 				p.Spec = test.spec
-				p.Status = corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: test.message}}}
+				p.Status = corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
+					Reason: "Unschedulable", Message: test.message}}}
 			})
 			w.Labels = readable
 			verdict := w.judge(0, 61*time.Second)
@@ -192,7 +220,8 @@ func TestAPodThatTheSchedulerHasNotLookedAtIsToldByItsEvents(t *testing.T) {
 		return rollingOut().status(1, 3, 4).pod("new", "a", func(p *corev1.Pod) { p.Spec.NodeName, p.Status = "", corev1.PodStatus{} })
 	}
 	w := pending()
-	w.Events = []*corev1.Event{event("a", "", "Warning", "FailedResourceClaimCreation", `PodResourceClaim gpu: resourceclaimtemplate "none" not found`, time.Second)}
+	w.Events = []*corev1.Event{event("a", "", "Warning", "FailedResourceClaimCreation",
+		`PodResourceClaim gpu: resourceclaimtemplate "none" not found`, time.Second)}
 	verdict := w.judge(0, 91*time.Second)
 	assert.Equal(t, "STUCK", verdict.Code)
 	assert.Contains(t, verdict.Cause, `FailedResourceClaimCreation: PodResourceClaim gpu: resourceclaimtemplate "none" not found`)
@@ -201,7 +230,8 @@ func TestAPodThatTheSchedulerHasNotLookedAtIsToldByItsEvents(t *testing.T) {
 
 func TestAPullSecretThatIsMissingIsNamed(t *testing.T) {
 	w := rollingOut().status(1, 3, 4).pod("new", "a", waitsFor("ImagePullBackOff", "ErrImagePull: 401 Unauthorized", 0))
-	w.Events = []*corev1.Event{event("a", "", "Warning", "FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (nexus-pull); attempting to pull the image may not succeed.", time.Second)}
+	w.Events = []*corev1.Event{event("a", "", "Warning", "FailedToRetrieveImagePullSecret",
+		"Unable to retrieve some image pull secrets (nexus-pull); attempting to pull the image may not succeed.", time.Second)}
 	verdict := w.judge(0, 31*time.Second)
 	assert.Equal(t, "IMAGE_PULL_DENIED", verdict.Code)
 	assert.Contains(t, verdict.Cause, "the Secret nexus-pull, which its imagePullSecrets name, is not there")
@@ -209,12 +239,15 @@ func TestAPullSecretThatIsMissingIsNamed(t *testing.T) {
 
 func TestOneWarningForManyPodsIsToldOnce(t *testing.T) {
 	denied := func(pod string) *corev1.Event {
-		return &corev1.Event{Type: "Warning", Reason: "FailedCreate", Message: `Error creating: pods "app-7d9c-` + pod + `" is forbidden: exceeded quota: few`, Count: 1}
+		return &corev1.Event{Type: "Warning", Reason: "FailedCreate", Message: `Error creating: pods "app-7d9c-` + pod +
+			`" is forbidden: exceeded quota: few`, Count: 1}
 	}
 	events := []*corev1.Event{denied("2x7qs"), denied("b4kcm"), denied("zz9h5"), denied("zz9h5"),
 		{Type: "Warning", Reason: "BackOff", Message: "again", Count: 4}, {Type: "Normal", Reason: "Pulled", Message: "x"}}
-	assert.Equal(t, []string{`FailedCreate: Error creating: pods "app-7d9c-zz9h5" is forbidden: exceeded quota: few (4 times, for 3 pods)`, "BackOff: again (4 times)"}, warnings(events))
-	events = []*corev1.Event{denied("2x7qs"), {Type: "Warning", Reason: "FailedCreate", Message: `pods "app-7d9c-2x7qs" is forbidden: violates PodSecurity`, Count: 1}}
+	assert.Equal(t, []string{`FailedCreate: Error creating: pods "app-7d9c-zz9h5" is forbidden: exceeded quota: few (4 times, for 3 pods)`,
+		"BackOff: again (4 times)"}, warnings(events))
+	events = []*corev1.Event{denied("2x7qs"), {Type: "Warning", Reason: "FailedCreate",
+		Message: `pods "app-7d9c-2x7qs" is forbidden: violates PodSecurity`, Count: 1}}
 	assert.Len(t, warnings(events), 2, "two causes are two warnings")
 }
 

@@ -15,7 +15,8 @@ func starts(status corev1.ContainerStatus, pod *corev1.Pod, grace time.Duration)
 	if last == nil || last.Reason != "StartError" && last.Reason != "ContainerCannotRun" {
 		return nil
 	}
-	return newTrouble("CONTAINER_ERROR", fmt.Sprintf("the container %s cannot be started: %s", status.Name, last.Message), pod, status.Name, grace)
+	return newTrouble("CONTAINER_ERROR", fmt.Sprintf("the container %s cannot be started: %s", status.Name, last.Message), pod, status.Name,
+		grace)
 }
 
 // loop is how many restarts make a crash loop: one crash, or one restart, is none.
@@ -29,7 +30,8 @@ const postStartError = "PostStartHookError"
 func crashing(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory, now time.Time) *trouble {
 	key := key(pod, status.Name)
 	last := status.LastTerminationState.Terminated
-	waits := status.State.Waiting != nil && (status.State.Waiting.Reason == "CrashLoopBackOff" || status.State.Waiting.Reason == postStartError)
+	waits := status.State.Waiting != nil && (status.State.Waiting.Reason == "CrashLoopBackOff" ||
+		status.State.Waiting.Reason == postStartError)
 	if ended := status.State.Terminated; ended != nil && (ended.ExitCode != 0 || !initOnly(pod, status.Name)) {
 		last, waits = ended, true
 	}
@@ -54,7 +56,8 @@ func crashing(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory 
 }
 
 // ending says how a container ends, and why, where its events or its exit code tell.
-func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *corev1.ContainerStateTerminated, starved bool) (code, cause string) {
+func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *corev1.ContainerStateTerminated, starved bool) (code,
+	cause string) {
 	name := status.Name
 	killer := ""
 	if last == nil || last.Reason != "OOMKilled" {
@@ -66,7 +69,8 @@ func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *cor
 	case last == nil:
 		return "CRASH_LOOP", fmt.Sprintf("the container %s ends again and again", name)
 	case last.Reason == "OOMKilled" || last.ExitCode == 137 && starved:
-		return "OOM_KILLED", fmt.Sprintf("the container %s was killed because it needs more memory than its limit (%s), again and again", name, memoryLimit(pod, name))
+		return "OOM_KILLED", fmt.Sprintf("the container %s was killed because it needs more memory than its limit (%s), again and again", name,
+			memoryLimit(pod, name))
 	case last.ExitCode == 137 && onlyMemoryKills(pod, name):
 		return "OOM_KILLED", fmt.Sprintf("the container %s is killed again and again (exit code 137), and it has no probe and no hook that kills, but a limit of memory (%s)", name, memoryLimit(pod, name))
 	}

@@ -27,7 +27,8 @@ var notRunning = map[string]func(*corev1.Pod){
 	"is a Job's":          func(p *corev1.Pod) { p.OwnerReferences = controlledBy("job") },
 	"has a second one dead": func(p *corev1.Pod) {
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second"})
-		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: "second", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}})
+		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: "second",
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}})
 	},
 	"has a second one that nobody has told of": func(p *corev1.Pod) {
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second"})
@@ -35,7 +36,8 @@ var notRunning = map[string]func(*corev1.Pod){
 	"has a dead sidecar": func(p *corev1.Pod) {
 		always := corev1.ContainerRestartPolicyAlways
 		p.Spec.InitContainers = []corev1.Container{{Name: "proxy", RestartPolicy: &always}}
-		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "proxy", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}}
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "proxy",
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}}
 	},
 }
 
@@ -51,7 +53,8 @@ func TestOnlyAPodThatRunsByItsOwnStatusCounts(t *testing.T) {
 	}
 	w := rollingOut().of(3).pod("new", "a").pod("new", "b").pod("new", "c", func(p *corev1.Pod) {
 		p.Spec.InitContainers = []corev1.Container{{Name: "prepare"}}
-		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "prepare", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "prepare",
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
 	}).pod("new", "evicted", func(p *corev1.Pod) { p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted" })
 	assert.Equal(t, Done, w.judge(hour).State, "an init container has to end, and what was evicted was replaced")
 	w = setOf(func(w *world) {
@@ -129,15 +132,18 @@ func TestACrashLoopWithoutProbesIsNeverDone(t *testing.T) {
 				State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(begin.Truncate(time.Second))}}}
 			run.LastTerminationState.Terminated = last
 			w.Pods[0].Status.ContainerStatuses[0] = run
-			w.Pods[0].Status.Conditions[0] = corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(begin.Truncate(time.Second))}
+			w.Pods[0].Status.Conditions[0] = corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue,
+				LastTransitionTime: metav1.NewTime(begin.Truncate(time.Second))}
 			told := begin.Add(lives + lateness)
 			for at := begin.Add(lateness); at.Before(told); at = at.Add(250 * time.Millisecond) {
 				verdict := w.judge(at.Sub(start))
 				if verdict.State == Done {
-					t.Fatalf("a container that ends after %s was done %s after its start (restarts %d, told %s late)", lives, at.Sub(begin), restarts, lateness)
+					t.Fatalf("a container that ends after %s was done %s after its start (restarts %d, told %s late)", lives, at.Sub(begin), restarts,
+						lateness)
 				}
 			}
-			last = &corev1.ContainerStateTerminated{ExitCode: 3, StartedAt: run.State.Running.StartedAt, FinishedAt: metav1.NewTime(begin.Add(lives).Truncate(time.Second))}
+			last = &corev1.ContainerStateTerminated{ExitCode: 3, StartedAt: run.State.Running.StartedAt,
+				FinishedAt: metav1.NewTime(begin.Add(lives).Truncate(time.Second))}
 			ends(restarts, 3)(w.Pods[0])
 			w.Pods[0].Status.ContainerStatuses[0].State.Terminated = last
 			verdict := w.judge(told.Sub(start))
@@ -155,10 +161,12 @@ func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 		return func(p *corev1.Pod) {
 			status := &p.Status.ContainerStatuses[0]
 			status.RestartCount = 1
-			status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, StartedAt: metav1.NewTime(start.Add(-lived)), FinishedAt: metav1.NewTime(start)}
+			status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, StartedAt: metav1.NewTime(start.Add(-lived)),
+				FinishedAt: metav1.NewTime(start)}
 		}
 	}
-	for lived, needed := range map[time.Duration]time.Duration{time.Second: 13 * time.Second, 30 * time.Second: 33 * time.Second, 3 * time.Hour: 13 * time.Second} {
+	for lived, needed := range map[time.Duration]time.Duration{time.Second: 13 * time.Second, 30 * time.Second: 33 * time.Second,
+		3 * time.Hour: 13 * time.Second} {
 		w := rollingOut().of(1).pod("new", "a", restarted(lived))
 		assert.Equal(t, Progressing, w.judge(0, needed-time.Second).State, lived)
 		assert.Equal(t, Done, w.judge(needed).State, lived)

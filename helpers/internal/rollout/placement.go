@@ -186,7 +186,8 @@ func podTerms(pod *corev1.Pod, message string) []string {
 	if strings.Contains(message, bySpread) {
 		for _, c := range pod.Spec.TopologySpreadConstraints {
 			if c.WhenUnsatisfiable == corev1.DoNotSchedule {
-				terms = append(terms, fmt.Sprintf("topologySpreadConstraints: at most %d more pods with %s in one %s than in another", c.MaxSkew, metav1.FormatLabelSelector(c.LabelSelector), c.TopologyKey))
+				terms = append(terms, fmt.Sprintf("topologySpreadConstraints: at most %d more pods with %s in one %s than in another", c.MaxSkew,
+					metav1.FormatLabelSelector(c.LabelSelector), c.TopologyKey))
 			}
 		}
 	}

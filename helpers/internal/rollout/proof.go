@@ -40,7 +40,8 @@ func soundOf(o Objects, pods []*corev1.Pod, memory *Memory, now time.Time) int {
 func unproven(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) string {
 	for _, status := range containers(pod) {
 		if proven, needed := proven(o, pod, status, memory, now); !proven {
-			return fmt.Sprintf("the container %s of %s has just been started, and counts when it has run for %s", status.Name, pod.Name, needed.Round(time.Second))
+			return fmt.Sprintf("the container %s of %s has just been started, and counts when it has run for %s", status.Name, pod.Name,
+				needed.Round(time.Second))
 		}
 	}
 	return ""

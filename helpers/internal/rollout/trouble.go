@@ -47,7 +47,8 @@ func unscheduled(o Objects, pod *corev1.Pod) *trouble {
 		// With WaitForFirstConsumer a claim waits for its pod, and is no trouble
 		// while the pod has not been given a place because of something else.
 		if claim.Status.Phase == corev1.ClaimPending && (c == nil || c.Status != corev1.ConditionFalse || strings.Contains(c.Message, "PersistentVolumeClaim")) {
-			return newTrouble("PVC_PENDING", fmt.Sprintf("the PersistentVolumeClaim %s is not bound: %s", claim.Name, o.lastWarning(claim, "nothing provides it yet")), pod, "", graces.Claim).
+			return newTrouble("PVC_PENDING", fmt.Sprintf("the PersistentVolumeClaim %s is not bound: %s", claim.Name,
+				o.lastWarning(claim, "nothing provides it yet")), pod, "", graces.Claim).
 				from(pod.CreationTimestamp.Time)
 		}
 	}
@@ -66,7 +67,8 @@ func unscheduled(o Objects, pod *corev1.Pod) *trouble {
 	if parts := everyNode.FindStringSubmatch(c.Message); parts != nil && parts[1] == parts[2] {
 		grace = 0
 	}
-	return newTrouble("UNSCHEDULABLE", "no node takes it: "+c.Message+placement(o, pod, c.Message), pod, "", grace).from(c.LastTransitionTime.Time)
+	return newTrouble("UNSCHEDULABLE", "no node takes it: "+c.Message+placement(o, pod, c.Message), pod, "",
+		grace).from(c.LastTransitionTime.Time)
 }
 
 // startless judges a container that does not run, or that only runs until it ends again.

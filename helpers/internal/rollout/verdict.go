@@ -169,7 +169,8 @@ func asksForNone(o Objects) string {
 
 // noPods is the verdict where pods were expected and none is asked for.
 func noPods(o Objects) Failure {
-	return Failure{Code: "NO_PODS", Cause: fmt.Sprintf("%s has 0 pods, as %s: nothing runs that could be ready, stay so or be marked as good", o.name(), asksForNone(o))}
+	return Failure{Code: "NO_PODS",
+		Cause: fmt.Sprintf("%s has 0 pods, as %s: nothing runs that could be ready, stay so or be marked as good", o.name(), asksForNone(o))}
 }
 
 // unstable says what has happened since it was done that --hold does not allow:
@@ -189,7 +190,8 @@ func unstable(o Objects, memory *Memory, now time.Time) *Failure {
 			continue
 		}
 		say := func(format string, arguments ...any) *Failure {
-			return &Failure{Code: "NOT_STABLE", Cause: fmt.Sprintf(format, arguments...), Pod: pod.Name, Container: lastEnded(pod), Pods: 1, uid: pod.UID}
+			return &Failure{Code: "NOT_STABLE", Cause: fmt.Sprintf(format, arguments...), Pod: pod.Name, Container: lastEnded(pod), Pods: 1,
+				uid: pod.UID}
 		}
 		switch {
 		case over(pod):

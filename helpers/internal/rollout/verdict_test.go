@@ -49,8 +49,9 @@ func rollingOut() *world {
 
 func (w *world) pod(set, name string, changes ...func(*corev1.Pod)) *world {
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(start), Labels: map[string]string{"pod-template-hash": set}, OwnerReferences: controlledBy(set)},
-		Spec:       corev1.PodSpec{NodeName: "node1", Containers: []corev1.Container{{Name: "app", ReadinessProbe: &corev1.Probe{PeriodSeconds: 5, FailureThreshold: 3}}}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(start),
+			Labels: map[string]string{"pod-template-hash": set}, OwnerReferences: controlledBy(set)},
+		Spec: corev1.PodSpec{NodeName: "node1", Containers: []corev1.Container{{Name: "app", ReadinessProbe: &corev1.Probe{PeriodSeconds: 5, FailureThreshold: 3}}}},
 		Status: corev1.PodStatus{
 			StartTime:         &metav1.Time{Time: start},
 			Phase:             corev1.PodRunning,
@@ -86,7 +87,8 @@ func deleted(pod *corev1.Pod) {
 func ends(restarts, exitCode int32) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) {
 		pod.Status.Conditions[0].Status = corev1.ConditionFalse
-		pod.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: "app", RestartCount: restarts, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exitCode}}}
+		pod.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: "app", RestartCount: restarts,
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exitCode}}}
 	}
 }
 
@@ -133,21 +135,25 @@ func TestDone(t *testing.T) {
 		state  State
 		says   string
 	}{
-		"complete":                             {func(*world) {}, Done, "3 of 3 available"},
-		"not observed":                         {func(w *world) { w.Deployment.Generation = 3 }, Progressing, "has not seen"},
-		"not all new":                          {func(w *world) { w.status(2, 3, 3) }, Progressing, "2 of 3 pods are new"},
-		"old pods":                             {func(w *world) { w.status(3, 3, 4) }, Progressing, "1 old pods"},
-		"maxUnavailable 1 of 1":                {func(w *world) { w.Deployment.Spec.Replicas = number(1); w.status(1, 0, 1) }, Progressing, "0 of 1 new pods are available"},
-		"paused":                               {func(w *world) { w.Deployment.Spec.Paused = true }, Failed, "is paused"},
-		"scaled to zero":                       {func(w *world) { w.Deployment.Spec.Replicas = number(0); w.status(0, 0, 0) }, Done, "0 pods: spec.replicas is 0"},
+		"complete":     {func(*world) {}, Done, "3 of 3 available"},
+		"not observed": {func(w *world) { w.Deployment.Generation = 3 }, Progressing, "has not seen"},
+		"not all new":  {func(w *world) { w.status(2, 3, 3) }, Progressing, "2 of 3 pods are new"},
+		"old pods":     {func(w *world) { w.status(3, 3, 4) }, Progressing, "1 old pods"},
+		"maxUnavailable 1 of 1": {func(w *world) { w.Deployment.Spec.Replicas = number(1); w.status(1, 0, 1) }, Progressing,
+			"0 of 1 new pods are available"},
+		"paused": {func(w *world) { w.Deployment.Spec.Paused = true }, Failed, "is paused"},
+		"scaled to zero": {func(w *world) { w.Deployment.Spec.Replicas = number(0); w.status(0, 0, 0) }, Done,
+			"0 pods: spec.replicas is 0"},
 		"scaled up meanwhile (HPA)":            {func(w *world) { w.Deployment.Spec.Replicas = number(5) }, Progressing, "3 of 5"},
 		"the status is late to tell of an end": {func(w *world) { ends(1, 3)(w.Pods[1]) }, Progressing, "2 of 3 new pods are available"},
 		"an old pod is left":                   {func(w *world) { w.pod("old", "o") }, Progressing, "1 old pods"},
-		"an old pod is terminating":            {func(w *world) { w.pod("old", "o", deleted) }, Done, "3 of 3 available; 1 pod is still terminating"},
-		"by the cluster's count":               {func(w *world) { w.Deployment.Status.TerminatingReplicas = number(2) }, Done, "2 pods are still terminating"},
-		"an old complaint remains":             {func(w *world) { w.complain(start.Add(-time.Hour)) }, Done, ""},
-		"a new complaint, and done":            {func(w *world) { w.complain(start.Add(time.Second)) }, Done, ""},
-		"an old complaint, not done":           {func(w *world) { w.status(1, 1, 4).complain(start.Add(-time.Hour)) }, Progressing, ""},
+		"an old pod is terminating": {func(w *world) { w.pod("old", "o", deleted) }, Done,
+			"3 of 3 available; 1 pod is still terminating"},
+		"by the cluster's count": {func(w *world) { w.Deployment.Status.TerminatingReplicas = number(2) }, Done,
+			"2 pods are still terminating"},
+		"an old complaint remains":   {func(w *world) { w.complain(start.Add(-time.Hour)) }, Done, ""},
+		"a new complaint, and done":  {func(w *world) { w.complain(start.Add(time.Second)) }, Done, ""},
+		"an old complaint, not done": {func(w *world) { w.status(1, 1, 4).complain(start.Add(-time.Hour)) }, Progressing, ""},
 		"the image runs": {func(w *world) {
 			w.Criteria.Image = "sha256:new"
 		}, Done, ""},
@@ -160,9 +166,11 @@ func TestDone(t *testing.T) {
 			w.Criteria.Image = "sha256:new"
 			w.Pods[1].Status.ContainerStatuses[0].ImageID = ""
 		}, Progressing, "2 of 3 pods say"},
-		"enough":                 {func(w *world) { w.status(2, 2, 3).Criteria.MinAvailable = &least }, Done, ""},
-		"restarted a moment ago": {func(w *world) { w.Pods[0].Status.ContainerStatuses[0].RestartCount = 1 }, Progressing, "when it has run for 13s"},
-		"started a moment ago, and nothing probes it": {func(w *world) { w.Pods[0].Spec.Containers[0].ReadinessProbe = nil }, Progressing, "when it has run for 10s"},
+		"enough": {func(w *world) { w.status(2, 2, 3).Criteria.MinAvailable = &least }, Done, ""},
+		"restarted a moment ago": {func(w *world) { w.Pods[0].Status.ContainerStatuses[0].RestartCount = 1 }, Progressing,
+			"when it has run for 13s"},
+		"started a moment ago, and nothing probes it": {func(w *world) { w.Pods[0].Spec.Containers[0].ReadinessProbe = nil }, Progressing,
+			"when it has run for 10s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := rollingOut().pod("new", "a").pod("new", "b").pod("new", "c")
@@ -258,7 +266,8 @@ func TestASecondSightingOfAPullErrorIsAFailureAtOnce(t *testing.T) {
 	assert.Equal(t, "IMAGE_NOT_FOUND", w.judge(12*time.Second).Code)
 
 	w = rollingOut().status(1, 3, 4).pod("new", "a", waitsFor("ImagePullBackOff", `Back-off pulling image "r/app:2"`, 0))
-	w.Events = []*corev1.Event{{InvolvedObject: corev1.ObjectReference{Kind: "Pod", UID: "a"}, Reason: "Failed", Message: `Failed to pull image "r/app:2": not found`, Count: 2}}
+	w.Events = []*corev1.Event{{InvolvedObject: corev1.ObjectReference{Kind: "Pod", UID: "a"}, Reason: "Failed",
+		Message: `Failed to pull image "r/app:2": not found`, Count: 2}}
 	assert.Equal(t, "IMAGE_NOT_FOUND", w.judge(0).Code, "who comes later is told by the event")
 }
 

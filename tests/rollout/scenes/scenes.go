@@ -14,6 +14,7 @@ type Scene struct {
 	Manifest string // all that has to be applied in its namespace
 	Code     string // what rollout-wait must say; empty where the rollout becomes good
 	Says     string // a part of the cause that a person needs
+	Log      string // the last line that its container has written, which has to be told
 	Grace    string // the flag whose time it has to last for; empty where the verdict comes at once
 	NeedsLab string // what the lab has to be started with
 }
@@ -94,7 +95,10 @@ const notYet = "readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, period
 
 func idle(more string) string { return containers(container(tool, forever, more)) }
 
-const app = "deployment/app"
+const (
+	app  = "deployment/app"
+	node = "node1" // the lab's only one
+)
 
 // Failing are the ways to fail, each as the cluster makes it by itself.
 var Failing = []Scene{
@@ -103,9 +107,22 @@ var Failing = []Scene{
 	{Name: "image-not-found", Manifest: deployment(2, containers(container("tool@"+noDigest, forever, ""))), Code: "IMAGE_NOT_FOUND", Says: noDigest},
 	{Name: "image-pull-denied", Manifest: deployment(1, containers(container("10.10.70.84:30051/tool:1", forever, ""))), Code: "IMAGE_PULL_DENIED", NeedsLab: "registry"},
 	{Name: "image-pull-failed", Manifest: deployment(1, containers(container(Away+"/tool:1", forever, ""))), Code: "IMAGE_PULL_FAILED", Says: "connection refused", Grace: "pull"},
-	{Name: "crash-loop", Manifest: deployment(2, containers(container(tool, `[sh, -c, "echo no config; exit 3"]`, notYet))), Code: "CRASH_LOOP", Says: "exit code 3"},
+	{Name: "pull-secret-missing", Manifest: deployment(1, "imagePullSecrets: [{name: nobody}]",
+		containers(container("10.10.70.84:30051/tool:1", forever,
+			""))), Code: "IMAGE_PULL_DENIED", Says: "the Secret nobody", NeedsLab: "registry"},
+	{Name: "crash-loop", Manifest: deployment(2, containers(container(tool, `[sh, -c, "echo no config; exit 3"]`, notYet))),
+		Code: "CRASH_LOOP", Says: "exit code 3", Log: "no config"},
+	{Name: "crash-loop-unprobed", Manifest: deployment(1, containers(container(tool, `[sh, -c, "echo up; sleep 2; echo down; exit 3"]`,
+		""))), Code: "CRASH_LOOP", Says: "exit code 3", Log: "down"},
+	{Name: "liveness", Manifest: deployment(1, containers(container(tool, `[sh, -c, "echo up; exec sleep 100000"]`,
+		"livenessProbe: {exec: {command: ['false']}, periodSeconds: 1, failureThreshold: 1}"))), Code: "CRASH_LOOP", Says: "its liveness probe fails", Log: "up"},
+	{Name: "post-start", Manifest: deployment(1, idle("lifecycle: {postStart: {exec: {command: ['false']}}}")), Code: "CRASH_LOOP",
+		Says: "its postStart hook fails"},
+	{Name: "sidecar-startup", Manifest: deployment(1,
+		`initContainers: [{name: proxy, image: "tool:1", restartPolicy: Always, command: [sh, -c, "echo no upstream; exec sleep 100000"], startupProbe: {exec: {command: ['false']}, periodSeconds: 1, failureThreshold: 2}}]`, idle("")), Code: "CRASH_LOOP", Says: "proxy again and again: its startup probe fails", Log: "no upstream"},
 	{Name: "crash-loop-zero", Manifest: deployment(1, containers(container(tool, `["true"]`, notYet))), Code: "CRASH_LOOP", Says: "exit code 0"},
-	{Name: "crash-loop-init", Manifest: deployment(1, `initContainers: [{name: prepare, image: "tool:1", command: [sh, -c, "echo no database; exit 4"]}]`, idle("")), Code: "CRASH_LOOP", Says: "prepare ends with exit code 4"},
+	{Name: "crash-loop-init", Manifest: deployment(1,
+		`initContainers: [{name: prepare, image: "tool:1", command: [sh, -c, "echo no database; exit 4"]}]`, idle("")), Code: "CRASH_LOOP", Says: "prepare ends with exit code 4", Log: "no database"},
 	{Name: "crash-loop-sidecar", Manifest: deployment(1, `initContainers: [{name: proxy, image: "tool:1", restartPolicy: Always, command: ["false"], startupProbe: {exec: {command: ["true"]}, initialDelaySeconds: 3}}]`, idle("")), Code: "CRASH_LOOP", Says: "proxy ends"},
 	{Name: "oom-killed", Manifest: deployment(1, containers(container(tool, `[tail, /dev/zero]`, "resources: {limits: {memory: 24Mi}}, "+notYet))), Code: "OOM_KILLED", Says: "24Mi"},
 	{Name: "secret-missing", Manifest: deployment(1, idle("envFrom: [{secretRef: {name: credentials}}]")), Code: "CONFIG_MISSING", Says: "credentials", Grace: "config"},
@@ -116,7 +133,17 @@ var Failing = []Scene{
 	{Name: "sandbox", Manifest: "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: nowhere}\nhandler: nowhere\n---\n" + deployment(1, "runtimeClassName: nowhere", idle("")), Code: "SANDBOX_FAILED", Says: "nowhere", Grace: "create"},
 	{Name: "never-ready", Manifest: deployment(2, idle("readinessProbe: {exec: {command: ['false']}, periodSeconds: 1, failureThreshold: 3}")), Code: "NOT_READY"},
 	{Name: "unschedulable", Manifest: deployment(1, idle(`resources: {requests: {cpu: "1000"}}`)), Code: "UNSCHEDULABLE", Says: "Insufficient cpu", Grace: "unschedulable"},
-	{Name: "no-node-matches", Manifest: deployment(1, "nodeSelector: {disk: none}", idle("")), Code: "UNSCHEDULABLE", Says: "node affinity/selector"},
+	{Name: "no-node-matches", Manifest: deployment(1, "nodeSelector: {disk: none}", idle("")), Code: "UNSCHEDULABLE",
+		Says: "it asks for nodeSelector disk=none"},
+	{Name: "no-node-of-affinity",
+		Manifest: deployment(1, "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [a, b]}]}]}}}", idle("")), Code: "UNSCHEDULABLE", Says: "nodeAffinity zone In (a, b)"},
+	{Name: "rejected-os", Manifest: deployment(2, "os: {name: windows}", idle("")), Code: "POD_REJECTED", Says: "PodOSNotSupported"},
+	{Name: "rejected-cpu", Manifest: deployment(1, "nodeName: "+node, idle(`resources: {requests: {cpu: "1000"}}`)), Code: "POD_REJECTED",
+		Says: "OutOfcpu"},
+	{Name: "rejected-groups", Manifest: deployment(1, "securityContext: {supplementalGroupsPolicy: Strict}", idle("")),
+		Code: "POD_REJECTED", Says: "SupplementalGroupsPolicyNotSupported"},
+	{Name: "resource-claim", Manifest: deployment(1, "resourceClaims: [{name: device, resourceClaimTemplateName: nobody}]",
+		idle("resources: {claims: [{name: device}]}")), Code: "STUCK", Says: "FailedResourceClaimCreation", Grace: "stuck"},
 	{Name: "quota", Manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: few}\nspec: {hard: {pods: \"1\"}}\n---\n" + deployment(2, idle("")), Code: "QUOTA_EXCEEDED", Says: "few", Grace: "quota"},
 	{Name: "limit-range", Manifest: "apiVersion: v1\nkind: LimitRange\nmetadata: {name: small}\nspec: {limits: [{type: Container, max: {memory: 16Mi}}]}\n---\n" + deployment(1, idle("resources: {limits: {memory: 64Mi}}")), Code: "LIMIT_RANGE", Says: "maximum memory", Grace: "quota"},
 	{Name: "pod-security", Manifest: deployment(1, idle("securityContext: {privileged: true}")), Code: "POD_SECURITY", Says: "privileged", Grace: "quota"},
@@ -134,9 +161,17 @@ var Failing = []Scene{
 	{Name: "paused", Manifest: strings.Replace(deployment(1, idle("")), "  replicas:", "  paused: true\n  replicas:", 1), Code: "PAUSED"},
 
 	{Name: "stateful-crash", Workload: "statefulset/app", Manifest: statefulSet("", containers(container(tool, `["false"]`, notYet))), Code: "CRASH_LOOP"},
+	{Name: "stateful-rejected", Workload: "statefulset/app", Manifest: statefulSet("", "os: {name: windows}", idle("")),
+		Code: "POD_REJECTED", Says: "PodOSNotSupported"},
+	{Name: "stateful-sidecar", Workload: "statefulset/app", Manifest: statefulSet("",
+		`initContainers: [{name: proxy, image: "tool:1", restartPolicy: Always, command: [sh, -c, "echo no upstream; exit 6"]}]`, idle("")), Code: "CRASH_LOOP", Says: "proxy ends with exit code 6", Log: "no upstream"},
 	{Name: "stateful-quota", Workload: "statefulset/app", Manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: few}\nspec: {hard: {pods: \"1\"}}\n---\n" + statefulSet("podManagementPolicy: Parallel", idle("")), Code: "QUOTA_EXCEEDED", Says: "few", Grace: "quota"},
 	{Name: "stateful-on-delete", Workload: "statefulset/app", Manifest: statefulSet("updateStrategy: {type: OnDelete}", idle("")), Code: "ON_DELETE"},
 	{Name: "daemon-crash", Workload: "daemonset/app", Manifest: daemonSet("", containers(container(tool, `["false"]`, notYet))), Code: "CRASH_LOOP"},
+	{Name: "daemon-rejected", Workload: "daemonset/app", Manifest: daemonSet("", "os: {name: windows}", idle("")), Code: "POD_REJECTED",
+		Says: "PodOSNotSupported"},
+	{Name: "daemon-post-start", Workload: "daemonset/app", Manifest: daemonSet("",
+		idle("lifecycle: {postStart: {exec: {command: ['false']}}}")), Code: "CRASH_LOOP", Says: "its postStart hook fails"},
 	{Name: "daemon-quota", Workload: "daemonset/app", Manifest: "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: \"0\"}}\n---\n" + daemonSet("", idle("")), Code: "QUOTA_EXCEEDED", Says: "exceeded quota", Grace: "quota"},
 	{Name: "daemon-on-delete", Workload: "daemonset/app", Manifest: daemonSet("updateStrategy: {type: OnDelete}", idle("")), Code: "ON_DELETE"},
 }

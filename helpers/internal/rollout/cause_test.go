@@ -82,6 +82,24 @@ func TestWhatTheKubeletKilledIsToldByItsEvents(t *testing.T) {
 	assert.Contains(t, verdict.Cause, "its postStart hook fails: Exec lifecycle hook failed: exited with 1")
 }
 
+func TestAContainerThatIsNotStartedAgain(t *testing.T) {
+	never := corev1.ContainerRestartPolicy("Never")
+	w := rollingOut().status(1, 3, 4).pod("new", "a", ends(0, 0), func(p *corev1.Pod) { p.Spec.Containers[0].RestartPolicy = &never })
+	w.Pods[0].Status.ContainerStatuses[0].State.Terminated.FinishedAt = metav1.NewTime(start)
+	assert.Equal(t, Progressing, w.judge(0, 59*time.Second).State)
+	verdict := w.judge(61 * time.Second)
+	assert.Equal(t, "CONTAINER_ENDED", verdict.Code)
+	assert.Contains(t, verdict.Cause, "exit code 0 and was not started again (restartPolicy Never)")
+
+	w = rollingOut().status(1, 3, 4).pod("new", "a", runsSince(0, 0), func(p *corev1.Pod) {
+		p.Spec.Containers[0].ReadinessProbe = nil
+		p.Spec.InitContainers = []corev1.Container{{Name: "prepare"}}
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "prepare",
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+	})
+	assert.Equal(t, Progressing, w.judge(0, 80*time.Second).State, "an init container has to end")
+}
+
 func TestPodsThatTheKubeletRejects(t *testing.T) {
 	fallen := func(w *world, i int, reason, message string, started bool) {
 		at := time.Duration(i) * 2 * time.Second
@@ -226,6 +244,17 @@ func TestAPodThatTheSchedulerHasNotLookedAtIsToldByItsEvents(t *testing.T) {
 	assert.Equal(t, "STUCK", verdict.Code)
 	assert.Contains(t, verdict.Cause, `FailedResourceClaimCreation: PodResourceClaim gpu: resourceclaimtemplate "none" not found`)
 	assert.Contains(t, pending().judge(0, 91*time.Second).Cause, "no scheduler")
+}
+
+func TestOneCauseOfManyPodsIsToldOnce(t *testing.T) {
+	w := rollingOut().status(3, 0, 3)
+	for _, name := range []string{"app-new-2x7qs", "app-new-b4kcm", "app-new-zz9h5"} {
+		w.pod("new", name, waitsFor("CreateContainerError", `failed to reserve name of `+name+`_prod: is reserved for app-new-2x7qs`, 0))
+	}
+	verdict := w.judge(0, 61*time.Second)
+	assert.Equal(t, "CONTAINER_ERROR", verdict.Code)
+	require.Len(t, verdict.Failures, 1)
+	assert.Equal(t, 3, verdict.Failures[0].Pods)
 }
 
 func TestAPullSecretThatIsMissingIsNamed(t *testing.T) {

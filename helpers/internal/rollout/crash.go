@@ -19,6 +19,23 @@ func starts(status corev1.ContainerStatus, pod *corev1.Pod, grace time.Duration)
 		grace)
 }
 
+// ended is a container that has to stay, has ended and is not started again: its own
+// restartPolicy forbids it, or nothing on the node does it.
+func ended(pod *corev1.Pod, status corev1.ContainerStatus, grace time.Duration) *trouble {
+	last := status.State.Terminated
+	container, stays := spec(pod, status.Name)
+	if last == nil || !stays {
+		return nil
+	}
+	policy := corev1.RestartPolicyAlways
+	if container.RestartPolicy != nil {
+		policy = corev1.RestartPolicy(*container.RestartPolicy)
+	}
+	cause := fmt.Sprintf("the container %s has ended with exit code %d and was not started again (restartPolicy %s)", status.Name,
+		last.ExitCode, policy)
+	return newTrouble("CONTAINER_ENDED", cause, pod, status.Name, grace).from(last.FinishedAt.Time)
+}
+
 // loop is how many restarts make a crash loop: one crash, or one restart, is none.
 const loop = 2
 

@@ -125,7 +125,7 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 		return distinct(ripe), true
 	case deadlineExceeded(o):
 		return gaveUp(verdict, all), true
-	case stuck && len(all) == 0 && idle(o, now):
+	case stuck && len(all) == 0 && idle(o, memory, now):
 		return []Failure{{Code: "STUCK", Cause: fmt.Sprintf("nothing has moved for %s: %s", now.Sub(later(memory.Begin, memory.Progress)).Round(time.Second), standstill(o))}}, true
 	}
 	return distinct(all), false
@@ -156,9 +156,9 @@ func nothingSeen(o Objects, memory *Memory, now time.Time) ([]Failure, bool) {
 
 // idle says that every new pod that there is has been available, and none is on
 // its way out within its own time: it is the controller's turn.
-func idle(o Objects, now time.Time) bool {
+func idle(o Objects, memory *Memory, now time.Time) bool {
 	for _, pod := range o.newPods() {
-		if !available(pod, o.minReady(), now) {
+		if !sound(o, pod, memory, now) {
 			return false
 		}
 	}
@@ -193,7 +193,7 @@ func distinct(troubles []*trouble) []Failure {
 	var failures []Failure
 	index := map[string]int{}
 	for _, t := range troubles {
-		key := t.Code + " " + t.Container + " " + strings.ReplaceAll(t.Cause, t.Pod, "")
+		key := t.Code + " " + t.Container + " " + strings.ReplaceAll(anonymous(t.Cause), anonymous(t.Pod), "")
 		if at, known := index[key]; known {
 			failures[at].Pods += t.Pods
 			continue

@@ -34,6 +34,7 @@ var tries = map[string]string{
 	"IMAGE_NEVER_PULL":   "load the image onto the node, or allow it to be pulled",
 	"IMAGE_MISMATCH":     "compare the imageID with the digest that was pushed: another manifest may have the same content",
 	"CRASH_LOOP":         "read the log above: it is what the container wrote last",
+	"CONTAINER_ENDED":    "read the log above: a service must go on; check its restartPolicy",
 	"OOM_KILLED":         "raise resources.limits.memory, or find out what grew",
 	"CONFIG_MISSING":     "create the Secret or ConfigMap, or the key, that is named, in this namespace",
 	"CONTAINER_CONFIG":   "correct the container's securityContext and settings as the message says",
@@ -153,10 +154,10 @@ func warnings(events []*corev1.Event) []string {
 
 // generated are the five letters that a controller puts at the end of a pod's name
 // (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/), and a UID.
-var generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
+var generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}(\b|_)|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
 
 // anonymous is a text without what differs from pod to pod of the same kind.
-func anonymous(text string) string { return generated.ReplaceAllString(text, "-*") }
+func anonymous(text string) string { return generated.ReplaceAllString(text, "-*$1") }
 
 // emptiest are warnings that only repeat that a try failed.
 var emptiest = regexp.MustCompile(`^(Failed: Error: |BackOff: |FailedScheduling: skip)`)

@@ -78,7 +78,7 @@ func startless(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory
 	}
 	state := status.State.Waiting
 	if state == nil {
-		return nil
+		return ended(pod, status, o.Criteria.Graces.Create)
 	}
 	graces := o.Criteria.Graces
 	say := func(code string, grace time.Duration, format string, arguments ...any) *trouble {

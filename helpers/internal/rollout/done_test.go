@@ -165,8 +165,8 @@ func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 				FinishedAt: metav1.NewTime(start)}
 		}
 	}
-	for lived, needed := range map[time.Duration]time.Duration{time.Second: 13 * time.Second, 30 * time.Second: 33 * time.Second,
-		3 * time.Hour: 13 * time.Second} {
+	for lived, needed := range map[time.Duration]time.Duration{time.Second: 12 * time.Second, 30 * time.Second: 32 * time.Second,
+		3 * time.Hour: 12 * time.Second} {
 		w := rollingOut().of(1).pod("new", "a", restarted(lived))
 		assert.Equal(t, Progressing, w.judge(0, needed-time.Second).State, lived)
 		assert.Equal(t, Done, w.judge(needed).State, lived)
@@ -174,11 +174,11 @@ func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 	w := rollingOut().of(1).pod("new", "a", unprobed, func(p *corev1.Pod) {
 		p.Spec.Containers[0].LivenessProbe = &corev1.Probe{PeriodSeconds: 10, FailureThreshold: 3}
 	})
-	assert.Equal(t, Progressing, w.judge(0, 32*time.Second).State, "the only probe has not had its time to kill")
-	assert.Equal(t, Done, w.judge(33*time.Second).State)
+	assert.Equal(t, Progressing, w.judge(0, 31*time.Second).State, "the only probe has not had its time to kill")
+	assert.Equal(t, Done, w.judge(32*time.Second).State)
 	w = rollingOut().of(1).pod("new", "a", unprobed)
 	w.judge(0)
-	w.Memory = w.Memory.AfterOutage(start.Add(9 * time.Second))
-	assert.Equal(t, Progressing, w.judge(18*time.Second).State, "what happened during an outage may not be told yet")
-	assert.Equal(t, Done, w.judge(19*time.Second).State)
+	w.Memory = w.Memory.AfterOutage(start.Add(8 * time.Second))
+	assert.Equal(t, Progressing, w.judge(15*time.Second).State, "what happened during an outage may not be told yet")
+	assert.Equal(t, Done, w.judge(16*time.Second).State)
 }

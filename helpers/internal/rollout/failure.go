@@ -28,7 +28,7 @@ type Graces struct {
 var DefaultGraces = Graces{
 	PullRefused: 30 * time.Second, PullTransient: 2 * time.Minute, Config: 20 * time.Second, Create: time.Minute,
 	Unschedulable: time.Minute, Claim: time.Minute, Quota: 30 * time.Second, Webhook: time.Minute, Stuck: 90 * time.Second,
-	Proof: 7 * time.Second, // a program that finds no database often ends within 6 s; timestamps are cut to the second
+	Proof: 6 * time.Second, // a program that finds no database has mostly ended by then
 }
 
 // trouble may become a failure when it lasts for its grace.

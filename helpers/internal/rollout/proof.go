@@ -8,10 +8,10 @@ import (
 )
 
 // A container without a readiness probe is ready as soon as it is started, also when it is
-// about to end. It counts when it has run for Graces.Proof, and for twice as long in
-// addition as its node took to tell of the start: it may take as long to tell of the end.
+// about to end. It counts when it has run for Graces.Proof since its start was told, and for
+// twice as long in addition as its node took to tell: it may take as long to tell of the end.
 const (
-	toldAtLeast  = 1500 * time.Millisecond // the kubelet looks at its containers every second
+	toldAtLeast  = time.Second // as often does the kubelet look at its containers
 	proofSlowest = settle                  // then the kubelet's regular report is over as well
 	// After an end a container has to run for longer than before that end, where it then
 	// ended within a minute, and for longer than the kubelet's first back-off in any case.
@@ -54,8 +54,8 @@ func proven(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *M
 	if container == nil || !stays || running == nil {
 		return true, 0 // whether it has to run is another question
 	}
-	began, needed := running.StartedAt.Time, time.Duration(0)
-	told := memory.Told[run(pod, status)]
+	began, needed := memory.Told[run(pod, status)], time.Duration(0)
+	told := began
 	if container.ReadinessProbe == nil {
 		told = later(told, readySince(pod)) // the kubelet noticed the start when it called the pod ready
 		needed = o.Criteria.Graces.Proof

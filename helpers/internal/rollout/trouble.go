@@ -25,7 +25,7 @@ func inspect(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) *trouble
 		return found
 	}
 	for _, status := range containers(pod) {
-		if found := unready(pod, status, now); found != nil {
+		if found := unready(pod, status, memory, now); found != nil {
 			return found
 		}
 	}
@@ -139,7 +139,7 @@ func initOnly(pod *corev1.Pod, name string) bool {
 // it has had its chance after initialDelay + period × failures, twice. An attempt
 // that takes longer than the period puts the next one off, so its time-out counts.
 // https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
-func unready(pod *corev1.Pod, status corev1.ContainerStatus, now time.Time) *trouble {
+func unready(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory, now time.Time) *trouble {
 	running := status.State.Running
 	if running == nil || status.Ready {
 		return nil
@@ -152,7 +152,7 @@ func unready(pod *corev1.Pod, status corev1.ContainerStatus, now time.Time) *tro
 	if container.StartupProbe != nil {
 		budget += chance(container.StartupProbe)
 	}
-	lasted := now.Sub(running.StartedAt.Time)
+	lasted := now.Sub(memory.Told[run(pod, status)])
 	if lasted < budget {
 		return nil
 	}

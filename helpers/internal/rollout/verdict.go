@@ -211,8 +211,11 @@ func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	holding := before != nil && !before.Done.IsZero() && o.Criteria.Hold > 0
 	fresh := before == nil || before.Revision != hash && !holding
 	memory := &Memory{Revision: hash, Begin: now, Updated: verdict.Updated}
-	if !fresh {
+	switch {
+	case !fresh:
 		*memory = *before
+	case before != nil:
+		memory.Told, memory.Returned = before.Told, before.Returned
 	}
 	memory.Seen, memory.Pulls, memory.Fallen = copied(memory.Seen), copied(memory.Pulls), copied(memory.Fallen)
 	memory.Crashed, memory.Starved, memory.Told = copied(memory.Crashed), copied(memory.Starved), copied(memory.Told)
@@ -228,9 +231,11 @@ func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	return memory
 }
 
-// hear notes which containers are told to run, and since when that was told.
+// hear notes which containers are told to run, and since when that was told. Of what ran
+// before the first look it is the start, whose time is cut to the second, unless the node's
+// clock is seen to be wrong: it is another one than the API server's, which is ours.
 func (m *Memory) hear(o Objects, first bool, now time.Time) {
-	for _, pod := range o.newPods() {
+	for _, pod := range o.active() {
 		for _, status := range containers(pod) {
 			running := status.State.Running
 			if running == nil {
@@ -239,10 +244,11 @@ func (m *Memory) hear(o Objects, first bool, now time.Time) {
 			if _, known := m.Told[run(pod, status)]; known {
 				continue
 			}
-			m.Told[run(pod, status)] = now
-			if first {
-				m.Told[run(pod, status)] = running.StartedAt.Time
+			told := running.StartedAt.Add(time.Second)
+			if !first || told.After(now) || told.Before(pod.CreationTimestamp.Time) {
+				told = now
 			}
+			m.Told[run(pod, status)] = told
 		}
 	}
 }

@@ -168,9 +168,9 @@ func TestDone(t *testing.T) {
 		}, Progressing, "2 of 3 pods say"},
 		"enough": {func(w *world) { w.status(2, 2, 3).Criteria.MinAvailable = &least }, Done, ""},
 		"restarted a moment ago": {func(w *world) { w.Pods[0].Status.ContainerStatuses[0].RestartCount = 1 }, Progressing,
-			"when it has run for 13s"},
+			"when it has run for 12s"},
 		"started a moment ago, and nothing probes it": {func(w *world) { w.Pods[0].Spec.Containers[0].ReadinessProbe = nil }, Progressing,
-			"when it has run for 10s"},
+			"when it has run for 8s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := rollingOut().pod("new", "a").pod("new", "b").pod("new", "c")
@@ -183,26 +183,55 @@ func TestDone(t *testing.T) {
 }
 
 func TestANodeThatIsSlowToTellIsWaitedForLonger(t *testing.T) {
-	// The kubelet noticed the start at once, and was late to tell.
-	w := rollingOut().of(1)
-	w.judge(0)
-	w.pod("new", "a", unprobed)
-	assert.Contains(t, w.judge(3*time.Second, 12*time.Second).Cause, "has run for 13s", "it was told of after 3 s")
-	assert.Equal(t, Done, w.judge(13*time.Second).State)
+	// doneAt is when the container counts that was told of then and whose pod was ready then.
+	doneAt := func(first bool, told, readyAt time.Duration) time.Duration {
+		w := rollingOut().of(1)
+		if !first {
+			w.judge(0)
+		}
+		w.pod("new", "a", unprobed, func(p *corev1.Pod) {
+			p.Status.Conditions[0].LastTransitionTime = metav1.NewTime(start.Add(readyAt))
+		})
+		for at := told; ; at += time.Second {
+			if w.judge(at).State == Done {
+				return at
+			}
+		}
+	}
+	second := time.Second
+	assert.Equal(t, 9*second, doneAt(true, second, 0), "it was there before, and its start is cut to the second")
+	assert.Equal(t, 30*second, doneAt(true, 30*second, 0), "it has run for long enough")
+	assert.Equal(t, 9*second, doneAt(false, second, 0), "it was told at once")
+	assert.Equal(t, 15*second, doneAt(false, 3*second, 0), "it was told of after 3 s")
+	assert.Equal(t, 16*second, doneAt(false, 2*second, 4*second), "the kubelet noticed it after 4 s")
+	assert.Equal(t, 28*second, doneAt(false, 8*second, 0), "it gets 20 s at most")
+	assert.Equal(t, 21*second, doneAt(false, second, 30*second), "also where another container made the pod ready later")
+}
 
-	w = rollingOut().of(1)
-	w.judge(0)
-	w.pod("new", "a", unprobed)
-	assert.Contains(t, w.judge(8*time.Second).Cause, "has run for 20s", "and no longer than kubelets take to report")
-
-	w = rollingOut().of(1).pod("new", "a", unprobed)
-	assert.Equal(t, Done, w.judge(10*time.Second).State, "when it was told of is not known, and it has run for long enough")
-
-	w = rollingOut().of(1).pod("new", "a", unprobed, func(p *corev1.Pod) {
-		p.Status.Conditions[0].LastTransitionTime = metav1.NewTime(start.Add(4 * time.Second))
-	})
-	assert.Contains(t, w.judge(14*time.Second).Cause, "has run for 15s", "the kubelet noticed it after 4 s")
-	assert.Equal(t, Done, w.judge(15*time.Second).State)
+func TestANodeWhoseClockIsWrong(t *testing.T) {
+	for name, wrong := range map[string]time.Duration{"an hour behind": -time.Hour, "an hour ahead": time.Hour} {
+		for _, first := range []bool{true, false} {
+			clock := func(p *corev1.Pod) {
+				unprobed(p)
+				p.Status.ContainerStatuses[0].State.Running.StartedAt = metav1.NewTime(start.Add(wrong))
+				p.Status.Conditions[0].LastTransitionTime = metav1.NewTime(start.Add(wrong))
+			}
+			w := rollingOut().of(1)
+			if !first {
+				w.judge(0)
+			}
+			w.pod("new", "a", clock)
+			assert.Equal(t, Progressing, w.judge(time.Second, 8*time.Second).State, "%s: it may end within 6 s", name)
+			assert.Equal(t, Done, w.judge(21*time.Second).State, name)
+			w = rollingOut().status(1, 3, 4)
+			if !first {
+				w.judge(0)
+			}
+			w.pod("new", "a", runsSince(wrong, 0))
+			assert.Equal(t, Progressing, w.judge(time.Second, 30*time.Second).State, "%s: its readiness probe has time", name)
+			assert.Equal(t, "NOT_READY", w.judge(32*time.Second).Code, name)
+		}
+	}
 }
 
 func TestFailures(t *testing.T) {

@@ -176,7 +176,13 @@ func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 	})
 	assert.Equal(t, Progressing, w.judge(0, 31*time.Second).State, "the only probe has not had its time to kill")
 	assert.Equal(t, Done, w.judge(32*time.Second).State)
+	w.Events = []*corev1.Event{event("a", "spec.containers{app}", "Normal", "Killing", "Container app failed liveness probe", 40*time.Second)}
+	assert.Equal(t, Progressing, w.judge(time.Minute).State, "it is ready until its grace period is over, and about to be killed")
+	assert.NotEmpty(t, Suspicious(w.Objects, start.Add(time.Minute)), "so that its events are read")
+	w.Events[0].LastTimestamp = metav1.NewTime(start)
+	assert.Equal(t, Done, w.judge(time.Minute).State, "its former run was killed")
 	w = rollingOut().of(1).pod("new", "a", unprobed)
+	assert.Empty(t, Suspicious(w.Objects, start.Add(time.Minute)))
 	w.judge(0)
 	w.Memory = w.Memory.AfterOutage(start.Add(8 * time.Second))
 	assert.Equal(t, Progressing, w.judge(15*time.Second).State, "what happened during an outage may not be told yet")

@@ -36,7 +36,8 @@ const (
 // new pods that wait without saying why, and of a workload that lacks pods.
 func Suspicious(o Objects, now time.Time) []Reference {
 	var list []Reference
-	if o.Memory != nil && !o.Memory.Done.IsZero() || !o.seen() {
+	held := o.Memory != nil && !o.Memory.Done.IsZero() && o.Criteria.Hold > 0
+	if held || !o.seen() {
 		return nil
 	}
 	if o.Deployment == nil && int32(len(o.active())) < counts(o).Desired {
@@ -48,7 +49,8 @@ func Suspicious(o Objects, now time.Time) []Reference {
 	}
 	pods := 0
 	for _, pod := range newer {
-		if ready(pod) || now.Sub(pod.CreationTimestamp.Time) < patience || !mute(pod) && !loops(pod) || pods == curiosity {
+		telling := killable(pod, now) || !ready(pod) && (mute(pod) || loops(pod))
+		if !telling || now.Sub(pod.CreationTimestamp.Time) < patience || pods == curiosity {
 			continue
 		}
 		pods++

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +13,7 @@ import (
 // twice as long in addition as its node took to tell: it may take as long to tell of the end.
 const (
 	toldAtLeast  = time.Second // as often does the kubelet look at its containers
-	proofSlowest = settle                  // then the kubelet's regular report is over as well
+	proofSlowest = settle      // then the kubelet's regular report is over as well
 	// After an end a container has to run for longer than before that end, where it then
 	// ended within a minute, and for longer than the kubelet's first back-off in any case.
 	proofAfterEnd = 10 * time.Second
@@ -72,12 +73,33 @@ func proven(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *M
 			}
 		}
 	}
-	if needed == 0 {
+	switch {
+	case beingKilled(o, pod, status):
+		return false, needed
+	case needed == 0:
 		return true, 0
 	}
 	slowness := max(told.Sub(running.StartedAt.Time), toldAtLeast)
 	needed += min(2*slowness, max(0, proofSlowest-o.Criteria.Graces.Proof))
 	return now.Sub(later(began, memory.Returned)) >= needed, needed
+}
+
+// killable says that the kubelet may be about to kill what it calls ready: a container
+// whose only probe is a liveness probe stays ready until its grace period is over, and only
+// an event tells. One that was started long ago has been judged often enough.
+func killable(pod *corev1.Pod, now time.Time) bool {
+	return slices.ContainsFunc(containers(pod), func(s corev1.ContainerStatus) bool {
+		container, stays := spec(pod, s.Name)
+		return stays && container.LivenessProbe != nil && container.ReadinessProbe == nil &&
+			s.State.Running != nil && now.Sub(s.State.Running.StartedAt.Time) < 2*proofShortRun
+	})
+}
+
+// beingKilled says that the kubelet has begun to kill this run of the container.
+func beingKilled(o Objects, pod *corev1.Pod, status corev1.ContainerStatus) bool {
+	return slices.ContainsFunc(o.eventsOf(pod), func(event *corev1.Event) bool {
+		return event.Reason == "Killing" && of(event, status.Name) && lastSeen(event).After(status.State.Running.StartedAt.Time)
+	})
 }
 
 func readySince(pod *corev1.Pod) time.Time {
@@ -89,7 +111,7 @@ func readySince(pod *corev1.Pod) time.Time {
 
 // run names one run of a container, from its start to its end.
 func run(pod *corev1.Pod, status corev1.ContainerStatus) string {
-	return fmt.Sprint(key(pod, status.Name), " ", status.State.Running.StartedAt.Unix())
+	return fmt.Sprint(key(pod, status.Name), " ", status.RestartCount, " ", status.State.Running.StartedAt.Unix())
 }
 
 // key names a container of one pod; the pod of a StatefulSet may have the name of its predecessor.

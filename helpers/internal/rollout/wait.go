@@ -239,7 +239,7 @@ func (f *follower) confirm(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	now := f.cluster.Now()
-	if before.State == Failed && !f.look(ctx, objects, now.Add(patience)) {
+	if !f.look(ctx, objects, now.Add(patience)) {
 		f.verdict = before
 		f.verdict.State = Progressing
 		return false, nil

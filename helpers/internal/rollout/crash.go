@@ -123,7 +123,7 @@ func killedFor(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *
 		theLast := last == nil || !lastSeen(event).Before(last.StartedAt.Time)
 		switch {
 		case event.Reason == "Unhealthy":
-			said[strings.ToLower(kind)] = event.Message
+			said[strings.ToLower(kind)] = strings.TrimRight(event.Message, ": ")
 		case event.Reason == "FailedPostStartHook" && theLast:
 			killer = "its postStart hook fails (FailedPostStartHook)"
 			if waits := status.State.Waiting; waits != nil && waits.Reason == postStartError && waits.Message != "" {

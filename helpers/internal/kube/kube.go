@@ -11,10 +11,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"k8s.io/client-go/dynamic"
-	appsv1 "k8s.io/client-go/kubernetes/typed/apps/v1"
-	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
-	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -107,26 +103,6 @@ func (c *clock) RoundTrip(request *http.Request) (*http.Response, error) {
 // an answer that was late says nothing against it.
 func estimate(former time.Duration, date, sent, received time.Time) time.Duration {
 	return min(max(former, date.Sub(received)), date.Add(time.Second).Sub(sent))
-}
-
-// Apps gives Deployments, ReplicaSets, StatefulSets and DaemonSets.
-func (c *Cluster) Apps() *appsv1.AppsV1Client {
-	return must(appsv1.NewForConfigAndClient(c.Config, c.http))
-}
-
-// Core gives Pods, Services, Events, Secrets and the like.
-func (c *Cluster) Core() *corev1.CoreV1Client {
-	return must(corev1.NewForConfigAndClient(c.Config, c.http))
-}
-
-// Coordination gives Leases.
-func (c *Cluster) Coordination() *coordinationv1.CoordinationV1Client {
-	return must(coordinationv1.NewForConfigAndClient(c.Config, c.http))
-}
-
-// Discovery gives EndpointSlices.
-func (c *Cluster) Discovery() *discoveryv1.DiscoveryV1Client {
-	return must(discoveryv1.NewForConfigAndClient(c.Config, c.http))
 }
 
 // Dynamic gives any other kind, unstructured.

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/helpers/internal/kube"
@@ -47,7 +46,7 @@ func (s *source) list(ctx context.Context) (map[types.UID]runtime.Object, string
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	list := s.kind()
-	err := s.client.Get().Namespace(s.namespace).Resource(s.resource).VersionedParams(&s.options, scheme.ParameterCodec).Do(ctx).Into(list)
+	err := s.client.Get().Namespace(s.namespace).Resource(s.resource).VersionedParams(&s.options, kube.Parameters).Do(ctx).Into(list)
 	if err != nil {
 		return nil, "", err
 	}
@@ -110,7 +109,7 @@ func (s *source) follow(ctx context.Context, health *health) {
 func (s *source) watch(ctx context.Context, version string, health *health) (string, error) {
 	options := s.options
 	options.Watch, options.ResourceVersion, options.AllowWatchBookmarks = true, version, true
-	stream, err := s.client.Get().Namespace(s.namespace).Resource(s.resource).VersionedParams(&options, scheme.ParameterCodec).Watch(ctx)
+	stream, err := s.client.Get().Namespace(s.namespace).Resource(s.resource).VersionedParams(&options, kube.Parameters).Watch(ctx)
 	if err != nil {
 		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 			return "", err

@@ -6,29 +6,19 @@ import time
 from pathlib import Path
 
 RUN = Path(__file__).parent.parent / "run"
-SITE = """jenkins:
-  clouds:
-  - kubernetes: {name: kubernetes, namespace: ci}
-credentials:
-  system:
-    domainCredentials:
-    - credentials:
-      - usernamePassword: {id: the-login, username: bob, password: s3cr3t-p4ss}
-      - string: {id: the-token, secret: t0k3n-v4lue}
-"""
 
 
 class Controller:
     """Starts on first use; answers are waited for by the build's folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.site = folder / "site.yaml"
         self.errors = (folder / "controller.log").open("a")
         self.process: subprocess.Popen[str] | None = None
         self.changed = threading.Condition()
         self.began: set[str] = set()
         self.ended: dict[str, str] = {}
         self.failed: list[str] = []
+        self.refused = 0
 
     def start(self) -> subprocess.Popen[str]:
         """The process, started where it does not run."""
@@ -48,6 +38,8 @@ class Controller:
                     self.began.add(words[1])
                 elif words[0] == "ended":
                     self.ended[words[1]] = words[2]
+                elif words[0] == "refused":
+                    self.refused += 1
                 elif words[0] == "failed":
                     self.failed.append(line.strip())
                 self.changed.notify_all()
@@ -60,9 +52,12 @@ class Controller:
         process.stdin.flush()
 
     def started(self, build: Path, seconds: float) -> bool:
-        """Whether the build has begun within that time; one that is queued has not."""
+        """False where the build was refused; one that has not begun within that time is queued."""
         with self.changed:
-            return self.changed.wait_for(lambda: str(build) in self.began or bool(self.failed), seconds)
+            before, self.refused = self.refused, 0
+            self.changed.wait_for(lambda: str(build) in self.began or self.refused > 0 or bool(self.failed), seconds)
+            was, self.refused = self.refused, 0
+            return before + was == 0
 
     def wait(self, build: Path, until: float) -> str:
         """Empty when the build has ended, else why not."""

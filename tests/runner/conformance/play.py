@@ -7,12 +7,21 @@ import subprocess
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import lab
 from controller import Controller
 
-USER = "admin"
+ADMINISTRATOR = "admin"
+SITE = Path(__file__).parent / "site.yaml"
+# Neither answers; a case says in its header that it has them instead of the usual one.
+CLOUDS = """jenkins:
+  clouds:
+  - kubernetes: {name: restricted, namespace: ci, usageRestricted: true}
+  - kubernetes: {name: open, namespace: ci}
+"""
+UPSTREAM = "case-upstream"
 PREPARED = threading.Lock()  # two cases may want the same thing prepared
 QUEUED_SECONDS = 2  # a second build that has not begun by then waits for the first
 # The plugin that gave the answers misses an agent for five minutes before it gives it up.
@@ -49,10 +58,21 @@ def limit(case: Path) -> float:
     return float(limits[0]) if limits else 120
 
 
+@dataclass(frozen=True)
+class Way:
+    """How cases are played."""
+
+    library: Path
+    other: Path  # the library's branch other
+    second: Path
+    untrusted: bool
+    pods: bool
+
+
 class Play:
     """One case in a home of its own."""
 
-    def __init__(self, case: Path, library: Path, home: Path, controller: Controller, untrusted: bool, pods: bool) -> None:
+    def __init__(self, case: Path, way: Way, home: Path, controller: Controller) -> None:
         self.case = case
         self.home = home
         self.controller = controller
@@ -61,12 +81,27 @@ class Play:
         self.seen: dict[int, int] = {}
         self.actions = actions(case)
         self.until = time.monotonic() + limit(case)
-        self.options = [
-            *("--jenkinsfile", str(case), "--library", f"conformance={library}", "--sandbox", "--config", str(controller.site)),
-            *("--answer", "wait", "--user", USER, "--virtual-time"),
-            *(["--untrusted"] if untrusted else []),
-            *(POD_OPTIONS if pods else []),
+        libraries = {"conformance": way.library, "conformance@other": way.other, "pinned": way.library, "pinned@other": way.other, "second": way.second}
+        self.site = [
+            *("--sandbox", "--config", str(SITE), "--folder", self.home_folder(), "--without", "junit"),
+            *(word for name, folder in libraries.items() for word in ("--library", f"{name}={folder}")),
+            *("--answer", "wait", "--virtual-time"),
+            *(["--untrusted"] if way.untrusted else []),
+            *(POD_OPTIONS if way.pods else []),
+            *(["--config", str(self.clouds())] if header(case, "clouds") else []),
         ]
+        self.options = [*self.site, "--jenkinsfile", str(case), *(word for xml in header(case, "jobxml") for word in ("--job-xml", xml))]
+
+    def home_folder(self) -> str:
+        """Whose credentials the job sees; a case whose cloud is permitted elsewhere is played in another than the one that may use it."""
+        return "elsewhere" if any("another folder" in clouds for clouds in header(self.case, "clouds")) else "own"
+
+    def clouds(self) -> Path:
+        """What a case has that wants other clouds than the usual one."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        file = self.home / "clouds.yaml"
+        file.write_text(CLOUDS)
+        return file
 
     def folder(self, number: int) -> Path:
         """Of a build."""
@@ -88,7 +123,9 @@ class Play:
 
     def play(self) -> str:
         """The builds of the case, and what happens to them from outside."""
-        self.build([], self.held(0))
+        starters = [words[1] for words in self.actions if words[0] == "started-by"]
+        self.actions = [words for words in self.actions if words[0] != "started-by"]
+        self.build([], self.held(0), by=starters[0] if starters else ADMINISTRATOR)
         for index, words in enumerate(self.actions):
             if index > 0 and self.held(index - 1) and not self.held(index):
                 self.release()
@@ -109,9 +146,11 @@ class Play:
         """Whether somebody is still to do something: the builds' clocks may not skip ahead of that."""
         return any(words[0] != "end" for words in self.actions[index:])
 
-    def act(self, words: list[str], held: bool) -> str:
+    def act(self, words: list[str], held: bool, by: str = ADMINISTRATOR) -> str:
         """Does one action."""
         verb, rest = words[0], words[1:]
+        if verb == "as":
+            return self.act(words[2:], held, words[1])
         number = 1
         if rest and rest[0].isdigit() and verb not in ("wait", "sleep"):
             number = int(rest.pop(0))
@@ -119,11 +158,20 @@ class Play:
             case "until":
                 return self.wait_for(number, rest[0])
             case "stop":
-                self.request(number, f"stop {USER}", [])
+                self.request(number, f"stop {by}", [])
             case "input":
-                self.request(number, f"input {rest[0]}:{rest[1]} {USER}", rest[2:])
+                # What a program sends in place of the page's form has only the fields that it gives.
+                answer = "submit" if rest[1] == "proceed" else rest[1]
+                self.request(number, f"input {rest[0]}:{answer} {by}", rest[2:])
             case "build":
-                self.build(rest, held)
+                self.build(rest, held, by)
+            case "replay":
+                self.build([], held, by, ["--replay", str(number), "--jenkinsfile", str(self.replayed(number, rest))])
+            case "upstream":
+                self.upstream()
+                self.build([], held, by, ["--cause", f"upstream:{UPSTREAM}#1"])
+            case "config":
+                pass
             case "end":
                 return self.controller.wait(self.folder(number), self.until)
             case "wait" | "sleep":
@@ -145,12 +193,28 @@ class Play:
                 return f"the action {verb} is not known"
         return ""
 
-    def build(self, parameters: list[str], held: bool) -> None:
-        """Starts the job's next build."""
-        self.builds += 1
+    def build(self, parameters: list[str], held: bool, by: str = ADMINISTRATOR, options: list[str] | None = None) -> None:
+        """Starts the job's next build, if that user may."""
         given = [word for parameter in parameters for word in ("--param", parameter)]
-        self.controller.build([*self.options, "--home", str(self.home), "--job", self.job, *(["--hold-clock"] if held else []), *given])
-        self.controller.started(self.folder(self.builds), QUEUED_SECONDS if self.builds > 1 else self.until - time.monotonic())
+        given += ["--user", by, *(options or []), *(["--hold-clock"] if held else [])]
+        self.controller.build([*self.options, "--home", str(self.home), "--job", self.job, *given])
+        seconds = QUEUED_SECONDS if self.builds > 0 else self.until - time.monotonic()
+        if self.controller.started(self.folder(self.builds + 1), seconds):
+            self.builds += 1
+
+    def replayed(self, number: int, texts: list[str]) -> Path:
+        """The script of a build, with one text in place of another."""
+        file = self.home / f"replay-{uuid.uuid4()}.groovy"
+        script = (self.folder(number) / "Jenkinsfile").read_text()
+        file.write_text(script.replace(*texts[:2]) if texts else script)
+        return file
+
+    def upstream(self) -> None:
+        """Plays the job whose end starts this one."""
+        script = self.home / "upstream.groovy"
+        script.write_text("echo 'upstream'\n")
+        self.controller.build([*self.site, "--jenkinsfile", str(script), "--home", str(self.home), "--job", UPSTREAM, "--user", ADMINISTRATOR])
+        self.controller.wait(self.home / "jobs" / UPSTREAM / "1", self.until)
 
     def pods(self) -> list[tuple[str, str]]:
         """Namespace and name of each pod of the first build, the oldest first."""
@@ -182,7 +246,9 @@ class Play:
         os.rename(folder / f".{name}", folder / name)
 
     def wait_for(self, number: int, text: str) -> str:
-        """Until the console says it, after what was waited for before."""
+        """Until the console says it, after what was waited for before. A build that nobody has started is the timer's."""
+        if number > self.builds:
+            self.build([], False, options=["--cause", "timer"])
         log = self.folder(number) / "log"
         while time.monotonic() < self.until:
             content = log.read_text() if log.exists() else ""

@@ -1,4 +1,10 @@
 package hudson.model;
 
-/** A name for getContext. */
-public abstract class Run {}
+/** A build, as a trusted library sees it by currentBuild.rawBuild. */
+public abstract class Run {
+    public abstract int getNumber();
+
+    public String getId() {
+        return String.valueOf(getNumber());
+    }
+}

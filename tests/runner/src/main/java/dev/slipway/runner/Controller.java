@@ -1,6 +1,7 @@
 package dev.slipway.runner;
 
 import dev.slipway.runner.engine.Options;
+import dev.slipway.runner.engine.Refused;
 import dev.slipway.runner.engine.Runner;
 import hudson.model.Result;
 import java.io.BufferedReader;
@@ -56,6 +57,8 @@ final class Controller {
                 ABORTS.remove(abort);
             }
             say("ended " + runner.build().store.directory() + " " + result);
+        } catch (Refused no) {
+            say("refused " + no.getMessage().replace("\n", " "));
         } catch (Throwable problem) {
             say("failed " + problem.toString().replace("\n", " "));
             problem.printStackTrace();

@@ -73,6 +73,25 @@ public final class Arguments implements Serializable {
         return value == null ? null : String.valueOf(value);
     }
 
+    /** How Jenkins says that a step cannot be made of its arguments. */
+    public IllegalArgumentException notInstantiated(String why) {
+        Steps steps = Build.current().steps;
+        Map<String, Object> shown = new LinkedHashMap<>(named);
+        if (hasSingle) {
+            shown.put(steps.parameters(step).get(0), single);
+        }
+        return new IllegalArgumentException("Could not instantiate " + shown + " for " + steps.type(step) + ": " + why);
+    }
+
+    /** A text is wanted where it stands: nothing else is made one. */
+    void requireText(String name, boolean isDefault) {
+        Object value = get(name, isDefault);
+        if (value != null && !(value instanceof String)) {
+            String type = Build.current().steps.type(step);
+            throw notInstantiated("java.lang.ClassCastException: " + type + "." + name + " expects class java.lang.String but received " + value.getClass());
+        }
+    }
+
     public String required(String name) throws AbortException {
         String value = text(name, true);
         if (value == null) {

@@ -3,6 +3,7 @@ package dev.slipway.runner.engine;
 import com.cloudbees.groovy.cps.Outcome;
 import com.cloudbees.groovy.cps.impl.CpsCallableInvocation;
 import dev.slipway.runner.nodes.Cloud;
+import dev.slipway.runner.sandbox.Sandbox;
 import dev.slipway.runner.site.Answers;
 import dev.slipway.runner.site.Site;
 import dev.slipway.runner.steps.NodeStep;
@@ -12,15 +13,18 @@ import hudson.model.Result;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import jenkins.model.CauseOfInterruption;
 import org.jenkinsci.plugins.workflow.cps.CpsClosure2;
 import org.jenkinsci.plugins.workflow.cps.CpsThread;
@@ -36,7 +40,7 @@ public final class Build {
     public final Answers answers;
     public final Store store;
     public final Console console;
-    public final Steps steps = new Steps();
+    public final Steps steps;
     public final Loader loader;
     public final Cloud cloud;
     public final Source source;
@@ -59,11 +63,13 @@ public final class Build {
     private boolean done;
     private boolean clockHeld;
     private int busy;
+    private final Map<Set<String>, Pattern> masks = new ConcurrentHashMap<>();
 
     public Build(Options options, Site site, Store store, Source source, Cloud cloud, PrintStream terminal) throws IOException {
         this.options = options;
         this.site = site;
         this.answers = options.answers;
+        this.steps = new Steps(options.absent);
         this.store = store;
         this.source = source;
         this.cloud = cloud;
@@ -93,8 +99,6 @@ public final class Build {
             console.line("[Pipeline] Start of Pipeline");
             program = new CpsThreadGroup(this, state);
             program.start(script, Context.empty().withEnvironment(site.environment()).withEnvironment(store.environment()));
-            save();
-            console.release();
             return loop();
         } finally {
             RUNNING.remove();
@@ -107,7 +111,7 @@ public final class Build {
         try {
             loadLibraries(jenkinsfile);
             loader.script(jenkinsfile);
-            program = Persistence.load(store.program(), loader.classes());
+            program = Sandbox.whileSaving(() -> Persistence.load(store.program(), loader.classes()));
             state = program.state;
             clock = new Clock(state);
             if (options.away > 0) {
@@ -119,7 +123,6 @@ public final class Build {
             store.forgetStepsAfter(state.steps);
             console.line("Resuming build at " + new java.util.Date() + " after Jenkins restart");
             program.attach(this);
-            hideSecrets();
             List<NodeStep> lost = reconnect();
             program.resume(this);
             console.line("Ready to run at " + new java.util.Date());
@@ -159,9 +162,18 @@ public final class Build {
     }
 
     private void loadLibraries(String jenkinsfile) throws Exception {
-        for (String name : Loader.named(jenkinsfile)) {
-            String[] parts = name.split("@", 2);
-            loader.addLibrary(parts[0], site.library(parts[0], parts.length > 1 ? parts[1] : null, store.directory()));
+        List<String> all = new ArrayList<>(Loader.named(jenkinsfile));
+        all.addAll(store.libraries());
+        List<String> unknown = all.stream().map(name -> name.split("@")[0]).filter(name -> !site.libraries.has(name)).toList();
+        if (!unknown.isEmpty()) {
+            throw new LibrariesNotLoaded(new AbortException("Could not find any definition of libraries " + unknown));
+        }
+        for (String name : site.libraries.inOrder(all)) {
+            try {
+                loader.addLibrary(name);
+            } catch (AbortException problem) {
+                throw new LibrariesNotLoaded(problem);
+            }
         }
     }
 
@@ -181,7 +193,9 @@ public final class Build {
         console.hold();
         try {
             program.run();
-        } catch (java.io.NotSerializableException problem) {
+        } catch (java.io.NotSerializableException | LinkageError problem) {
+            // What cannot be written, or a class that was initialised by the writing and failed: no catch and no finally of the program runs.
+            program.abandonAll();
             console.line("[Pipeline] End of Pipeline");
             ended(problem);
         } finally {
@@ -256,7 +270,6 @@ public final class Build {
     public void begins(Step step) {
         store.step(step);
         console.step(step);
-        step.warnOfUnknownArguments();
         At.Action action = state.acted.contains(step.number()) ? null : options.at.of(step.number());
         if (action != null) {
             state.acted.add(step.number());
@@ -267,6 +280,7 @@ public final class Build {
             actOn = step;
         }
         try {
+            step.checkArguments();
             step.start();
         } catch (Throwable problem) {
             step.failure(problem);
@@ -319,7 +333,10 @@ public final class Build {
     public void save() throws IOException {
         state.logLength = console.length();
         state.logNext = console.held();
-        Persistence.save(program, loader.classes(), store.program());
+        Sandbox.whileSaving(() -> {
+            Persistence.save(program, loader.classes(), store.program());
+            return null;
+        });
         afterSave.forEach(workers::submit);
         afterSave.clear();
         console.release();
@@ -337,7 +354,8 @@ public final class Build {
     }
 
     void abortNow(String user) {
-        stop("Aborted by " + user, Result.ABORTED, new CauseOfInterruption.UserInterruption(user));
+        String name = site.people.fullName(user);
+        stop("Aborted by " + name, Result.ABORTED, new CauseOfInterruption.UserInterruption(name));
         clock.at(clock.now() + FORCE_AFTER, () -> console.line("Click here to forcibly terminate running steps"));
     }
 
@@ -389,6 +407,33 @@ public final class Build {
         console.line("Finished: " + state.result);
     }
 
+    /** params: what was given, and the defaults of what the job declares now. */
+    Map<String, Object> parameters() {
+        Map<String, Object> all = new HashMap<>();
+        try {
+            new Jobs(store.home(), store.job()).parameters().forEach(each -> all.put(each.name(), each.value(null)));
+        } catch (IOException lost) {
+            throw new java.io.UncheckedIOException("reading the parameters of " + store.job(), lost);
+        }
+        all.putAll(state.parameters);
+        return all;
+    }
+
+    /** What the console masks within this context; null where there is nothing to mask. */
+    public Pattern secrets(Context context) {
+        Set<String> secrets = new LinkedHashSet<>();
+        for (Object value : context.environment.values()) {
+            try {
+                if (value instanceof CredentialValue credential && credential.secret(site)) {
+                    secrets.add(credential.in(site));
+                }
+            } catch (AbortException gone) {
+                // A credential that is no longer there cannot be shown either.
+            }
+        }
+        return secrets.isEmpty() ? null : masks.computeIfAbsent(secrets, Masks::of);
+    }
+
     /** The environment that the program sees now: the agent's is below it. */
     public Map<String, String> environment() {
         if (current == null) {
@@ -396,7 +441,14 @@ public final class Build {
         }
         Context context = current.context();
         Map<String, String> all = new LinkedHashMap<>(context.node == null ? Map.of() : context.node.environment());
-        all.putAll(environment(context));
+        environment(context).forEach((name, value) -> {
+            int plus = name.indexOf('+');
+            if (plus > 0) {
+                all.merge(name.substring(0, plus), value, (own, more) -> more + ":" + own);
+            } else {
+                all.put(name, value);
+            }
+        });
         return all;
     }
 
@@ -413,14 +465,5 @@ public final class Build {
         } catch (AbortException gone) {
             return "";
         }
-    }
-
-    /** After a restart: the secrets of every block that is still open. */
-    private void hideSecrets() {
-        Set<String> secrets = new LinkedHashSet<>();
-        for (CpsThread thread : program.threads()) {
-            thread.context().environment.values().stream().filter(value -> value instanceof CredentialValue credential && credential.secret()).forEach(value -> secrets.add(value(value)));
-        }
-        console.hide(secrets);
     }
 }

@@ -7,17 +7,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.LinkedHashSet;
-import java.util.List;
-import java.util.Set;
+import java.util.regex.Pattern;
 
 /** The build's console: what Jenkins would show, with the secrets masked, also kept as the build's log. */
 public final class Console {
     private final PrintStream terminal;
     private final OutputStream log;
-    private final Set<String> secrets = new LinkedHashSet<>();
     private long length;
     private StringBuilder held;
 
@@ -27,20 +22,18 @@ public final class Console {
         this.log = Files.newOutputStream(log, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     }
 
-    public synchronized void hide(Set<String> more) {
-        more.stream().filter(secret -> !secret.isBlank()).forEach(secrets::add);
-    }
-
-    public synchronized void show(Set<String> no) {
-        secrets.removeAll(no);
-    }
-
     /** Shown once the program that says it is on disk: see hold. */
-    public synchronized void line(String text) {
+    public void line(String text) {
+        line(text, null);
+    }
+
+    /** What a step says: the secrets around it are masked. */
+    synchronized void line(String text, Pattern secrets) {
+        String shown = Masks.masked(text, secrets);
         if (held == null) {
-            show(masked(text));
+            show(shown);
         } else {
-            held.append(masked(text)).append('\n');
+            held.append(shown).append('\n');
         }
     }
 
@@ -69,11 +62,11 @@ public final class Console {
     }
 
     /** A line of a process outside, whose origin is noted first, so that after a kill it is neither lost nor shown twice. */
-    public synchronized void write(String text, Note note) throws IOException, InterruptedException {
+    public synchronized void write(String text, Pattern secrets, Note note) throws IOException, InterruptedException {
         while (held != null) {
             wait();
         }
-        String shown = masked(text);
+        String shown = Masks.masked(text, secrets);
         note.write(length + (shown + "\n").getBytes(StandardCharsets.UTF_8).length);
         show(shown);
     }
@@ -95,17 +88,6 @@ public final class Console {
     /** How much of the log is on disk, in bytes. */
     public synchronized long length() {
         return length;
-    }
-
-    private String masked(String text) {
-        // The longest first: one secret may be part of another.
-        List<String> ordered = new ArrayList<>(secrets);
-        ordered.sort(Comparator.comparingInt(String::length).reversed());
-        String shown = text;
-        for (String secret : ordered) {
-            shown = shown.replace(secret, "****");
-        }
-        return shown;
     }
 
     void step(Step step) {

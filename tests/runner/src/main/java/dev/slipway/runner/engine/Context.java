@@ -39,16 +39,16 @@ public final class Context implements Serializable {
     /** With more variables; a value of null or nothing after the = takes one away. */
     public Context withEnvironment(Map<String, ?> more) {
         Map<String, Object> all = new LinkedHashMap<>(environment);
-        more.forEach((name, value) -> {
+        more.forEach((key, value) -> {
             // PATH+X=dir puts a folder in front, as Jenkins does
-            int plus = name.indexOf('+');
+            int plus = key.indexOf('+');
             if (plus > 0) {
-                String base = name.substring(0, plus);
+                String base = key.substring(0, plus);
                 Object before = all.get(base);
                 // Where it is the node's own, the node puts the two together.
-                all.put(before == null ? name : base, before == null ? value : before.equals("") ? value : value + ":" + before);
+                all.put(before == null ? key : base, before == null ? value : before.equals("") ? value : value + ":" + before);
             } else {
-                all.put(name, value);
+                all.put(key, value);
             }
         });
         return new Context(all, node, container, shell, directory, template, stage, branch);

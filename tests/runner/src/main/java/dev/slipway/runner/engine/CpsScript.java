@@ -6,7 +6,6 @@ import groovy.lang.Binding;
 import groovy.lang.GroovyObject;
 import groovy.lang.MissingPropertyException;
 import hudson.AbortException;
-import java.util.LinkedHashMap;
 import org.codehaus.groovy.runtime.InvokerHelper;
 import org.jenkinsci.plugins.workflow.cps.EnvActionImpl;
 import org.jenkinsci.plugins.workflow.support.steps.build.RunWrapper;
@@ -68,7 +67,7 @@ public abstract class CpsScript extends SerializableScript {
         Build build = Build.current();
         return switch (name) {
             case "env" -> new EnvActionImpl();
-            case "params" -> new LinkedHashMap<>(build.state.parameters);
+            case "params" -> build.parameters();
             case "currentBuild" -> RunWrapper.current();
             case "scm" -> scm(build);
             case "steps", "docker", "pipeline" -> this;

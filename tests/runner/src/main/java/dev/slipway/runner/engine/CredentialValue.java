@@ -1,5 +1,6 @@
 package dev.slipway.runner.engine;
 
+import dev.slipway.runner.site.Credentials.Credential;
 import dev.slipway.runner.site.Site;
 import hudson.AbortException;
 import java.io.Serializable;
@@ -12,19 +13,22 @@ public final class CredentialValue implements Serializable {
     public enum Part { USERNAME, SECRET, BOTH }
 
     private final String id;
+    private final String kind;
     private final Part part;
 
-    public CredentialValue(String id, Part part) {
+    /** The kind is the one that is asked for: another one of that id is refused. */
+    public CredentialValue(String id, String kind, Part part) {
         this.id = id;
+        this.kind = kind;
         this.part = part;
     }
 
-    public boolean secret() {
-        return part != Part.USERNAME;
+    public boolean secret(Site site) throws AbortException {
+        return part != Part.USERNAME || site.credentials.get(id, kind).usernameSecret();
     }
 
     public String in(Site site) throws AbortException {
-        Site.Credential found = site.credential(id);
+        Credential found = site.credentials.get(id, kind);
         return switch (part) {
             case USERNAME -> found.username();
             case SECRET -> found.secret();

@@ -81,12 +81,12 @@ public final class Jobs {
             Integer number = change(all -> {
                 Map<String, Object> mine = mine(all);
                 List<Integer> older = running();
-                if ("queue".equals(mine.get("concurrent")) && !older.isEmpty()) {
+                if ("queue".equals(JobProperties.get(mine, "disableConcurrentBuilds")) && !older.isEmpty()) {
                     return null;
                 }
                 int next = (int) mine.getOrDefault("next", 1);
                 mine.put("next", next + 1);
-                if ("abortPrevious".equals(mine.get("concurrent"))) {
+                if ("abortPrevious".equals(JobProperties.get(mine, "disableConcurrentBuilds"))) {
                     for (int each : older) {
                         Requests.send(build(job, each), "superseded #" + next, Map.of());
                     }
@@ -102,18 +102,32 @@ public final class Jobs {
         }
     }
 
-    /** From properties(...): null, queue or abortPrevious, and the parameters that the job declares with their defaults. */
-    public void configure(String concurrent, Map<String, Object> parameters) throws IOException {
+    /** What the job has of its own, unless it has had a build before. */
+    void begin(String xml) throws IOException {
         change(all -> {
-            mine(all).put("concurrent", concurrent);
-            mine(all).put("parameters", parameters);
+            JobProperties.begin(mine(all), xml);
             return null;
         });
     }
 
-    /** The parameters that an earlier build has declared, with their defaults. */
-    public Map<String, Object> parameters() throws IOException {
-        return change(all -> new LinkedHashMap<>(map(mine(all), "parameters")));
+    /** From properties(...): they replace those that the step set before. */
+    public void configure(Map<String, Object> properties) throws IOException {
+        change(all -> {
+            JobProperties.replace(mine(all), properties);
+            return null;
+        });
+    }
+
+    /** Whether the job has a trigger of that kind: cron, upstream. */
+    boolean hasTrigger(String kind) throws IOException {
+        return change(all -> JobProperties.get(mine(all), "pipelineTriggers") instanceof List<?> triggers && triggers.contains(kind));
+    }
+
+    /** The parameters that the job declares now. */
+    @SuppressWarnings("unchecked")
+    public List<Parameter> parameters() throws IOException {
+        return change(all -> JobProperties.get(mine(all), "parameters") instanceof List<?> list
+                ? list.stream().map(each -> Parameter.of((Map<String, Object>) each)).toList() : List.of());
     }
 
     /**

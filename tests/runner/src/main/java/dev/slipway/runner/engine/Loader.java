@@ -4,12 +4,12 @@ import com.cloudbees.groovy.cps.CpsTransformer;
 import com.cloudbees.groovy.cps.NonCPS;
 
 import com.cloudbees.groovy.cps.TransformerConfiguration;
+import dev.slipway.runner.sandbox.Transformer;
 import dev.slipway.runner.sandbox.UntrustedTransformer;
 import groovy.lang.GroovyClassLoader;
 import groovy.lang.GroovyCodeSource;
 import hudson.AbortException;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -39,8 +39,8 @@ public final class Loader {
 
     Loader(Build build) {
         this.build = build;
-        trusted = new GroovyClassLoader(Loader.class.getClassLoader(), configuration(new CpsTransformer()));
-        scripts = new GroovyClassLoader(trusted, configuration(build.options.sandbox ? new UntrustedTransformer() : new CpsTransformer()));
+        trusted = new GroovyClassLoader(Loader.class.getClassLoader(), configuration(new Transformer()));
+        scripts = new GroovyClassLoader(trusted, configuration(build.options.sandbox ? new UntrustedTransformer() : new Transformer()));
     }
 
     private static CompilerConfiguration configuration(CpsTransformer transformer) {
@@ -68,11 +68,21 @@ public final class Loader {
         return found;
     }
 
-    void addLibrary(String name, Path root) throws IOException {
-        libraries.put(name, root);
+    /** Loads NAME or NAME@VERSION; answers the version. */
+    public String addLibrary(String identifier) throws IOException, InterruptedException {
+        String[] parts = identifier.split("@", 2);
+        String version = build.site.libraries.version(parts[0], parts.length > 1 ? parts[1] : null);
+        Path root = build.site.libraries.files(parts[0], version, build.store.directory());
+        libraries.put(parts[0], root);
         GroovyClassLoader classes = build.options.untrusted ? scripts : trusted;
         classes.addURL(root.resolve("src").toUri().toURL());
         classes.addURL(root.resolve("vars").toUri().toURL());
+        return version;
+    }
+
+    /** A class of a library, by its name. */
+    public Class<?> load(String name) throws ClassNotFoundException {
+        return scripts.loadClass(name);
     }
 
     public boolean has(String library) {
@@ -103,15 +113,26 @@ public final class Loader {
         return variables.get(name);
     }
 
-    public String resource(String name) throws IOException {
-        for (Path root : libraries.values()) {
-            Path folder = root.resolve("resources");
+    /** A file below resources/ of the one library that has it. */
+    public byte[] resource(String name) throws IOException {
+        Map<String, Path> found = new LinkedHashMap<>();
+        for (Map.Entry<String, Path> library : libraries.entrySet()) {
+            Path folder = library.getValue().resolve("resources");
             Path file = folder.resolve(name).normalize();
-            if (file.startsWith(folder) && Files.isRegularFile(file)) {
-                return Files.readString(file, StandardCharsets.UTF_8);
+            if (!file.startsWith(folder.normalize())) {
+                throw new AbortException(name + " references a file that is not contained within the library: " + library.getKey());
+            }
+            if (Files.exists(file)) {
+                found.put(library.getKey(), file);
             }
         }
-        throw new AbortException("No such library resource " + name + " could be found.");
+        if (found.isEmpty()) {
+            throw new AbortException("No such library resource " + name + " could be found.");
+        }
+        if (found.size() > 1) {
+            throw new AbortException("Library resource " + name + " ambiguous among libraries " + found.keySet());
+        }
+        return Files.readAllBytes(found.values().iterator().next());
     }
 
     ClassLoader classes() {

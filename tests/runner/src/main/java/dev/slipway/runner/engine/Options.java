@@ -6,8 +6,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** What the command line says; it is kept with the build, so that --resume needs to say no more than which build. */
 public final class Options {
@@ -30,8 +32,13 @@ public final class Options {
     public boolean resume;
     public long away;
     public long agentTimeout;
-    public Path config;
+    public final List<Path> configs = new ArrayList<>();
     public String request;
+    public String folder;
+    public String cause;
+    public String jobXml;
+    public int replay;
+    public final Set<String> absent = new LinkedHashSet<>();
     public String tell;
     public final Answers answers = new Answers();
     public final At at = new At();
@@ -92,7 +99,7 @@ public final class Options {
             case "--branch" -> branch = value;
             case "--path" -> path = value;
             case "--jenkinsfile" -> jenkinsfile = value;
-            case "--config" -> config = Path.of(value);
+            case "--config" -> configs.add(Path.of(value));
             case "--user" -> user = value;
             case "--agent-image" -> agentImage = value;
             case "--local-path" -> localPath = value;
@@ -103,6 +110,11 @@ public final class Options {
             case "--agent-timeout" -> agentTimeout = Long.parseLong(value) * 1000;
             case "--request" -> request = value;
             case "--tell" -> tell = value;
+            case "--folder" -> folder = value;
+            case "--cause" -> cause = value;
+            case "--job-xml" -> jobXml = value;
+            case "--replay" -> replay = Integer.parseInt(value);
+            case "--without" -> absent.addAll(List.of(value.split(",")));
             case "--env" -> pair(option, value, environment);
             case "--library" -> pair(option, value, libraries);
             case "--param" -> pair(option, value, parameters);

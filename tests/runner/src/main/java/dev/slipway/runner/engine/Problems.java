@@ -18,11 +18,14 @@ public final class Problems {
             lines.add("ERROR: " + problem.getMessage());
         } else if (problem instanceof MultipleCompilationErrorsException) {
             problem.toString().lines().forEach(lines::add);
-        } else if (problem instanceof java.io.NotSerializableException) {
-            if (problem.getCause() != null) {
-                problem.getCause().toString().lines().forEach(lines::add);
-            }
-            lines.add("Caused: java.io.NotSerializableException: " + problem.getMessage());
+        } else if (problem instanceof LibrariesNotLoaded) {
+            lines.addAll(describe(problem.getCause(), scripts));
+            problem.toString().lines().forEach(lines::add);
+        } else if (problem.getCause() != null && problem.getCause() != problem) {
+            lines.addAll(describe(problem.getCause(), scripts));
+            String text = problem.toString();
+            String twice = ": " + problem.getCause();
+            ("Caused: " + (text.endsWith(twice) ? text.substring(0, text.length() - twice.length()) : text)).lines().forEach(lines::add);
         } else {
             // A class of a library's own, or of one that a plugin brings, does not exist for the rest of Jenkins.
             boolean known = KNOWN.stream().anyMatch(problem.getClass().getName()::startsWith) && !(problem.getClass().getClassLoader() instanceof groovy.lang.GroovyClassLoader);

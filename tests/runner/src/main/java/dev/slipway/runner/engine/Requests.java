@@ -1,11 +1,13 @@
 package dev.slipway.runner.engine;
 
+import dev.slipway.runner.site.People;
 import hudson.model.Result;
 import java.io.IOException;
 import java.nio.file.ClosedWatchServiceException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.StandardWatchEventKinds;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -21,12 +23,15 @@ import org.jenkinsci.plugins.workflow.cps.CpsThread;
  * test ask in the same way, whichever process the build runs in.
  */
 public final class Requests {
+    /** How an approval may be answered: the page's form with all its fields, a form or JSON with only those given, the link without a form. */
+    static final List<String> ANSWERS = List.of("proceed", "submit", "wfapi-proceed", "proceedEmpty", "abort");
+
     private Requests() {}
 
     /** A step that a request may be for. */
     public interface Asked {
-        /** Whether the request was for this step. */
-        boolean asked(String what, String about, String user, Map<String, String> values);
+        /** Whether the request was for this step; it may be refused. */
+        boolean asked(String what, String about, String user, Map<String, String> values) throws Refused;
     }
 
     /** Asks the build of this folder. */
@@ -74,13 +79,33 @@ public final class Requests {
             Files.delete(file);
             Map<String, String> values = new LinkedHashMap<>();
             lines.stream().skip(1).forEach(line -> values.put(line.substring(0, line.indexOf('=')), line.substring(line.indexOf('=') + 1)));
-            build.post(() -> carryOut(build, lines.get(0).split(" ", 4), values));
+            build.post(() -> {
+                try {
+                    carryOut(build, lines.get(0).split(" ", 4), values);
+                } catch (Refused no) {
+                    note(build, lines.get(0) + ": " + no.getMessage());
+                }
+            });
+        }
+    }
+
+    /** As in Jenkins the console does not tell what somebody was not allowed to do. */
+    private static void note(Build build, String refusal) {
+        try {
+            Files.writeString(build.store.directory().resolve("refused"), refusal + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+        } catch (IOException lost) {
+            build.console.line("runner: a refused request cannot be noted: " + lost.getMessage());
         }
     }
 
     private static void carryOut(Build build, String[] words, Map<String, String> values) {
         switch (words[0]) {
-            case "stop" -> build.abortNow(words[1]);
+            case "stop" -> {
+                if (!build.site.people.may(words[1], People.CANCEL)) {
+                    throw new Refused(403, words[1] + " may not cancel builds of " + build.store.job());
+                }
+                build.abortNow(words[1]);
+            }
             case "release-clock" -> build.releaseClock();
             case "superseded" -> build.stop("Superseded by " + words[1], Result.NOT_BUILT, new CauseOfInterruption.CancelledCause(words[1]));
             default -> {

@@ -4,6 +4,7 @@ import dev.slipway.runner.nodes.Cloud;
 import dev.slipway.runner.nodes.KubernetesCloud;
 import dev.slipway.runner.nodes.LocalCloud;
 import dev.slipway.runner.site.Git;
+import dev.slipway.runner.site.People;
 import dev.slipway.runner.site.Site;
 import hudson.model.Result;
 import java.io.IOException;
@@ -11,6 +12,7 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
@@ -36,11 +38,11 @@ public final class Runner {
         String[] words = options.request.split(" ");
         String line = switch (words[0]) {
             case "stop" -> words.length == 1 ? "stop " + options.user : null;
-            case "input" -> words.length == 3 && (words[2].equals("proceed") || words[2].equals("abort")) ? "input " + words[1] + ":" + words[2] + " " + options.user : null;
+            case "input" -> words.length == 3 && Requests.ANSWERS.contains(words[2]) ? "input " + words[1] + ":" + words[2] + " " + options.user : null;
             default -> null;
         };
         if (line == null) {
-            throw new IllegalArgumentException("--request \"" + options.request + "\" is none of \"stop\", \"input ID proceed\", \"input ID abort\"");
+            throw new IllegalArgumentException("--request \"" + options.request + "\" is neither \"stop\" nor \"input ID ANSWER\" with an ANSWER of " + Requests.ANSWERS);
         }
         Requests.send(job.resolve(String.valueOf(number)), line, options.parameters);
     }
@@ -51,13 +53,18 @@ public final class Runner {
 
     /** To be called first: finds the build's number and its sources; waits where its job wants one build at a time. */
     public void prepare() throws Exception {
-        Site site = new Site(options.user);
-        if (options.config != null) {
-            site.read(options.config);
+        Site site = new Site(options.user, options.folder);
+        for (Path config : options.configs) {
+            site.read(config);
         }
-        options.libraries.forEach(site::addLibrary);
+        options.libraries.forEach(site.libraries::add);
         options.environment.forEach(site::setEnvironment);
         String job = options.jobName();
+        Jobs jobs = new Jobs(options.home, job);
+        if (!options.resume) {
+            mayStart(site, jobs);
+            jobs.begin(options.jobXml);
+        }
         Store store = options.resume ? Store.existing(options.home, job, options.number, site.jenkinsUrl()) : Store.next(options.home, job, site.jenkinsUrl());
         if (!options.resume) {
             Files.writeString(store.directory().resolve("options"), options.text());
@@ -76,12 +83,31 @@ public final class Runner {
             jenkinsfile = Files.readString(Files.exists(kept) ? kept : Path.of(options.jenkinsfile));
         }
         Files.writeString(kept, jenkinsfile);
-        Cloud cloud = options.localPods ? new LocalCloud(store.directory(), options.localPath) : options.cloud ? new KubernetesCloud(site.cloudName(), site.cloudNamespace(), options.agentImage, site.jenkinsUrl()) : null;
-        Map<String, Object> parameters = new LinkedHashMap<>(new Jobs(options.home, job).parameters());
-        options.parameters.forEach(parameters::put);
+        Cloud cloud = options.localPods ? new LocalCloud(store.directory(), options.localPath) : options.cloud ? new KubernetesCloud(options.agentImage, site.jenkinsUrl()) : null;
+        Map<String, Object> parameters = given(jobs.parameters());
         parameters.forEach((name, value) -> site.setEnvironment(name, String.valueOf(value)));
         build = new Build(options, site, store, source, cloud, terminal);
         build.state.parameters.putAll(parameters);
+        build.state.causes.addAll(Causes.of(options, site.people));
+    }
+
+    private void mayStart(Site site, Jobs jobs) throws IOException {
+        if (options.cause == null && !site.people.may(options.user, options.replay == 0 ? People.BUILD : People.CONFIGURE)) {
+            throw new Refused(403, options.user + " may not " + (options.replay == 0 ? "build " : "replay ") + options.jobName());
+        }
+        if ("timer".equals(options.cause) && !jobs.hasTrigger("cron")) {
+            throw new IllegalArgumentException("--cause timer: the job " + options.jobName() + " has no trigger cron");
+        }
+    }
+
+    /** What was given, and the defaults of what was not; a job that declares parameters does not see others. */
+    private Map<String, Object> given(List<Parameter> declared) {
+        Map<String, Object> all = new LinkedHashMap<>();
+        if (declared.isEmpty()) {
+            all.putAll(options.parameters);
+        }
+        declared.forEach(each -> all.put(each.name(), each.value(options.parameters.get(each.name()))));
+        return all;
     }
 
     public Result run() throws Exception {

@@ -2,9 +2,11 @@ package dev.slipway.runner.engine;
 
 import hudson.model.Result;
 import java.io.Serializable;
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import jenkins.model.CauseOfInterruption;
@@ -18,7 +20,9 @@ public final class State implements Serializable {
     public String displayName;
     /** Set by env.X = ... */
     public final Map<String, String> environment = new LinkedHashMap<>();
+    /** What was given to the build, or was the default of its job when it began. */
     public final Map<String, Object> parameters = new LinkedHashMap<>();
+    public final List<Map<String, Object>> causes = new ArrayList<>();
     /** The global variables of libraries: one instance a build. */
     public final Map<String, Object> variables = new LinkedHashMap<>();
     public final Stages stages = new Stages();

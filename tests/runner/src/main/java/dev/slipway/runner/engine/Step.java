@@ -50,6 +50,11 @@ public abstract class Step implements Serializable {
         return false;
     }
 
+    /** In the console, without the secrets around it. */
+    protected final void say(String text) {
+        build.console.line(text, build.secrets(context));
+    }
+
     protected final void begun() {
         build.begun(this);
     }
@@ -99,7 +104,9 @@ public abstract class Step implements Serializable {
         return body() != null || arguments.step().equals("parallel");
     }
 
-    void warnOfUnknownArguments() {
+    /** A text that is none is refused before anything begins. */
+    void checkArguments() {
+        build.steps.check(arguments);
         String unknown = build.steps.unknown(arguments);
         if (unknown != null) {
             build.console.line(unknown);

@@ -1,6 +1,7 @@
 package dev.slipway.runner.engine;
 
 import dev.slipway.runner.steps.*;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -13,11 +14,17 @@ public final class Steps {
     private static final String SUPPORT = "org.jenkinsci.plugins.workflow.support.steps.";
 
     /** How it is made, and what Jenkins' warning about parameters that it does not have names. */
-    private record Known(Supplier<Step> make, String type, Set<String> parameters) {}
+    private record Known(Supplier<Step> make, String type, List<String> parameters) {}
+
+    /** The parameters that are texts, whichever step they are of. */
+    private static final Set<String> TEXTS = Set.of("message", "buildResult", "stageResult", "id", "ok", "cancel", "submitter", "submitterParameter",
+            "path", "file", "text", "encoding", "script", "label", "name", "includes", "excludes", "resource", "variable", "identifier", "artifacts",
+            "unit", "yaml", "cloud", "namespace", "inheritFrom", "serviceAccount", "shell");
 
     private final Map<String, Known> known = new TreeMap<>();
 
-    Steps() {
+    /** Without those whose plugin is not there. */
+    Steps(Set<String> absent) {
         add("archiveArtifacts", ArchiveArtifacts::new, "hudson.tasks.ArtifactArchiver", "artifacts allowEmptyArchive fingerprint excludes onlyIfSuccessful defaultExcludes caseSensitive followSymlinks");
         add("catchError", CatchError::new, BASIC + "CatchErrorStep", "message buildResult stageResult catchInterruptions");
         add("checkout", Checkout::new, BASIC + "scm.GenericSCMStep", "scm poll changelog $class branches userRemoteConfigs extensions doGenerateSubmoduleConfigurations submoduleCfg");
@@ -56,10 +63,11 @@ public final class Steps {
         add("withCredentials", WithCredentials::new, "org.jenkinsci.plugins.credentialsbinding.impl.BindingStep", "bindings");
         add("withEnv", WithEnv::new, BASIC + "EnvStep", "overrides");
         add("writeFile", WriteFile::new, BASIC + "WriteFileStep", "file text encoding");
+        known.keySet().removeAll(absent);
     }
 
     private void add(String name, Supplier<Step> make, String type, String parameters) {
-        known.put(name, new Known(make, type, Set.of(parameters.split(" "))));
+        known.put(name, new Known(make, type, List.of(parameters.split(" "))));
     }
 
     boolean knows(String name) {
@@ -74,11 +82,24 @@ public final class Steps {
         return new TreeSet<>(known.keySet());
     }
 
+    String type(String name) {
+        return known.get(name).type();
+    }
+
+    List<String> parameters(String name) {
+        return known.get(name).parameters();
+    }
+
+    void check(Arguments arguments) {
+        List<String> parameters = parameters(arguments.step());
+        parameters.stream().filter(TEXTS::contains).forEach(name -> arguments.requireText(name, name.equals(parameters.get(0))));
+    }
+
     /** Jenkins' warning about named arguments that the step does not have, or null. */
     String unknown(Arguments arguments) {
         Known step = known.get(arguments.step());
         Set<String> unknown = new TreeSet<>(arguments.named().keySet());
-        unknown.removeAll(step.parameters());
+        unknown.removeAll(Set.copyOf(step.parameters()));
         return unknown.isEmpty() || step.type() == null ? null : "WARNING: Unknown parameter(s) found for class type '" + step.type() + "': " + String.join(", ", unknown);
     }
 }

@@ -141,6 +141,16 @@ public final class Store {
         }
     }
 
+    /** What the step library has loaded, as NAME or NAME@VERSION: a new process needs it before it reads the program. */
+    List<String> libraries() throws IOException {
+        Path file = directory.resolve("libraries");
+        return Files.exists(file) ? Files.readAllLines(file) : List.of();
+    }
+
+    public void addLibrary(String identifier) throws IOException {
+        Files.writeString(directory.resolve("libraries"), identifier + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+    }
+
     /** After a kill: what began later than the program on disk knows will begin again. */
     void forgetStepsAfter(int last) throws IOException {
         Path file = directory.resolve("steps");

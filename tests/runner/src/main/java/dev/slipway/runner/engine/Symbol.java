@@ -8,7 +8,7 @@ import java.util.Set;
 public final class Symbol extends LinkedHashMap<String, Object> {
     public static final Set<String> NAMES = Set.of("string", "booleanParam", "choice", "text", "password", "usernamePassword", "usernameColonPassword", "file",
             "parameters", "disableConcurrentBuilds", "buildDiscarder", "logRotator", "pipelineTriggers", "kubernetesAgent", "nonresumable", "agent", "disableResume", "durabilityHint", "containerTemplate",
-            "emptyDirWorkspaceVolume", "never", "always", "onFailure");
+            "emptyDirWorkspaceVolume", "cron", "upstream", "pollSCM", "rateLimitBuilds", "preserveStashes", "skipDefaultCheckout", "never", "always", "onFailure");
 
     public final String symbol;
     public final Object single;

@@ -5,9 +5,6 @@ import java.util.function.Consumer;
 
 /** Where agents are had on demand, by a template. The log is the build's console. */
 public interface Cloud {
-    /** Whether podTemplate(cloud: name) means this one. */
-    boolean isNamed(String name);
-
     /** The name that a new agent is to have. */
     String name(PodTemplate template);
 

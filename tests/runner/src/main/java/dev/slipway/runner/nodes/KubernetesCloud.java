@@ -19,14 +19,10 @@ public final class KubernetesCloud implements Cloud {
     /** Made on first use; a test gives its own. */
     static KubernetesClient client;
 
-    private final String name;
-    private final String namespace;
     private final String agentImage;
     private final String jenkinsUrl;
 
-    public KubernetesCloud(String name, String namespace, String agentImage, String jenkinsUrl) {
-        this.name = name;
-        this.namespace = namespace;
+    public KubernetesCloud(String agentImage, String jenkinsUrl) {
         this.agentImage = agentImage;
         this.jenkinsUrl = jenkinsUrl;
     }
@@ -39,22 +35,13 @@ public final class KubernetesCloud implements Cloud {
     }
 
     @Override
-    public boolean isNamed(String other) {
-        return name.equals(other);
-    }
-
-    @Override
     public String name(PodTemplate template) {
         return template.name.toLowerCase(Locale.ROOT).replace('_', '-') + "-" + UUID.randomUUID().toString().substring(0, 5);
     }
 
-    private String namespace(PodTemplate template) {
-        return template.namespace == null ? namespace : template.namespace;
-    }
-
     @Override
     public void create(String agent, PodTemplate template, Consumer<String> log) throws NoAgent {
-        String in = namespace(template);
+        String in = template.namespace;
         try {
             client().pods().inNamespace(in).resource(AgentPod.of(agent, template, in, agentImage, jenkinsUrl)).create();
         } catch (KubernetesClientException refused) {
@@ -68,16 +55,16 @@ public final class KubernetesCloud implements Cloud {
             String problem = cause.getMessage();
             String failed = "ERROR: Failed to launch " + agent + "\n" + refused.getClass().getName() + ": " + problem;
             if (refused.getCode() == 403 && problem.contains("exceeded quota")) {
-                throw new NoAgent(true, "WARNING: Unable to create pod: " + name + " " + in + "/" + agent + " because kubernetes resource quota exceeded.\n" + problem + "\nRetrying...\n\n" + failed);
+                throw new NoAgent(true, "WARNING: Unable to create pod: " + template.cloud + " " + in + "/" + agent + " because kubernetes resource quota exceeded.\n" + problem + "\nRetrying...\n\n" + failed);
             }
-            throw new NoAgent(refused.getCode() == UNAVAILABLE || refused.getCode() >= 500, "ERROR: Unable to create pod " + name + " " + in + "/" + agent + ".\n" + problem + "\n" + failed);
+            throw new NoAgent(refused.getCode() == UNAVAILABLE || refused.getCode() >= 500, "ERROR: Unable to create pod " + template.cloud + " " + in + "/" + agent + ".\n" + problem + "\n" + failed);
         }
-        log.accept("Created Pod: " + name + " " + in + "/" + agent);
+        log.accept("Created Pod: " + template.cloud + " " + in + "/" + agent);
     }
 
     @Override
     public Node await(String agent, PodTemplate template, String job, Consumer<String> log, CompletableFuture<Void> stop) throws Exception {
-        String in = namespace(template);
+        String in = template.namespace;
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(template.connectTimeout);
         try (Reaper reaper = new Reaper(client(), in, agent, log)) {
             CompletableFuture<Object> ended = CompletableFuture.anyOf(stop, reaper.lost);
@@ -139,7 +126,7 @@ public final class KubernetesCloud implements Cloud {
     @Override
     public void delete(String agent, PodTemplate template) {
         try {
-            client().pods().inNamespace(namespace(template)).withName(agent).delete();
+            client().pods().inNamespace(template.namespace).withName(agent).delete();
         } catch (KubernetesClientException gone) {
             // The pod's own deadline ends it where the API server cannot be asked.
         }

@@ -21,11 +21,6 @@ public final class LocalCloud implements Cloud {
     }
 
     @Override
-    public boolean isNamed(String name) {
-        return true;
-    }
-
-    @Override
     public String name(PodTemplate template) {
         return template.name + "-" + UUID.randomUUID().toString().substring(0, 5);
     }

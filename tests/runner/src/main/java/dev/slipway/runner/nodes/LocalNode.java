@@ -5,7 +5,9 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
 
 /** This machine, as a built-in node. */
 public final class LocalNode implements Node {
@@ -35,15 +37,24 @@ public final class LocalNode implements Node {
         return workspace;
     }
 
+    /** The built-in node's process is this one; a pod's has nothing of it but a path. */
+    @Override
+    public Map<String, String> environment() {
+        Map<String, String> all = new HashMap<>(pod ? Map.of() : System.getenv());
+        all.put("PATH", path == null ? System.getenv("PATH") : path + ":" + System.getenv("PATH"));
+        return all;
+    }
+
     @Override
     public boolean hasContainers() {
         return pod;
     }
 
     @Override
-    public Execution start(Place place, String program, Map<String, String> environment, byte[] input, OutputStream out) throws IOException {
+    public Execution start(Place place, String program, Map<String, String> environment, byte[] input, OutputStream out) throws IOException, ExecutionException {
         Files.createDirectories(Path.of(place.directory()));
-        ProcessBuilder builder = new ProcessBuilder("sh", "-c", program).directory(new File(place.directory())).redirectErrorStream(true);
+        // In a session of its own: what stops this process, and those it started, is no business of a shell that goes on.
+        ProcessBuilder builder = new ProcessBuilder("setsid", "sh", "-c", program).directory(new File(place.directory())).redirectErrorStream(true);
         Map<String, String> variables = builder.environment();
         if (path != null) {
             variables.merge("PATH", path, (old, own) -> own + ":" + old);
@@ -58,7 +69,12 @@ public final class LocalNode implements Node {
                 variables.put(key, value);
             }
         });
-        Process process = builder.start();
+        Process process;
+        try {
+            process = builder.start();
+        } catch (IOException never) {
+            throw new ExecutionException(new Refused(never, 1));
+        }
         try (OutputStream stdin = process.getOutputStream()) {
             stdin.write(input);
         } catch (IOException ended) {

@@ -12,6 +12,8 @@ public final class PodTemplate implements Serializable {
     public final String label;
     public final String name;
     public final String yaml;
+    /** The cloud that it is for. */
+    public final String cloud;
     public final String namespace;
     public final String serviceAccount;
     /** By containerTemplate(...), beside those of the YAML. */
@@ -24,11 +26,12 @@ public final class PodTemplate implements Serializable {
     /** The template around this one, or null. */
     private final PodTemplate outer;
 
-    public PodTemplate(String label, String name, String yaml, String namespace, String serviceAccount, List<Map<String, Object>> containers, boolean showsYaml, int connectTimeout,
+    public PodTemplate(String label, String name, String yaml, String cloud, String namespace, String serviceAccount, List<Map<String, Object>> containers, boolean showsYaml, int connectTimeout,
             String buildUrl, String runUrl, PodTemplate outer) {
         this.label = label;
         this.name = name;
         this.yaml = yaml;
+        this.cloud = cloud;
         this.namespace = namespace;
         this.serviceAccount = serviceAccount;
         this.containers = containers;

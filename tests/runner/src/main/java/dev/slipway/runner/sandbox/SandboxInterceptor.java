@@ -5,53 +5,97 @@ import dev.slipway.runner.engine.Build;
 import dev.slipway.runner.engine.CpsScript;
 import groovy.lang.Closure;
 import groovy.lang.GroovyClassLoader;
-import groovy.lang.GroovyObject;
 import groovy.lang.MissingMethodException;
+import groovy.lang.MissingPropertyException;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Field;
+import java.lang.reflect.Member;
 import java.lang.reflect.Method;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.codehaus.groovy.runtime.DateGroovyMethods;
 import org.codehaus.groovy.runtime.DefaultGroovyMethods;
 import org.codehaus.groovy.runtime.EncodingGroovyMethods;
 import org.codehaus.groovy.runtime.MetaClassHelper;
 import org.codehaus.groovy.runtime.ProcessGroovyMethods;
+import org.codehaus.groovy.runtime.SqlGroovyMethods;
 import org.codehaus.groovy.runtime.StringGroovyMethods;
+import org.codehaus.groovy.runtime.SwingGroovyMethods;
+import org.codehaus.groovy.runtime.XmlGroovyMethods;
 import org.jenkinsci.plugins.scriptsecurity.sandbox.RejectedAccessException;
 import org.jenkinsci.plugins.workflow.cps.EnvActionImpl;
+import org.jenkinsci.plugins.workflow.libs.LoadedClasses;
 import org.kohsuke.groovy.sandbox.GroovyInterceptor;
 import org.kohsuke.groovy.sandbox.impl.Checker;
 
-/** Finds what an untrusted program's call means, and lets it through where the whitelist has it, or where it is the program's own. */
+/**
+ * Finds what an untrusted program's call means, and lets it through where the whitelist has
+ * it, or where it is the program's own. What is looked for, and in which order, is as in
+ * SandboxInterceptor of the script-security plugin.
+ */
 final class SandboxInterceptor extends GroovyInterceptor {
     /** Groovy's additions to Java's classes, in the order in which a signature is looked for. */
-    private static final List<Class<?>> ADDITIONS = List.of(DefaultGroovyMethods.class, StringGroovyMethods.class, EncodingGroovyMethods.class, DateGroovyMethods.class, ProcessGroovyMethods.class);
-    private static final Set<String> ARITHMETIC = Set.of("plus", "minus", "multiply", "div", "mod", "power", "compareTo", "or", "and", "xor", "negative", "positive", "next", "previous",
-            "leftShift", "rightShift", "rightShiftUnsigned", "bitwiseNegate");
+    private static final List<Class<?>> ADDITIONS = List.of(DefaultGroovyMethods.class, StringGroovyMethods.class, SwingGroovyMethods.class,
+            SqlGroovyMethods.class, XmlGroovyMethods.class, EncodingGroovyMethods.class, DateGroovyMethods.class, ProcessGroovyMethods.class);
+    private static final Set<String> ARITHMETIC = Set.of("plus", "minus", "multiply", "div", "compareTo", "or", "and", "xor", "intdiv", "mod",
+            "leftShift", "rightShift", "rightShiftUnsigned");
+    /** What every script has of its own. */
+    private static final Set<String> SCRIPTS = Set.of("invokeMethod", "evaluate", "println", "print", "printf", "sleep", "getProperty");
     private static final Object[] NONE = {};
+    /** Members of Java's, Groovy's and the engine's classes; those of a program's own are never asked twice. */
+    private static final Map<Member, Boolean> KNOWN = new ConcurrentHashMap<>();
+
+    private final boolean ownAllowed;
+
+    /** Whether the program's own classes are allowed. */
+    SandboxInterceptor(boolean ownAllowed) {
+        this.ownAllowed = ownAllowed;
+    }
 
     @Override
     public Object onMethodCall(Invoker invoker, Object receiver, String name, Object... arguments) throws Throwable {
-        if (receiver == Checker.class || receiver instanceof EnvActionImpl && (name.equals("getProperty") || name.equals("setProperty"))) {
+        if (receiver == Checker.class || receiver instanceof LoadedClasses || receiver instanceof EnvActionImpl && (name.equals("getProperty") || name.equals("setProperty"))) {
             return super.onMethodCall(invoker, receiver, name, arguments);
         }
         Method method = Signatures.method(receiver, name, arguments);
         if (method != null) {
-            if (!isOwn(method.getDeclaringClass(), name)) {
-                require(Signatures.of(method));
+            if (!(receiver instanceof CpsScript && SCRIPTS.contains(name))) {
+                require(method);
             }
         } else if (!(receiver instanceof Number && ARITHMETIC.contains(name))) {
-            Method addition = addition(receiver, name, arguments);
-            if (addition != null) {
-                require(Signatures.of(addition));
-            } else if (!(receiver instanceof GroovyObject) && !(receiver instanceof Map)) {
-                throw new MissingMethodException(name, receiver.getClass(), arguments);
+            Object answer = requireAddition(invoker, receiver, name, arguments);
+            if (answer != invoker) {
+                return answer;
             }
         }
         return super.onMethodCall(invoker, receiver, name, arguments);
+    }
+
+    /** Answers the invoker where the call itself may go on. */
+    private Object requireAddition(Invoker invoker, Object receiver, String name, Object[] arguments) throws Throwable {
+        List<Method> additions = additions(receiver, name, arguments);
+        if (additions.stream().anyMatch(this::permits)) {
+            return invoker;
+        }
+        if (!additions.isEmpty()) {
+            throw refused(Signatures.of(additions.get(0)));
+        }
+        if (receiver instanceof Map<?, ?> map && map.get(name) instanceof Closure<?> closure) {
+            return onMethodCall(invoker, closure, "call", arguments);
+        }
+        if (receiver instanceof CpsScript || receiver instanceof CpsClosure) {
+            return invoker;
+        }
+        try {
+            receiver.getClass().getMethod("invokeMethod", String.class, Object.class);
+        } catch (NoSuchMethodException none) {
+            throw new MissingMethodException(name, receiver.getClass(), arguments);
+        }
+        return onMethodCall(invoker, receiver, "invokeMethod", name, arguments);
     }
 
     @Override
@@ -60,145 +104,181 @@ final class SandboxInterceptor extends GroovyInterceptor {
             // How the engine asks about a cast, which asks here again.
             return super.onStaticCall(invoker, receiver, name, arguments);
         }
-        Method method = Signatures.staticMethod(receiver, name, arguments);
-        if (method != null && !isOwn(method.getDeclaringClass(), name)) {
-            require(Signatures.of(method));
-        } else if (method == null && addition(receiver, name, arguments) != null) {
-            require(Signatures.of(addition(receiver, name, arguments)));
+        Method method = null;
+        for (Class<?> type = receiver; method == null && type != null; type = type.getSuperclass()) {
+            method = Signatures.staticMethod(type, name, arguments);
         }
+        if (method == null) {
+            List<Method> additions = additions(receiver, name, arguments);
+            if (additions.isEmpty()) {
+                return super.onStaticCall(invoker, receiver, name, arguments);
+            }
+            method = additions.stream().filter(this::permits).findFirst().orElse(additions.get(0));
+        }
+        require(method);
         return super.onStaticCall(invoker, receiver, name, arguments);
     }
 
     @Override
     public Object onNewInstance(Invoker invoker, Class receiver, Object... arguments) throws Throwable {
         Constructor<?> constructor = Signatures.constructor(receiver, arguments);
-        if (constructor != null && !isOwn(receiver, "")) {
-            require(Signatures.of(constructor));
+        if (constructor == null) {
+            throw refused("No such constructor found: new " + Signatures.name(receiver) + Signatures.namesOf(arguments), false);
         }
+        require(constructor);
         return super.onNewInstance(invoker, receiver, arguments);
     }
 
     @Override
+    public Object onSuperCall(Invoker invoker, Class sender, Object receiver, String name, Object... arguments) throws Throwable {
+        Method method = Signatures.method(receiver, name, arguments);
+        if (method != null) {
+            require(method);
+        }
+        return super.onSuperCall(invoker, sender, receiver, name, arguments);
+    }
+
+    @Override
     public Object onGetProperty(Invoker invoker, Object receiver, String property) throws Throwable {
-        if (receiver instanceof Collection<?> || receiver instanceof Map || receiver.getClass().isArray() && property.equals("length")) {
-            return super.onGetProperty(invoker, receiver, property);
+        boolean anElement = receiver instanceof Collection<?> || receiver instanceof Map || receiver.getClass().isArray() && property.equals("length");
+        boolean dynamic = receiver instanceof EnvActionImpl || receiver instanceof LoadedClasses;
+        if (!anElement && !dynamic && !(receiver instanceof CpsScript && !property.equals("metaClass"))) {
+            requireAny(receiver, property, getters(receiver, property));
         }
-        if (receiver instanceof EnvActionImpl || receiver instanceof CpsScript && !property.equals("metaClass")) {
-            return super.onGetProperty(invoker, receiver, property);
-        }
-        requireAccess(receiver, property, "get", NONE);
         return super.onGetProperty(invoker, receiver, property);
+    }
+
+    /** What may be behind a property that is read, the first that is looked for first. */
+    private static List<Member> getters(Object receiver, String property) {
+        List<Member> all = new ArrayList<>();
+        String get = "get" + MetaClassHelper.capitalize(property);
+        String is = "is" + MetaClassHelper.capitalize(property);
+        add(all, Signatures.method(receiver, get, NONE));
+        add(all, ofBoolean(Signatures.method(receiver, is, NONE)));
+        all.addAll(additions(receiver, get, NONE));
+        additions(receiver, is, NONE).forEach(each -> add(all, ofBoolean(each)));
+        add(all, Signatures.field(receiver, property));
+        if (receiver instanceof Class<?> type) {
+            add(all, Signatures.staticMethod(type, get, NONE));
+            add(all, ofBoolean(Signatures.staticMethod(type, is, NONE)));
+            add(all, Signatures.staticField(type, property));
+        }
+        return all;
     }
 
     @Override
     public Object onSetProperty(Invoker invoker, Object receiver, String property, Object value) throws Throwable {
         if (!(receiver instanceof Map || receiver instanceof EnvActionImpl || receiver instanceof CpsScript && !property.equals("metaClass"))) {
-            requireAccess(receiver, property, "set", new Object[] {value});
+            List<Member> all = new ArrayList<>();
+            String set = "set" + MetaClassHelper.capitalize(property);
+            add(all, Signatures.setter(receiver, set, new Object[] {value}));
+            add(all, Signatures.field(receiver, property));
+            if (receiver instanceof Class<?> type) {
+                add(all, Signatures.staticMethod(type, set, new Object[] {value}));
+                add(all, Signatures.staticField(type, property));
+            }
+            requireAny(receiver, property, all);
         }
         return super.onSetProperty(invoker, receiver, property, value);
     }
 
     @Override
     public Object onGetAttribute(Invoker invoker, Object receiver, String attribute) throws Throwable {
-        Field field = Signatures.field(receiver.getClass(), attribute, false);
-        if (field != null && !isOwn(field.getDeclaringClass(), "")) {
-            require(Signatures.of(field));
-        }
+        requireField(receiver, attribute);
         return super.onGetAttribute(invoker, receiver, attribute);
     }
 
     @Override
     public Object onSetAttribute(Invoker invoker, Object receiver, String attribute, Object value) throws Throwable {
-        Field field = Signatures.field(receiver.getClass(), attribute, false);
-        if (field != null && !isOwn(field.getDeclaringClass(), "")) {
-            require(Signatures.of(field));
-        }
+        requireField(receiver, attribute);
         return super.onSetAttribute(invoker, receiver, attribute, value);
+    }
+
+    private void requireField(Object receiver, String name) {
+        List<Member> all = new ArrayList<>();
+        add(all, Signatures.field(receiver, name));
+        if (receiver instanceof Class<?> type) {
+            add(all, Signatures.staticField(type, name));
+        }
+        requireAny(receiver, name, all);
     }
 
     @Override
     public Object onGetArray(Invoker invoker, Object receiver, Object index) throws Throwable {
-        if (!receiver.getClass().isArray()) {
-            return onMethodCall(invoker, receiver, "getAt", index);
-        }
-        return super.onGetArray(invoker, receiver, index);
+        return receiver.getClass().isArray() && index instanceof Integer ? super.onGetArray(invoker, receiver, index) : onMethodCall(invoker, receiver, "getAt", index);
     }
 
     @Override
     public Object onSetArray(Invoker invoker, Object receiver, Object index, Object value) throws Throwable {
-        if (!receiver.getClass().isArray()) {
-            return onMethodCall(invoker, receiver, "putAt", index, value);
-        }
-        return super.onSetArray(invoker, receiver, index, value);
+        return receiver.getClass().isArray() && index instanceof Integer ? super.onSetArray(invoker, receiver, index, value)
+                : onMethodCall(invoker, receiver, "putAt", index, value);
     }
 
-    /** A property is a getter or setter, a field, or an addition of Groovy's; the first that there is has to be allowed. */
-    private void requireAccess(Object receiver, String property, String prefix, Object[] arguments) {
-        String capitalized = MetaClassHelper.capitalize(property);
-        Field field = receiver instanceof CpsScript ? Signatures.field(receiver.getClass(), property, false) : null;
-        if (field != null) {
-            requireUnlessOwn(field);
-            return;
-        }
-        Method accessor = Signatures.method(receiver, prefix + capitalized, arguments);
-        if (accessor == null && prefix.equals("get")) {
-            accessor = Signatures.method(receiver, "is" + capitalized, arguments);
-        }
-        if (accessor == null && receiver instanceof Class<?> type) {
-            accessor = Signatures.staticMethod(type, prefix + capitalized, arguments);
-            Field constant = accessor == null ? Signatures.field(type, property, true) : null;
-            if (constant != null) {
-                if (!constant.isEnumConstant()) {
-                    requireUnlessOwn(constant);
-                }
-                return;
-            }
-        }
-        if (accessor == null) {
-            accessor = addition(receiver, prefix + capitalized, arguments);
-        }
-        if (accessor != null) {
-            if (!isOwn(accessor.getDeclaringClass(), "")) {
-                require(Signatures.of(accessor));
-            }
-            return;
-        }
-        Field plain = Signatures.field(receiver.getClass(), property, false);
-        if (plain != null) {
-            requireUnlessOwn(plain);
+    private static void add(List<Member> all, Member member) {
+        if (member != null) {
+            all.add(member);
         }
     }
 
-    private static void requireUnlessOwn(Field field) {
-        if (!isOwn(field.getDeclaringClass(), "")) {
-            require(Signatures.of(field));
-        }
+    private static Method ofBoolean(Method method) {
+        return method != null && method.getReturnType() == boolean.class ? method : null;
     }
 
-    private static Method addition(Object receiver, String name, Object[] arguments) {
+    private static List<Method> additions(Object receiver, String name, Object[] arguments) {
         Object[] all = new Object[arguments.length + 1];
         all[0] = receiver;
         System.arraycopy(arguments, 0, all, 1, arguments.length);
+        List<Method> found = new ArrayList<>();
         for (Class<?> type : ADDITIONS) {
-            Method found = Signatures.staticMethod(type, name, all);
-            if (found != null) {
-                return found;
+            Method method = Signatures.staticMethod(type, name, all);
+            if (method != null) {
+                found.add(method);
             }
         }
-        return null;
+        return found;
+    }
+
+    /** One of them has to be allowed; where none is, the first is named. */
+    private void requireAny(Object receiver, String property, List<Member> members) {
+        if (members.isEmpty() && !isOwn(receiver.getClass()) && !(receiver instanceof Class<?> type && isOwn(type))) {
+            throw new MissingPropertyException("No such field found: field " + Signatures.name(receiver.getClass()) + " " + property);
+        }
+        if (!members.isEmpty() && members.stream().noneMatch(this::permits)) {
+            throw refused(signature(members.get(0)));
+        }
+    }
+
+    private void require(Member member) {
+        if (!permits(member)) {
+            throw refused(signature(member));
+        }
+    }
+
+    private boolean permits(Member member) {
+        if (member.getDeclaringClass().getClassLoader() instanceof GroovyClassLoader) {
+            return ownAllowed;
+        }
+        return KNOWN.computeIfAbsent(member, each -> isOwn(each.getDeclaringClass()) || Whitelist.allows(signature(each)));
+    }
+
+    private static String signature(Member member) {
+        return member instanceof Method method ? Signatures.of(method) : member instanceof Field field ? Signatures.of(field) : Signatures.of((Constructor<?>) member);
     }
 
     /** What the program, or a library, has defined itself, and what every script has. */
-    private static boolean isOwn(Class<?> type, String method) {
-        return type.getClassLoader() instanceof GroovyClassLoader || type.getClassLoader() instanceof GroovyClassLoader.InnerLoader
-                || type == CpsScript.class || type == CpsClosure.class || CpsClosure.class.isAssignableFrom(type) && type != Closure.class;
+    private static boolean isOwn(Class<?> type) {
+        return type.getClassLoader() instanceof GroovyClassLoader || type == CpsScript.class || CpsClosure.class.isAssignableFrom(type);
     }
 
-    private static void require(String signature) {
-        if (!Whitelist.allows(signature)) {
-            RejectedAccessException refused = new RejectedAccessException(signature);
-            Build.current().console.line(refused.getMessage() + ". Administrators can decide whether to approve or reject this signature.");
-            throw refused;
+    private RejectedAccessException refused(String signature) {
+        return refused("Scripts not permitted to use " + signature, ownAllowed);
+    }
+
+    /** The console says so, unless nobody reads while the program is written. */
+    private RejectedAccessException refused(String message, boolean said) {
+        if (said) {
+            Build.current().console.line(message + ". Administrators can decide whether to approve or reject this signature.");
         }
+        return new RejectedAccessException(message);
     }
 }

@@ -1,6 +1,7 @@
 package dev.slipway.runner.sandbox;
 
 import groovy.lang.GString;
+import groovy.lang.GroovyInterceptable;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Executable;
 import java.lang.reflect.Field;
@@ -8,94 +9,127 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
-/** Which method, constructor or field of Java a call of Groovy's means, and how Jenkins writes it. */
+/**
+ * Which method, constructor or field of Java a call of Groovy's means, by the rules of
+ * Jenkins' own sandbox (GroovyCallSiteSelector of the script-security plugin), and how Jenkins writes it.
+ */
 final class Signatures {
-    private static final Map<Class<?>, Class<?>> BOXES = Map.of(boolean.class, Boolean.class, byte.class, Byte.class, char.class, Character.class, short.class, Short.class,
-            int.class, Integer.class, long.class, Long.class, float.class, Float.class, double.class, Double.class);
+    private static final Map<Class<?>, Class<?>> BOXES = Map.of(boolean.class, Boolean.class, byte.class, Byte.class, char.class, Character.class,
+            short.class, Short.class, int.class, Integer.class, long.class, Long.class, float.class, Float.class, double.class, Double.class);
+    private static final List<Method> NONE = List.of();
+
+    private static final ClassValue<Map<String, List<Method>>> DECLARED = new ClassValue<>() {
+        @Override
+        protected Map<String, List<Method>> computeValue(Class<?> type) {
+            return Arrays.stream(type.getDeclaredMethods()).collect(Collectors.groupingBy(Method::getName));
+        }
+    };
+    /** The supertypes first: what an interface promises is named by the interface. */
+    private static final ClassValue<Set<Class<?>>> TYPES = new ClassValue<>() {
+        @Override
+        protected Set<Class<?>> computeValue(Class<?> type) {
+            Set<Class<?>> all = new LinkedHashSet<>();
+            if (type.getSuperclass() != null) {
+                all.addAll(TYPES.get(type.getSuperclass()));
+            }
+            for (Class<?> each : type.getInterfaces()) {
+                all.addAll(TYPES.get(each));
+            }
+            all.add(type);
+            return all;
+        }
+    };
 
     private Signatures() {}
 
+    /** The most general definition of a method, or null. */
     static Method method(Object receiver, String name, Object[] arguments) {
-        for (Class<?> type : types(receiver.getClass())) {
-            Method found = declared(type, name, arguments, false);
+        Set<Class<?>> types = TYPES.get(receiver.getClass());
+        if (types.contains(GroovyInterceptable.class) && !name.equals("invokeMethod")) {
+            return method(receiver, "invokeMethod", new Object[] {name, arguments});
+        }
+        for (Class<?> type : types) {
+            Method found = staticMethod(type, name, arguments);
             if (found != null) {
                 return found;
             }
         }
-        return null;
+        return receiver instanceof GString ? staticMethod(String.class, name, arguments) : null;
     }
 
+    /** The method that the class itself declares, or null. */
     static Method staticMethod(Class<?> type, String name, Object[] arguments) {
-        for (Class<?> each = type; each != null; each = each.getSuperclass()) {
-            Method found = declared(each, name, arguments, true);
-            if (found != null) {
-                return found;
-            }
-        }
-        return null;
-    }
-
-    private static Method declared(Class<?> type, String name, Object[] arguments, boolean isStatic) {
         Method best = null;
-        for (Method each : type.getDeclaredMethods()) {
-            if (each.getName().equals(name) && Modifier.isStatic(each.getModifiers()) == isStatic && !each.isBridge() && fits(each, arguments) && (best == null || preferred(each, best))) {
+        for (Method each : declared(type, name)) {
+            if (fits(each.getParameterTypes(), arguments, isVariable(each, arguments))
+                    && (best == null || isMoreSpecific(each, isVariable(each, arguments), best, isVariable(best, arguments)))) {
                 best = each;
             }
         }
         return best;
+    }
+
+    private static List<Method> declared(Class<?> type, String name) {
+        return DECLARED.get(type).getOrDefault(name, NONE);
+    }
+
+    /** The only setter of that name, whatever its argument's type, or the one that fits. */
+    static Method setter(Object receiver, String name, Object[] value) {
+        List<Method> all = TYPES.get(receiver.getClass()).stream().flatMap(type -> declared(type, name).stream()).filter(each -> each.getParameterCount() == 1).toList();
+        return all.size() == 1 ? all.get(0) : method(receiver, name, value);
     }
 
     static Constructor<?> constructor(Class<?> type, Object[] arguments) {
         Constructor<?> best = null;
         for (Constructor<?> each : type.getDeclaredConstructors()) {
-            if (!each.isSynthetic() && fits(each, arguments) && (best == null || moreSpecific(each, best))) {
+            if (fits(each.getParameterTypes(), arguments, each.isVarArgs()) && (best == null || isMoreSpecific(each, each.isVarArgs(), best, best.isVarArgs()))) {
                 best = each;
             }
+        }
+        if (best == null && arguments.length == 1 && arguments[0] instanceof Map) {
+            // Groovy sets the properties one by one.
+            return Arrays.stream(type.getDeclaredConstructors()).filter(each -> each.getParameterCount() == 0).findFirst().orElse(null);
         }
         return best;
     }
 
-    static Field field(Class<?> type, String name, boolean isStatic) {
-        for (Class<?> each : types(type)) {
-            for (Field field : each.getDeclaredFields()) {
-                if (field.getName().equals(name) && Modifier.isStatic(field.getModifiers()) == isStatic) {
-                    return field;
-                }
+    static Field field(Object receiver, String name) {
+        for (Class<?> type : TYPES.get(receiver.getClass())) {
+            Field found = staticField(type, name);
+            if (found != null) {
+                return found;
             }
         }
         return null;
     }
 
-    /** The supertypes first: what an interface promises is named by the interface. */
-    private static Set<Class<?>> types(Class<?> type) {
-        Set<Class<?>> all = new LinkedHashSet<>();
-        visit(type, all);
-        return all;
+    static Field staticField(Class<?> type, String name) {
+        return Arrays.stream(type.getDeclaredFields()).filter(each -> each.getName().equals(name)).findFirst().orElse(null);
     }
 
-    private static void visit(Class<?> type, Set<Class<?>> all) {
-        if (type.getSuperclass() != null) {
-            visit(type.getSuperclass(), all);
+    private static boolean isVariable(Method method, Object[] arguments) {
+        Class<?>[] types = method.getParameterTypes();
+        int last = types.length - 1;
+        if (method.isVarArgs() || last < 1 || !types[last].isArray() || arguments.length <= types.length) {
+            return method.isVarArgs();
         }
-        for (Class<?> each : type.getInterfaces()) {
-            visit(each, all);
-        }
-        all.add(type);
+        return Arrays.stream(arguments, last, arguments.length).allMatch(each -> each == null || types[last].getComponentType().isInstance(each));
     }
 
-    private static boolean fits(Executable call, Object[] arguments) {
-        Class<?>[] types = call.getParameterTypes();
-        if (types.length == arguments.length && allFit(types, arguments, types.length)) {
-            return true;
+    private static boolean fits(Class<?>[] types, Object[] arguments, boolean variable) {
+        int fixed = types.length - 1;
+        if (variable && arguments.length >= fixed && !(arguments.length == types.length && types[fixed].isInstance(arguments[fixed]))) {
+            Class<?> rest = BOXES.getOrDefault(types[fixed].getComponentType(), types[fixed].getComponentType());
+            if (arguments.length == fixed || arguments[fixed] == null || rest.isInstance(arguments[fixed])) {
+                return allFit(types, arguments, fixed);
+            }
         }
-        if (!call.isVarArgs() || arguments.length < types.length - 1 || !allFit(types, arguments, types.length - 1)) {
-            return false;
-        }
-        Class<?> rest = types[types.length - 1].getComponentType();
-        return Arrays.stream(arguments, types.length - 1, arguments.length).allMatch(each -> fits(rest, each));
+        return types.length == arguments.length && allFit(types, arguments, types.length);
     }
 
     private static boolean allFit(Class<?>[] types, Object[] arguments, int count) {
@@ -111,67 +145,56 @@ final class Signatures {
         if (argument == null) {
             return !type.isPrimitive();
         }
-        Class<?> boxed = BOXES.getOrDefault(type, type);
-        if (boxed.isInstance(argument) || type == String.class && argument instanceof GString) {
+        if (BOXES.getOrDefault(type, type).isInstance(argument) || type == String.class && argument instanceof GString) {
             return true;
         }
-        // An int goes where a long is wanted.
-        return type.isPrimitive() && argument instanceof Number && Number.class.isAssignableFrom(boxed)
-                && !(argument instanceof Double || argument instanceof java.math.BigDecimal) | type == double.class | type == float.class && widens(argument.getClass(), boxed);
+        // An int goes where a long is wanted, and a long that is small enough where an int is.
+        return type == long.class && argument instanceof Integer || type == int.class && argument instanceof Long number && number == number.intValue();
     }
 
-    private static boolean widens(Class<?> from, Class<?> to) {
-        java.util.List<Class<?>> order = java.util.List.of(Byte.class, Short.class, Integer.class, Long.class, Float.class, Double.class);
-        return order.indexOf(to) >= order.indexOf(from);
-    }
-
-    /** Java tells a class's methods in any order: where neither of two is the more specific, their names decide. */
-    private static boolean preferred(Method one, Method other) {
-        return moreSpecific(one, other) || !moreSpecific(other, one) && of(one).compareTo(of(other)) < 0;
-    }
-
-    private static boolean moreSpecific(Executable one, Executable other) {
-        if (one.isVarArgs() != other.isVarArgs()) {
-            return other.isVarArgs();
+    private static boolean isMoreSpecific(Executable one, boolean oneVariable, Executable other, boolean otherVariable) {
+        if (oneVariable != otherVariable) {
+            return otherVariable;
         }
         Class<?>[] a = one.getParameterTypes();
         Class<?>[] b = other.getParameterTypes();
-        if (a.length != b.length) {
-            return false;
-        }
-        for (int i = 0; i < a.length; i++) {
+        for (int i = 0; i < Math.min(a.length, b.length); i++) {
             Class<?> left = BOXES.getOrDefault(a[i], a[i]);
             Class<?> right = BOXES.getOrDefault(b[i], b[i]);
-            if (left != right && right.isAssignableFrom(left)) {
-                return true;
-            }
-            if (left != right && left.isAssignableFrom(right)) {
+            if (left.isAssignableFrom(right) || left == Long.class && right == Integer.class) {
                 return false;
             }
-            if (left != right && a[i].isPrimitive() && b[i].isPrimitive()) {
-                return widens(left, right);
+            if (right.isAssignableFrom(left) || left == Integer.class && right == Long.class) {
+                return true;
             }
         }
-        return false;
+        // Neither is: the later in the alphabet.
+        return one.toString().compareTo(other.toString()) > 0;
     }
 
     static String of(Method method) {
-        return (Modifier.isStatic(method.getModifiers()) ? "staticMethod " : "method ") + method.getDeclaringClass().getName() + " " + method.getName() + types(method.getParameterTypes());
+        String kind = Modifier.isStatic(method.getModifiers()) ? "staticMethod " : "method ";
+        return kind + method.getDeclaringClass().getName() + " " + method.getName() + names(method.getParameterTypes());
     }
 
     static String of(Constructor<?> constructor) {
-        return "new " + constructor.getDeclaringClass().getName() + types(constructor.getParameterTypes());
+        return "new " + constructor.getDeclaringClass().getName() + names(constructor.getParameterTypes());
     }
 
     static String of(Field field) {
         return (Modifier.isStatic(field.getModifiers()) ? "staticField " : "field ") + field.getDeclaringClass().getName() + " " + field.getName();
     }
 
-    private static String types(Class<?>[] types) {
-        StringBuilder text = new StringBuilder();
-        for (Class<?> type : types) {
-            text.append(' ').append(type.isArray() ? type.getComponentType().getName() + "[]" : type.getName());
-        }
-        return text.toString();
+    /** The types of these values, each after a blank. */
+    static String namesOf(Object[] values) {
+        return Arrays.stream(values).map(each -> " " + (each == null ? "null" : name(each.getClass()))).collect(Collectors.joining());
+    }
+
+    private static String names(Class<?>[] types) {
+        return Arrays.stream(types).map(type -> " " + name(type)).collect(Collectors.joining());
+    }
+
+    static String name(Class<?> type) {
+        return type.isArray() ? name(type.getComponentType()) + "[]" : type.getName();
     }
 }

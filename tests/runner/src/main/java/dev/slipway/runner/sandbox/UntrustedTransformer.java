@@ -1,6 +1,5 @@
 package dev.slipway.runner.sandbox;
 
-import com.cloudbees.groovy.cps.CpsTransformer;
 import com.cloudbees.groovy.cps.sandbox.Untrusted;
 import org.codehaus.groovy.ast.ClassCodeExpressionTransformer;
 import org.codehaus.groovy.ast.ClassNode;
@@ -20,7 +19,7 @@ import org.kohsuke.groovy.sandbox.SandboxTransformer;
  * own transformer. groovy-cps has such a class; it needs a groovy-sandbox that
  * Maven Central does not have.
  */
-public final class UntrustedTransformer extends CpsTransformer {
+public final class UntrustedTransformer extends Transformer {
     private final SandboxTransformer sandbox = new SandboxTransformer();
     private ClassCodeExpressionTransformer visitor;
 

@@ -8,114 +8,93 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import org.yaml.snakeyaml.Yaml;
 
-/** What an administrator configures once: environment, credentials, libraries, the cloud; read from Jenkins' configuration as code. */
+/**
+ * What an administrator configures once: environment, credentials, libraries, clouds, people; read
+ * from Jenkins' configuration as code. folders is this runner's own: what a job of that folder sees beside it.
+ */
 public final class Site {
-    private static final Pattern REFERENCE = Pattern.compile("\\$\\{([A-Za-z0-9_]+)}");
+    private static final CloudOf UNNAMED = new CloudOf("kubernetes", "jenkins", false, Map.of());
 
     private final Map<String, String> environment = new LinkedHashMap<>();
-    private final Map<String, Credential> credentials = new LinkedHashMap<>();
-    private final Map<String, Library> libraries = new LinkedHashMap<>();
-    private String cloudName = "kubernetes";
-    private String cloudNamespace = "jenkins";
+    private final List<CloudOf> clouds = new ArrayList<>();
+    private final List<Object> permitted = new ArrayList<>();
+    public final Credentials credentials = new Credentials();
+    public final Libraries libraries = new Libraries();
+    public final People people = new People();
     private String jenkinsUrl = "http://localhost:8080/";
     private final String user;
+    private final String folder;
 
-    /** A credential by its id: of kind usernamePassword, string or file. */
-    public record Credential(String kind, String username, String secret) {}
+    /** A Kubernetes cloud; where its use is restricted, a folder has to permit it. The templates are YAML's, by their names. */
+    public record CloudOf(String name, String namespace, boolean restricted, Map<String, Object> templates) {}
 
-    private record Library(String remote, String version) {}
-
-    public Site(String user) {
+    /** Who starts the build, and the folder that the job is in, or null. */
+    public Site(String user, String folder) {
         this.user = user;
+        this.folder = folder;
     }
 
-    /** Reads a configuration-as-code file; ${NAME} stands for this process's environment. */
+    /** Of several files the later adds to the earlier; its clouds replace those. */
     public void read(Path file) throws IOException {
-        Map<?, ?> root = new Yaml().load(Files.readString(file));
-        Map<?, ?> jenkins = map(root, "jenkins");
-        for (Object property : list(jenkins, "globalNodeProperties")) {
-            for (Object variable : list(map((Map<?, ?>) property, "envVars"), "env")) {
-                environment.put(text((Map<?, ?>) variable, "key"), text((Map<?, ?>) variable, "value"));
+        Map<?, ?> root = new org.yaml.snakeyaml.Yaml().load(Files.readString(file));
+        Map<?, ?> jenkins = Yaml.map(root, "jenkins");
+        for (Object property : Yaml.list(jenkins, "globalNodeProperties")) {
+            for (Object variable : Yaml.list(Yaml.map(property, "envVars"), "env")) {
+                environment.put(Yaml.text(variable, "key"), Yaml.text(variable, "value"));
             }
         }
-        for (Object cloud : list(jenkins, "clouds")) {
-            Map<?, ?> given = map((Map<?, ?>) cloud, "kubernetes");
-            cloudName = text(given, "name") == null ? cloudName : text(given, "name");
-            String namespace = text(given, "namespace");
-            if (namespace != null) {
-                cloudNamespace = namespace;
-            }
+        if (!Yaml.list(jenkins, "clouds").isEmpty()) {
+            clouds.clear();
         }
-        for (Object domain : list(map(map(root, "credentials"), "system"), "domainCredentials")) {
-            for (Object entry : list((Map<?, ?>) domain, "credentials")) {
-                ((Map<?, ?>) entry).forEach((kind, value) -> {
-                    Map<?, ?> given = (Map<?, ?>) value;
-                    String secret = text(given, kind.equals("usernamePassword") ? "password" : kind.equals("file") ? "secretBytes" : "secret");
-                    credentials.put(text(given, "id"), new Credential(String.valueOf(kind), text(given, "username"), secret));
-                });
-            }
+        Yaml.list(jenkins, "clouds").forEach(cloud -> clouds.add(cloud(Yaml.map(cloud, "kubernetes"))));
+        people.read(jenkins);
+        for (Object domain : Yaml.list(Yaml.map(root, "credentials", "system"), "domainCredentials")) {
+            Yaml.list(domain, "credentials").forEach(credentials::read);
         }
-        Map<?, ?> unclassified = map(root, "unclassified");
-        if (text(map(unclassified, "location"), "url") != null) {
-            jenkinsUrl = text(map(unclassified, "location"), "url");
+        Map<?, ?> unclassified = Yaml.map(root, "unclassified");
+        if (Yaml.text(Yaml.map(unclassified, "location"), "url") != null) {
+            jenkinsUrl = Yaml.text(Yaml.map(unclassified, "location"), "url");
         }
-        for (Object library : list(map(unclassified, "globalLibraries"), "libraries")) {
-            Map<?, ?> given = (Map<?, ?>) library;
-            Map<?, ?> git = map(map(map(map(given, "retriever"), "modernSCM"), "scm"), "git");
-            libraries.put(text(given, "name"), new Library(text(git, "remote"), text(given, "defaultVersion")));
+        Yaml.list(Yaml.map(unclassified, "globalLibraries"), "libraries").forEach(libraries::read);
+        if (folder != null) {
+            Map<?, ?> own = Yaml.map(root, "folders", folder);
+            Yaml.list(own, "credentials").forEach(credentials::read);
+            Yaml.list(own, "libraries").forEach(libraries::read);
+            permitted.addAll(Yaml.list(own, "permittedClouds"));
         }
     }
 
-    public void addLibrary(String name, String remote) {
-        Library known = libraries.get(name);
-        libraries.put(name, new Library(remote, known == null ? null : known.version()));
+    private static CloudOf cloud(Map<?, ?> given) {
+        String name = Yaml.text(given, "name");
+        String namespace = Yaml.text(given, "namespace");
+        Map<String, Object> templates = new LinkedHashMap<>();
+        Yaml.list(given, "templates").forEach(each -> templates.put(Yaml.text(each, "name"), each));
+        return new CloudOf(name == null ? UNNAMED.name() : name, namespace == null ? UNNAMED.namespace() : namespace, Yaml.flag(given, "usageRestricted", false), templates);
     }
 
     public void setEnvironment(String name, String value) {
         environment.put(name, value);
     }
 
-    /** The library's files: a folder as it is, a repository as a clone of that version. */
-    public Path library(String name, String version, Path directory) throws IOException, InterruptedException {
-        Library library = libraries.get(name);
-        if (library == null) {
-            throw new AbortException("No library named " + name + " found");
-        }
-        if (Files.isDirectory(Path.of(library.remote())) && !Files.exists(Path.of(library.remote(), "HEAD"))) {
-            return Path.of(library.remote());
-        }
-        String wanted = version != null ? version : library.version();
-        Path clone = directory.resolve("libs").resolve(name);
-        if (Files.isDirectory(clone)) {
-            return clone;
-        }
-        Git.run(null, "clone", "-q", "--no-checkout", library.remote(), clone.toString());
-        Git.run(clone, "checkout", "-q", wanted);
-        return clone;
-    }
-
     public Map<String, String> environment() {
         return environment;
     }
 
-    public Credential credential(String id) throws AbortException {
-        Credential found = credentials.get(id);
+    /** The cloud that podTemplate means; without a name it is the first, whether the job may use that or not. */
+    public CloudOf cloud(String name) throws AbortException {
+        CloudOf found = name == null ? clouds().get(0) : clouds().stream().filter(each -> each.name().equals(name)).findFirst().orElse(null);
         if (found == null) {
-            throw new AbortException("Could not find credentials entry with ID '" + id + "'");
+            throw new AbortException("Cloud does not exist: " + name);
+        }
+        if (found.restricted() && !permitted.contains(found.name())) {
+            throw new AbortException("Not authorized to use Kubernetes cloud: " + name);
         }
         return found;
     }
 
-    public String cloudName() {
-        return cloudName;
-    }
-
-    public String cloudNamespace() {
-        return cloudNamespace;
+    private List<CloudOf> clouds() {
+        return clouds.isEmpty() ? List.of(UNNAMED) : clouds;
     }
 
     public String jenkinsUrl() {
@@ -124,21 +103,5 @@ public final class Site {
 
     public String user() {
         return user;
-    }
-
-    private static Map<?, ?> map(Map<?, ?> in, String key) {
-        return in != null && in.get(key) instanceof Map<?, ?> found ? found : Map.of();
-    }
-
-    private static List<?> list(Map<?, ?> in, String key) {
-        return in != null && in.get(key) instanceof List<?> found ? found : new ArrayList<>();
-    }
-
-    private static String text(Map<?, ?> in, String key) {
-        if (in == null || in.get(key) == null) {
-            return null;
-        }
-        Matcher reference = REFERENCE.matcher(String.valueOf(in.get(key)));
-        return reference.replaceAll(match -> Matcher.quoteReplacement(System.getenv().getOrDefault(match.group(1), "")));
     }
 }

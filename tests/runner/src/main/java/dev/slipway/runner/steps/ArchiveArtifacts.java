@@ -18,20 +18,30 @@ public final class ArchiveArtifacts extends OnNode {
     }
 
     @Override
-    protected void announce() {
-        build.console.line(junit() ? "Recording test results" : "Archiving artifacts");
+    protected void announce() throws AbortException {
+        if (junit()) {
+            say("Recording test results");
+        } else if (patterns() == null || patterns().isEmpty()) {
+            throw new AbortException("No artifacts are configured for archiving");
+        } else {
+            say("Archiving artifacts");
+        }
+    }
+
+    private String patterns() {
+        return arguments.text(junit() ? "testResults" : "artifacts", true);
     }
 
     @Override
     protected void begin() {
-        String patterns = arguments.text(junit() ? "testResults" : "artifacts", true);
+        String patterns = patterns();
         boolean mayBeEmpty = arguments.flag(junit() ? "allowEmptyResults" : "allowEmptyArchive", false);
         String list = Patterns.list(patterns, arguments.text("excludes", false), arguments.flag("defaultExcludes", true));
         String program = "l=$(" + list + "); if [ -z \"$l\" ]; then exit " + NONE + "; fi; if [ -n \"$(" + Patterns.unreadable() + ")\" ]; then echo \"$l\" | wc -l; exit " + UNREADABLE + "; fi; echo \"$l\" | tar czf - -T - | base64";
         capture(program, new byte[0], (code, out) -> {
             String none = "No artifacts found that match the file pattern \"" + patterns + "\". Configuration error?";
             if (code == NONE && mayBeEmpty) {
-                build.console.line(none);
+                say(none);
                 success(null);
             } else if (code == UNREADABLE) {
                 failure(new IOException("Failed to extract " + context.directory + "/transfer of " + new String(out, StandardCharsets.UTF_8).strip() + " files"));
@@ -39,6 +49,9 @@ public final class ArchiveArtifacts extends OnNode {
                 failure(new AbortException(code == NONE ? none : new String(out, StandardCharsets.UTF_8).strip()));
             } else {
                 keep(Base64.getMimeDecoder().decode(out));
+                if (arguments.flag("fingerprint", false)) {
+                    say("Recording fingerprints");
+                }
                 success(null);
             }
         });

@@ -26,7 +26,7 @@ public final class CatchError extends Step {
         }
         String message = arguments.text("message", arguments.step().equals("warnError"));
         if (message != null) {
-            build.console.line("ERROR: " + message);
+            say("ERROR: " + message);
         }
         String wanted = arguments.text("buildResult", false);
         Result result = wanted != null ? Result.valueOf(wanted) : arguments.step().equals("warnError") ? Result.UNSTABLE : Result.FAILURE;
@@ -34,10 +34,10 @@ public final class CatchError extends Step {
             result = stopped.getResult();
             build.tell(stopped);
         } else {
-            build.console.line(problem instanceof AbortException ? "ERROR: " + problem.getMessage() : problem.toString());
+            say(problem instanceof AbortException ? "ERROR: " + problem.getMessage() : problem.toString());
         }
         if (!arguments.step().equals("warnError") && !interrupted && result != Result.SUCCESS) {
-            build.console.line("Setting overall build result to " + result);
+            say("Setting overall build result to " + result);
         }
         build.worsen(result);
         success(null);

@@ -17,7 +17,7 @@ public final class Checkout extends OnNode {
         }
         String url = String.valueOf(((Map<?, ?>) ((List<?>) arguments.named().get("userRemoteConfigs")).get(0)).get("url"));
         String revision = String.valueOf(((Map<?, ?>) ((List<?>) arguments.named().get("branches")).get(0)).get("name"));
-        build.console.line("Cloning repository " + url);
+        say("Cloning repository " + url);
         String program = "export GIT_TERMINAL_PROMPT=0; { git init -q . && { git remote add origin " + quoted(url) + " 2>/dev/null || git remote set-url origin " + quoted(url)
                 + "; } && git -c safe.directory='*' fetch -q --tags origin '+refs/heads/*:refs/remotes/origin/*' && { git -c advice.detachedHead=false checkout -q -f " + quoted(revision)
                 + " || git checkout -q -f " + quoted("origin/" + revision) + "; } && git clean -q -f -d -x; } 2>&1 && git rev-parse HEAD && git log -1 --format=%s";
@@ -29,8 +29,8 @@ public final class Checkout extends OnNode {
             }
             List<String> lines = text.lines().toList();
             String commit = lines.get(lines.size() - 2);
-            build.console.line("Checking out Revision " + commit);
-            build.console.line("Commit message: \"" + lines.get(lines.size() - 1) + "\"");
+            say("Checking out Revision " + commit);
+            say("Commit message: \"" + lines.get(lines.size() - 1) + "\"");
             Map<String, Object> answer = new LinkedHashMap<>();
             answer.put("GIT_COMMIT", commit);
             answer.put("GIT_BRANCH", build.source == null ? "detached" : build.source.branch());

@@ -14,7 +14,7 @@ public final class Dir extends Step {
         }
         String path = arguments.required("path");
         String inside = path.startsWith("/") ? path : context.directory + "/" + path;
-        build.console.line("Running in " + inside);
+        say("Running in " + inside);
         runBody(context.withDirectory(inside));
     }
 }

@@ -8,6 +8,7 @@ import hudson.AbortException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,6 +27,7 @@ import java.util.concurrent.TimeUnit;
 final class DurableTask {
     private static final int UNTOUCHED = 97;
     private static final int NEVER_STARTED = 98;
+    private static final int NO_NOHUP = 95;
     private static final int KILLED = 128; // and above: by a signal, which may have been the end of the node
     private static final int TRIES = 180;
     /** For so long a shell may take to start, and the one that started it to say that it is alive (it does so every 3 s). Jenkins waits for 300 s. */
@@ -51,40 +53,51 @@ final class DurableTask {
     private final Build build;
     private final String script;
     private final boolean keepsOutput;
+    private final Charset charset;
     private final String folder;
     private Integer lostCode;
     private int refusals;
 
-    DurableTask(String id, Context context, Build build, String script, boolean keepsOutput) {
+    DurableTask(String id, Context context, Build build, String script, boolean keepsOutput, String encoding) {
         this.cookie = "durable-" + id;
         this.context = context;
         this.build = build;
         this.script = script;
         this.keepsOutput = keepsOutput;
+        this.charset = encoding == null || encoding.isEmpty() ? StandardCharsets.UTF_8 : Charset.forName(encoding);
         this.folder = context.node.workspace() + "@tmp/durable-" + id;
     }
 
     /** Starts it, unless an earlier process has. The agent writes its files; whoever runs it has to cope with what the agent allows. */
     void launch() throws Exception {
         byte[] text = script.getBytes(StandardCharsets.UTF_8);
-        String call = script.startsWith("#!") ? "\"$d/script.sh\"" : "sh -xe \"$d/script.sh\"";
-        String to = keepsOutput ? "> \"$d/output.txt\" 2> \"$d/jenkins-log.txt\"" : "> \"$d/jenkins-log.txt\" 2>&1";
         String prepare = "d=" + OnNode.quoted(folder) + "; if [ ! -d \"$d/started\" ]; then mkdir -p \"$d\" && head -c " + text.length + " > \"$d/script.sh\" && "
                 + "[ \"$(wc -c < \"$d/script.sh\")\" -eq " + text.length + " ] && chmod +x \"$d/script.sh\" || exit 96; fi\n";
         // Only one of two can make the folder: a connection that broke may have started it.
-        String wrapper = "(d=" + OnNode.quoted(folder) + "; mkdir \"$d/started\" || exit 0; { while [ -d \"$d\" ] && [ ! -f \"$d/jenkins-result.txt\" ]; do touch \"$d/jenkins-log.txt\"; sleep 3; done; } & "
-                + "JENKINS_SERVER_COOKIE=" + cookie + " " + call + " " + to + " < /dev/null; echo $? > \"$d/jenkins-result.txt.tmp\"; mv \"$d/jenkins-result.txt.tmp\" \"$d/jenkins-result.txt\"; wait) >&- 2>&- &";
-        String start = "s=$(command -v setsid || true); $s sh -c " + OnNode.quoted(wrapper) + "\n";
+        String start = "mkdir " + OnNode.quoted(folder + "/started") + " 2> /dev/null || exit 0\n"
+                + "command -v nohup > /dev/null || exit " + NO_NOHUP + "\nnohup sh -c " + OnNode.quoted("(" + wrapper() + ") >&- 2>&- &") + " < /dev/null\n";
         Map<String, String> environment = new LinkedHashMap<>(build.environment(context));
-        environment.put("JENKINS_SERVER_COOKIE", "the-build-" + build.store.number());
+        environment.put("JENKINS_SERVER_COOKIE", "please-do-not-kill-me");
         boolean elsewhere = context.isInContainer();
         int code = retried(context.agent(), prepare + (elsewhere ? "" : start), environment, text, OutputStream.nullOutputStream(), true);
         if (code == 0 && elsewhere) {
             code = retried(context.place(), start, environment, new byte[0], OutputStream.nullOutputStream(), true);
         }
-        if (code != 0) {
+        if (code == NO_NOHUP) {
+            say("runner: there is no nohup in " + (elsewhere ? "the container " + context.place().container() : context.node.name())
+                    + ": Jenkins starts every sh with it; there this step waits for five minutes and ends with -2");
+        } else if (code != 0) {
             throw new AgentLost("the shell could not be started in " + folder + ": exit code " + code);
         }
+    }
+
+    /** What durable-task's BourneShellScript gives to nohup sh -c. */
+    private String wrapper() {
+        String interpreter = script.startsWith("#!") ? "" : "'sh' -xe ";
+        String to = keepsOutput ? "> '%1$s/output.txt' 2> '%1$s/jenkins-log.txt'" : "> '%1$s/jenkins-log.txt' 2>&1";
+        return String.format("cp '%1$s/script.sh' '%1$s/script.sh.copy'; { while [ -d '%1$s' -a \\! -f '%1$s/jenkins-result.txt' ]; do touch '%1$s/jenkins-log.txt'; sleep 3; done } & "
+                + "jsc=" + cookie + "; JENKINS_SERVER_COOKIE=$jsc " + interpreter + "'%1$s/script.sh.copy' " + to
+                + "; echo $? > '%1$s/jenkins-result.txt.tmp'; mv '%1$s/jenkins-result.txt.tmp' '%1$s/jenkins-result.txt'; wait", folder);
     }
 
     /** Shows its output, from where an earlier process left off, until it ends. */
@@ -94,7 +107,7 @@ final class DurableTask {
                 String program = "d=" + OnNode.quoted(folder) + "; n=" + output.received() + "; i=0; while :; do e=0; [ -f \"$d/jenkins-result.txt\" ] && e=1; "
                         + "s=0; [ -f \"$d/jenkins-log.txt\" ] && s=$(wc -c < \"$d/jenkins-log.txt\"); "
                         + "if [ \"$s\" -gt \"$n\" ]; then tail -c +$((n+1)) \"$d/jenkins-log.txt\" | head -c $((s-n)); n=$s; elif [ $e = 1 ]; then exit 0; "
-                        + "else sleep 0.1; i=$((i+1)); if [ $((i % " + PATIENCE_SECONDS * 10 + ")) = 0 ]; then [ -f \"$d/jenkins-log.txt\" ] || exit " + NEVER_STARTED + "; "
+                        + "else if [ $i -lt 20 ]; then sleep 0.02; else sleep 0.1; fi; i=$((i+1)); if [ $((i % " + PATIENCE_SECONDS * 10 + ")) = 0 ]; then [ -f \"$d/jenkins-log.txt\" ] || exit " + NEVER_STARTED + "; "
                         + "[ $(($(date +%s) - $(stat -c %Y \"$d/jenkins-log.txt\"))) -lt " + PATIENCE_SECONDS + " ] || [ -f \"$d/jenkins-result.txt\" ] || exit " + UNTOUCHED + "; fi; fi; done";
                 int code = retried(context.agent(), program, Map.of(), new byte[0], output, false);
                 if (code == 0) {
@@ -122,7 +135,7 @@ final class DurableTask {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         String program = "d=" + OnNode.quoted(folder) + "; cat \"$d/jenkins-result.txt\"" + (keepsOutput ? " \"$d/output.txt\"" : "");
         retried(context.agent(), program, Map.of(), new byte[0], out, true);
-        String text = out.toString(StandardCharsets.UTF_8);
+        String text = out.toString(charset);
         int line = text.indexOf('\n');
         return new Answer(Integer.parseInt(text.substring(0, line).strip()), text.substring(line + 1));
     }
@@ -219,26 +232,29 @@ final class DurableTask {
 
         @Override
         public synchronized void write(byte[] bytes, int offset, int length) {
-            for (int i = offset; i < offset + length; i++) {
-                write(bytes[i]);
+            received += length;
+            int end = offset + length;
+            while (end > offset && bytes[end - 1] != '\n') {
+                end--;
             }
+            if (end > offset) {
+                line.write(bytes, offset, end - offset - 1);
+                show(1);
+            }
+            line.write(bytes, end, offset + length - end);
             activity.run();
         }
 
         @Override
         public synchronized void write(int each) {
-            received++;
-            if (each == '\n') {
-                show(1);
-            } else {
-                line.write(each);
-            }
+            write(new byte[] {(byte) each}, 0, 1);
         }
 
+        /** Whole lines. */
         private void show(int newline) {
             long after = shown + line.size() + newline;
             try {
-                build.console.write(line.toString(StandardCharsets.UTF_8), length ->
+                build.console.write(line.toString(charset), build.secrets(context), length ->
                         Files.writeString(notes, after + " " + length + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND));
             } catch (IOException | InterruptedException lost) {
                 throw new IllegalStateException("showing the output of a shell", lost);

@@ -8,11 +8,11 @@ public final class Echo extends Step {
 
     @Override
     protected void start() throws Exception {
-        String message = arguments.required("message");
+        String message = String.valueOf(arguments.text("message", true));
         if (message.isEmpty()) {
-            build.console.line("");
+            say("");
         }
-        message.lines().forEach(build.console::line);
+        message.lines().forEach(this::say);
         success(null);
     }
 }

@@ -1,19 +1,23 @@
 package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.Step;
-import hudson.AbortException;
+import org.jenkinsci.plugins.workflow.libs.LoadedClasses;
 
-/** library identifier: only what @Library has loaded already. */
+/** library identifier, changelog: loads one while the build runs; its steps are there at once, its classes by what is answered. */
 public final class LibraryStep extends Step {
     private static final long serialVersionUID = 1;
 
     @Override
     protected void start() throws Exception {
-        String name = arguments.required("identifier").split("@", 2)[0];
-        if (!build.loader.has(name)) {
-            throw new AbortException("No version specified for library " + name);
+        String identifier = arguments.required("identifier");
+        String name = identifier.split("@", 2)[0];
+        if (build.loader.has(name)) {
+            say("Only using first definition of library " + name);
+        } else {
+            String version = build.loader.addLibrary(identifier);
+            build.store.addLibrary(identifier);
+            say("Loading library " + name + (version == null ? "" : "@" + version));
         }
-        build.console.line("Only using first definition of library " + name);
-        success(null);
+        success(new LoadedClasses());
     }
 }

@@ -15,7 +15,7 @@ public final class Lock extends Step implements Requests.Asked {
 
     @Override
     protected void start() throws Exception {
-        build.console.line("Trying to acquire lock on [" + arguments.required("resource") + "]");
+        say("Trying to acquire lock on [" + arguments.required("resource") + "]");
     }
 
     private String resource() {
@@ -31,20 +31,20 @@ public final class Lock extends Step implements Requests.Asked {
         boolean skips = arguments.flag("skipIfLocked", false);
         String holder = jobs().lock(resource(), build.store.number(), !skips);
         if (holder == null) {
-            build.console.line("Resource [" + resource() + "] did not exist. Created.");
+            say("Resource [" + resource() + "] did not exist. Created.");
             acquired();
         } else if (skips) {
-            build.console.line("[" + resource() + "] is locked by " + holder.replace("#", " #") + ", skipping execution...");
+            say("[" + resource() + "] is locked by " + holder.replace("#", " #") + ", skipping execution...");
             success(null);
         } else {
-            build.console.line("Found 0 available resource(s). Waiting for correct amount: 1.");
-            build.console.line("[" + resource() + "] is locked by " + holder.replace("#", " #") + ", waiting...");
+            say("Found 0 available resource(s). Waiting for correct amount: 1.");
+            say("[" + resource() + "] is locked by " + holder.replace("#", " #") + ", waiting...");
         }
     }
 
     private void acquired() {
         held = true;
-        build.console.line("Lock acquired on [" + resource() + "]");
+        say("Lock acquired on [" + resource() + "]");
         String variable = arguments.text("variable", false);
         runBody(variable == null ? context : context.withEnvironment(Map.of(variable, resource())));
     }
@@ -76,10 +76,10 @@ public final class Lock extends Step implements Requests.Asked {
         try {
             jobs().unlock(resource(), build.store.number());
         } catch (IOException lost) {
-            build.console.line("runner: the lock " + resource() + " cannot be given back: " + lost.getMessage());
+            say("runner: the lock " + resource() + " cannot be given back: " + lost.getMessage());
         }
         if (held) {
-            build.console.line("Lock released on resource [" + resource() + "]");
+            say("Lock released on resource [" + resource() + "]");
         }
     }
 }

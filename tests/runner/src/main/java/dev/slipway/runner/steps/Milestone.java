@@ -18,10 +18,10 @@ public final class Milestone extends Step {
         if (last != null && ordinal <= last) {
             throw new AbortException("Invalid ordinal " + ordinal + ", as the previous one was " + last);
         }
-        build.console.line("Trying to pass milestone " + ordinal);
+        say("Trying to pass milestone " + ordinal);
         Integer newer = new Jobs(build.store.home(), build.store.job()).milestone(build.store.number(), ordinal);
         if (newer != null) {
-            build.console.line("Canceled since build #" + newer + " already got here");
+            say("Canceled since build #" + newer + " already got here");
             throw new FlowInterruptedException(Result.NOT_BUILT, new CauseOfInterruption.CancelledCause(build.store.job() + "#" + newer));
         }
         build.state.milestone = ordinal;

@@ -62,8 +62,8 @@ public final class NodeStep extends Step {
         stop = new CompletableFuture<>();
         build.begin();
         timer = build.clock.at(build.clock.now() + QUIET, () -> {
-            build.console.line("Still waiting to schedule task");
-            build.console.line(created ? "‘" + agent + "’ is offline" : "All nodes of label ‘" + template.label + "’ are offline");
+            say("Still waiting to schedule task");
+            say(created ? "‘" + agent + "’ is offline" : "All nodes of label ‘" + template.label + "’ are offline");
         });
         build.workers.submit(() -> {
             try {
@@ -88,17 +88,17 @@ public final class NodeStep extends Step {
     private void provision() throws Exception {
         while (!stop.isDone()) {
             try {
-                build.cloud.create(agent, template, this::say);
+                build.cloud.create(agent, template, this::tell);
                 created = true;
                 build.post(this::begun);
-                Node made = build.cloud.await(agent, template, build.store.job(), this::say, stop);
+                Node made = build.cloud.await(agent, template, build.store.job(), this::tell, stop);
                 if (made != null) {
                     begunThen(() -> run(made));
                     return;
                 }
             } catch (NoAgent none) {
                 created = false;
-                say(none.getMessage());
+                tell(none.getMessage());
                 build.cloud.delete(agent, template);
                 if (!none.again) {
                     begunThen(() -> failure(new FlowInterruptedException(Result.ABORTED, new CauseOfInterruption.QueueTaskCancelled())));
@@ -120,9 +120,9 @@ public final class NodeStep extends Step {
         }
     }
 
-    private void say(String text) {
+    private void tell(String text) {
         if (!text.isEmpty()) {
-            build.post(() -> build.console.line(text));
+            build.post(() -> say(text));
         }
     }
 
@@ -133,7 +133,7 @@ public final class NodeStep extends Step {
     /** In a new process, before anything goes on: the body's agent has to be there again. */
     public void reconnect() {
         if (template != null && node != null) {
-            build.console.line("Waiting for reconnection of " + node.name() + " before proceeding with build");
+            say("Waiting for reconnection of " + node.name() + " before proceeding with build");
             lost |= node.isGone();
             if (!lost) {
                 follow();
@@ -154,7 +154,7 @@ public final class NodeStep extends Step {
     }
 
     public void sayNotComingBack() {
-        build.console.line(node.name() + " has been removed for " + Timeout.words(build.options.agentTimeout) + ", assuming it is not coming back");
+        say(node.name() + " has been removed for " + Timeout.words(build.options.agentTimeout) + ", assuming it is not coming back");
     }
 
     private void run(Node on) {
@@ -162,7 +162,7 @@ public final class NodeStep extends Step {
         if (timer != null) {
             timer.cancel();
         }
-        build.console.line("Running on " + on.name() + " in " + on.workspace());
+        say("Running on " + on.name() + " in " + on.workspace());
         Map<String, String> variables = new LinkedHashMap<>();
         variables.put("WORKSPACE", on.workspace());
         variables.put("WORKSPACE_TMP", on.workspace() + "@tmp");
@@ -177,7 +177,7 @@ public final class NodeStep extends Step {
 
     private void follow() {
         build.workers.submit(() -> {
-            AutoCloseable following = build.cloud.follow(node, this::say, () -> build.post(this::lose));
+            AutoCloseable following = build.cloud.follow(node, this::tell, () -> build.post(this::lose));
             build.post(() -> {
                 watch = following;
                 if (hasEnded()) {
@@ -216,7 +216,7 @@ public final class NodeStep extends Step {
 
     private void remove() {
         removed = true;
-        build.console.line("Agent " + agent + " was deleted; cancelling node body");
+        say("Agent " + agent + " was deleted; cancelling node body");
         thread().group().stop(this, cause());
     }
 

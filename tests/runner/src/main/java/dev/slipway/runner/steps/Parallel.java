@@ -30,7 +30,7 @@ public final class Parallel extends Step {
         if (left == 0) {
             success(results);
         }
-        branches.keySet().forEach(name -> build.console.line("[Pipeline] { (Branch: " + name + ")"));
+        branches.keySet().forEach(name -> say("[Pipeline] { (Branch: " + name + ")"));
         branches.forEach((name, closure) -> thread().group().body(this, closure, context.withBranch(name)));
     }
 
@@ -39,7 +39,7 @@ public final class Parallel extends Step {
         String name = body.context().branch;
         results.put(name, outcome.getNormal());
         if (outcome.isFailure()) {
-            build.console.line("Failed in branch " + name);
+            say("Failed in branch " + name);
             if (first == null) {
                 first = outcome.getAbnormal();
                 if (arguments.flag("failFast", false)) {

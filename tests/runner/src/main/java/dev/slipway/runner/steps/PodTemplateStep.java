@@ -2,7 +2,7 @@ package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.Step;
 import dev.slipway.runner.nodes.PodTemplate;
-import hudson.AbortException;
+import dev.slipway.runner.site.Site;
 import java.io.StringReader;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,10 +18,7 @@ public final class PodTemplateStep extends Step {
     @Override
     @SuppressWarnings("unchecked")
     protected void start() throws Exception {
-        String cloud = arguments.text("cloud", false);
-        if (cloud != null && build.cloud != null && !build.cloud.isNamed(cloud)) {
-            throw new AbortException("Cloud does not exist: " + cloud);
-        }
+        Site.CloudOf cloud = build.site.cloud(arguments.text("cloud", false));
         String yaml = arguments.text("yaml", false);
         if (yaml != null) {
             new Load(LoadSettings.builder().build()).loadFromReader(new StringReader(yaml)); // what is no YAML fails here, not at the node
@@ -29,8 +26,9 @@ public final class PodTemplateStep extends Step {
         String own = arguments.text("label", false);
         String label = own != null ? own : build.store.job().replaceAll("[^A-Za-z0-9._-]+", "_") + "_" + build.store.number() + "-" + random();
         String name = arguments.text("name", false);
+        String namespace = arguments.text("namespace", false);
         List<Map<String, Object>> containers = arguments.named().get("containers") instanceof List<?> given ? (List<Map<String, Object>>) given : new ArrayList<>();
-        PodTemplate template = new PodTemplate(label, (name != null ? name : label) + "-" + random(), yaml, arguments.text("namespace", false), arguments.text("serviceAccount", false), containers,
+        PodTemplate template = new PodTemplate(label, (name != null ? name : label) + "-" + random(), yaml, cloud.name(), namespace == null ? cloud.namespace() : namespace, arguments.text("serviceAccount", false), containers,
                 arguments.flag("showRawYaml", true), (int) arguments.number("slaveConnectTimeout", false, 1000),
                 build.store.url(), "job/" + build.store.job() + "/" + build.store.number() + "/", context.template);
         runBody(own != null ? context.withTemplate(template) : context.withTemplate(template).withEnvironment(Map.of("POD_LABEL", label)));

@@ -1,7 +1,6 @@
 package dev.slipway.runner.steps;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 
@@ -14,7 +13,7 @@ public final class ReadFile extends OnNode {
         String file = arguments.required("file");
         capture("cat -- " + quoted(file) + " 2>&1", new byte[0], (code, out) -> {
             if (code == 0) {
-                success(new String(out, StandardCharsets.UTF_8));
+                success(Texts.decoded(out, arguments.text("encoding", false)));
             } else if (denied(out)) {
                 failure(new IOException(new AccessDeniedException(absolute(file))));
             } else {

@@ -32,9 +32,9 @@ public final class Retry extends Step {
         if (outcome.getAbnormal() instanceof FlowInterruptedException stopped) {
             build.tell(stopped);
         } else {
-            build.console.line("ERROR: " + outcome.getAbnormal().getMessage());
+            say("ERROR: " + outcome.getAbnormal().getMessage());
         }
-        build.console.line("Retrying");
+        say("Retrying");
         runBody(context);
     }
 
@@ -63,9 +63,9 @@ public final class Retry extends Step {
     private boolean wasPod(Throwable problem) {
         for (CauseOfInterruption cause : causes(problem)) {
             if (cause instanceof CauseOfInterruption.QueueTaskCancelled) {
-                build.console.line("Could not find a node block associated with node (source of error) but inside podTemplate");
+                say("Could not find a node block associated with node (source of error) but inside podTemplate");
             } else if (cause instanceof CauseOfInterruption.RemovedNodeCause removed && PodTemplate.labelled(removed.label(), context.template) == null) {
-                build.console.line(removed.node() + " did not look like a Kubernetes agent judging by [" + removed.label() + "]; make sure retry is inside podTemplate, not outside");
+                say(removed.node() + " did not look like a Kubernetes agent judging by [" + removed.label() + "]; make sure retry is inside podTemplate, not outside");
                 return false;
             }
         }

@@ -18,9 +18,15 @@ public final class Shell extends Step {
 
     @Override
     protected void start() throws Exception {
-        arguments.required("script");
+        String script = arguments.text("script", true);
+        if (script == null) {
+            throw arguments.notInstantiated("java.lang.reflect.InvocationTargetException");
+        }
         if (context.node == null) {
             throw new MissingContextVariableException("hudson.FilePath", name());
+        }
+        if (script.isEmpty()) {
+            say("Warning: was asked to run an empty script");
         }
         build.state.stages.shell(context.stage);
     }
@@ -36,7 +42,7 @@ public final class Shell extends Step {
         if (node.isRemoved()) {
             throw new AgentLost("Unable to create live FilePath for " + context.node.name());
         }
-        task = new DurableTask(id, context, build, arguments.text("script", true), arguments.flag("returnStdout", false));
+        task = new DurableTask(id, context, build, arguments.text("script", true), arguments.flag("returnStdout", false), arguments.text("encoding", false));
         task.number = number();
         build.begin();
         build.workers.submit(() -> {
@@ -82,7 +88,7 @@ public final class Shell extends Step {
         if (hasEnded()) {
             return;
         }
-        build.console.line("Cannot contact " + context.node.name() + ": its connection is closed");
+        say("Cannot contact " + context.node.name() + ": its connection is closed");
         disconnected = true;
         if (stopped != null) {
             failure(stopped);
@@ -98,7 +104,7 @@ public final class Shell extends Step {
         }
         if (stopped != null) {
             if (answer != null && answer.code != 0 && !hasEnded()) {
-                build.console.line("script returned exit code " + answer.code);
+                say("script returned exit code " + answer.code);
             }
             failure(stopped);
         } else if (lost != null) {
@@ -107,7 +113,7 @@ public final class Shell extends Step {
             success(answer.code);
         } else if (answer.code != 0) {
             if (!answer.out.isEmpty()) {
-                answer.out.lines().forEach(build.console::line);
+                answer.out.lines().forEach(this::say);
             }
             failure(new AbortException("script returned exit code " + answer.code));
         } else {
@@ -121,7 +127,7 @@ public final class Shell extends Step {
         if (task == null) {
             failure(cause);
         } else if (disconnected || NodeStep.around(this).isLost()) {
-            build.console.line("Could not connect to " + context.node.name() + " to send interrupt signal to process");
+            say("Could not connect to " + context.node.name() + " to send interrupt signal to process");
             failure(cause);
         } else if (stopped == null) {
             stopped = cause;
@@ -130,14 +136,14 @@ public final class Shell extends Step {
     }
 
     private void kill(Throwable cause) {
-        build.console.line("Sending interrupt signal to process");
+        say("Sending interrupt signal to process");
         build.workers.submit(() -> {
             task.terminate();
             return null;
         });
         build.clock.at(build.clock.now() + PATIENCE, () -> {
             if (!hasEnded()) {
-                build.console.line("After 20s process did not stop");
+                say("After 20s process did not stop");
                 failure(cause);
             }
         });

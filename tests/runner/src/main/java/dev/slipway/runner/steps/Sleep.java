@@ -16,7 +16,7 @@ public final class Sleep extends Step {
     protected void start() {
         String unit = arguments.text("unit", false);
         long milliseconds = TimeUnit.valueOf(unit == null ? "SECONDS" : unit).toMillis(arguments.number("time", true, 0));
-        build.console.line("Sleeping for " + Timeout.words(milliseconds));
+        say("Sleeping for " + Timeout.words(milliseconds));
         end = build.clock.now() + milliseconds;
     }
 
@@ -29,7 +29,7 @@ public final class Sleep extends Step {
     @Override
     protected void resume() {
         long left = end - build.clock.now();
-        build.console.line(left > 0 ? "Sleeping for another " + Timeout.words(left) : "No need to sleep any longer");
+        say(left > 0 ? "Sleeping for another " + Timeout.words(left) : "No need to sleep any longer");
         begin();
     }
 

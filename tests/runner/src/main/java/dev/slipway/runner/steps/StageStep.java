@@ -13,7 +13,10 @@ public final class StageStep extends Step {
 
     @Override
     protected void start() throws Exception {
-        String name = arguments.required("name");
+        String name = arguments.text("name", true);
+        if (name == null || name.isEmpty()) {
+            throw arguments.notInstantiated("java.lang.reflect.InvocationTargetException");
+        }
         stage = build.state.stages.begin(name, build.clock.now());
         runBody(name, context.withStage(name));
     }

@@ -36,7 +36,7 @@ public final class Stash extends OnNode {
             } else {
                 Files.createDirectories(packed.getParent());
                 Files.write(packed, code == NONE ? new byte[0] : Base64.getMimeDecoder().decode(text.substring(line + 1)));
-                build.console.line("Stashed " + (code == NONE ? "0" : text.substring(0, line).strip()) + " file(s)");
+                say("Stashed " + (code == NONE ? "0" : text.substring(0, line).strip()) + " file(s)");
                 success(null);
             }
         });

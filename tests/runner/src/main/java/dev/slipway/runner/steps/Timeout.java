@@ -26,7 +26,7 @@ public final class Timeout extends Step {
         String unit = arguments.text("unit", false);
         limit = TimeUnit.valueOf(unit == null ? "MINUTES" : unit).toMillis(arguments.number("time", true, 0));
         deadline = build.clock.now() + limit;
-        build.console.line(followsActivity() ? "Timeout set to expire after " + words(limit) + " without activity" : "Timeout set to expire in " + words(limit));
+        say(followsActivity() ? "Timeout set to expire after " + words(limit) + " without activity" : "Timeout set to expire in " + words(limit));
         runBody(context);
     }
 
@@ -39,7 +39,7 @@ public final class Timeout extends Step {
     @Override
     protected void resume() {
         if (!expired) {
-            build.console.line("Timeout set to expire in " + words(Math.max(0, deadline - build.clock.now())));
+            say("Timeout set to expire in " + words(Math.max(0, deadline - build.clock.now())));
         }
         set();
     }
@@ -79,7 +79,7 @@ public final class Timeout extends Step {
     }
 
     private void expire() {
-        build.console.line("Cancelling nested steps due to timeout");
+        say("Cancelling nested steps due to timeout");
         expired = true;
         deadline = build.clock.now() + GRACE;
         set();
@@ -87,7 +87,7 @@ public final class Timeout extends Step {
     }
 
     private void abandon() {
-        build.console.line("Body did not finish within grace period; terminating with extreme prejudice");
+        say("Body did not finish within grace period; terminating with extreme prejudice");
         thread().group().abandon(this);
         failure(cause());
     }

@@ -9,7 +9,7 @@ public final class Unstable extends Step {
 
     @Override
     protected void start() throws Exception {
-        build.console.line("WARNING: " + arguments.required("message"));
+        say("WARNING: " + arguments.required("message"));
         build.worsen(Result.UNSTABLE);
         success(null);
     }

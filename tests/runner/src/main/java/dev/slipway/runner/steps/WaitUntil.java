@@ -35,7 +35,7 @@ public final class WaitUntil extends Step {
             return;
         }
         if (!arguments.flag("quiet", false)) {
-            build.console.line("Will try again after " + period / 10 / 100.0 + " sec");
+            say("Will try again after " + period / 10 / 100.0 + " sec");
         }
         next = build.clock.now() + period;
         period = Math.min(LONGEST, period * 6 / 5);

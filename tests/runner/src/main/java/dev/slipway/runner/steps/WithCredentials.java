@@ -1,6 +1,7 @@
 package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.CredentialValue;
+import dev.slipway.runner.engine.CredentialValue.Part;
 import dev.slipway.runner.engine.Step;
 import dev.slipway.runner.engine.Symbol;
 import hudson.AbortException;
@@ -10,9 +11,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** withCredentials([usernamePassword(...), string(...)]) { }: variables for the body, masked in the console. */
+/** withCredentials([usernamePassword(...), string(...)]) { }: variables for the body, masked in what its steps say. */
 public final class WithCredentials extends Step {
     private static final long serialVersionUID = 1;
+    private static final String LOGIN = "usernamePassword";
 
     @Override
     protected void start() throws Exception {
@@ -21,25 +23,25 @@ public final class WithCredentials extends Step {
             Symbol binding = (Symbol) each;
             String id = binding.string("credentialsId");
             switch (binding.symbol) {
-                case "usernamePassword" -> {
-                    variables.put(binding.string("usernameVariable"), new CredentialValue(id, CredentialValue.Part.USERNAME));
-                    variables.put(binding.string("passwordVariable"), new CredentialValue(id, CredentialValue.Part.SECRET));
+                case LOGIN -> {
+                    variables.put(binding.string("usernameVariable"), new CredentialValue(id, LOGIN, Part.USERNAME));
+                    variables.put(binding.string("passwordVariable"), new CredentialValue(id, LOGIN, Part.SECRET));
                 }
-                case "usernameColonPassword" -> variables.put(binding.string("variable"), new CredentialValue(id, CredentialValue.Part.BOTH));
-                case "string" -> variables.put(binding.string("variable"), new CredentialValue(id, CredentialValue.Part.SECRET));
+                case "usernameColonPassword" -> variables.put(binding.string("variable"), new CredentialValue(id, LOGIN, Part.BOTH));
+                case "string" -> variables.put(binding.string("variable"), new CredentialValue(id, "string", Part.SECRET));
                 default -> throw new AbortException("credentials of the kind " + binding.symbol + " are not known here");
             }
         }
-        Set<String> secrets = new LinkedHashSet<>();
         Set<String> names = new LinkedHashSet<>();
         for (Map.Entry<String, CredentialValue> variable : variables.entrySet()) {
-            String value = variable.getValue().in(build.site);
-            if (variable.getValue().secret()) {
+            variable.getValue().in(build.site);
+            if (variable.getValue().secret(build.site)) {
                 names.add("$" + variable.getKey());
-                secrets.add(value);
             }
         }
-        build.console.hide(secrets);
-        build.console.line("Masking supported pattern matches of " + String.join(" or ", names));
+        if (!names.isEmpty()) {
+            say("Masking supported pattern matches of " + String.join(" or ", names));
+        }
         runBody(context.withEnvironment(variables));
-    }}
+    }
+}

@@ -5,7 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** withEnv(['NAME=value']) { } */
+/** withEnv(['NAME=value']) { }: nothing after the = takes a variable away. */
 public final class WithEnv extends Step {
     private static final long serialVersionUID = 1;
 
@@ -13,10 +13,12 @@ public final class WithEnv extends Step {
     protected void start() {
         Map<String, String> more = new LinkedHashMap<>();
         for (Object each : (List<?>) arguments.get("overrides", true)) {
-            String text = String.valueOf(each);
+            if (!(each instanceof String text) || text.indexOf('=') < 0) {
+                throw arguments.notInstantiated("java.lang.reflect.InvocationTargetException");
+            }
             int equals = text.indexOf('=');
-            String value = equals < 0 ? "" : text.substring(equals + 1);
-            more.put(equals < 0 ? text : text.substring(0, equals), value.isEmpty() ? null : value);
+            String value = text.substring(equals + 1);
+            more.put(text.substring(0, equals), value.isEmpty() ? null : value);
         }
         runBody(context.withEnvironment(more));
     }

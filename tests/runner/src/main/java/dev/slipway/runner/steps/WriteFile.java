@@ -11,7 +11,7 @@ public final class WriteFile extends OnNode {
     @Override
     protected void begin() throws Exception {
         String file = arguments.required("file");
-        byte[] body = arguments.text("text", false).getBytes(StandardCharsets.UTF_8);
+        byte[] body = Texts.encoded(arguments.text("text", false), arguments.text("encoding", false));
         String program = "mkdir -p -- \"$(dirname -- " + quoted(file) + ")\" && head -c " + body.length + " > " + quoted(file);
         capture(program, body, (code, out) -> {
             if (code == 0) {

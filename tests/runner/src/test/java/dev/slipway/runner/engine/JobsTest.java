@@ -67,10 +67,19 @@ class JobsTest {
     }
 
     @Test
-    void whatAnEarlierBuildDeclares() throws Exception {
+    void propertiesReplaceThoseThatTheStepSetBefore() throws Exception {
         Jobs jobs = new Jobs(home, "job");
-        assertEquals(Map.of(), jobs.parameters());
-        jobs.configure("queue", Map.of("tag", "none"));
-        assertEquals(Map.of("tag", "none"), jobs.parameters());
+        jobs.begin("<hudson.model.ParametersDefinitionProperty><parameterDefinitions><hudson.model.BooleanParameterDefinition><name>force</name>"
+                + "<defaultValue>true</defaultValue></hudson.model.BooleanParameterDefinition></parameterDefinitions></hudson.model.ParametersDefinitionProperty>");
+        assertEquals(List.of(true), jobs.parameters().stream().map(each -> each.value(null)).toList());
+        jobs.configure(Map.of("disableConcurrentBuilds", "queue", "pipelineTriggers", List.of("cron")));
+        assertTrue(jobs.hasTrigger("cron"));
+        jobs.configure(Map.of());
+        assertFalse(jobs.hasTrigger("cron"));
+        assertEquals(List.of("force"), jobs.parameters().stream().map(Parameter::name).toList(), "the job's own stay");
+        jobs.configure(Map.of("parameters", List.of(new Parameter("choice", "size", null, List.of("small", "large")).map())));
+        assertEquals(List.of("small"), jobs.parameters().stream().map(each -> each.value(null)).toList(), "of a kind there is one");
+        jobs.configure(Map.of());
+        assertEquals(List.of(), jobs.parameters());
     }
 }

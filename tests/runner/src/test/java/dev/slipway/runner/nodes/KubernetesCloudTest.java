@@ -45,10 +45,10 @@ class KubernetesCloudTest {
     /** Waits for the agent, beside the test. */
     private CompletableFuture<Node> awaited() {
         client.pods().resource(pod("Running")).create();
-        PodTemplate template = new PodTemplate("label", "name", "", null, null, List.of(), false, 1000, "http://HOST/", "job/1/", null);
+        PodTemplate template = new PodTemplate("label", "name", "", "kubernetes", "ci", null, List.of(), false, 1000, "http://HOST/", "job/1/", null);
         return CompletableFuture.supplyAsync(() -> {
             try {
-                return new KubernetesCloud("kubernetes", "ci", "agent:1", "http://HOST/").await("p", template, "job", said -> {}, new CompletableFuture<>());
+                return new KubernetesCloud("agent:1", "http://HOST/").await("p", template, "job", said -> {}, new CompletableFuture<>());
             } catch (Exception problem) {
                 throw new CompletionException(problem);
             }

@@ -2,7 +2,7 @@ package org.jenkinsci.plugins.scriptsecurity.sandbox;
 
 /** A call that the sandbox does not allow; the signature is the one that an administrator could approve. */
 public final class RejectedAccessException extends SecurityException {
-    public RejectedAccessException(String signature) {
-        super("Scripts not permitted to use " + signature);
+    public RejectedAccessException(String message) {
+        super(message);
     }
 }

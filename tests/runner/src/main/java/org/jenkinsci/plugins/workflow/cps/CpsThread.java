@@ -71,8 +71,15 @@ public final class CpsThread implements Serializable {
         return pending != null;
     }
 
-    /** Goes on until the program calls a step or ends. */
+    /** Goes on until the program waits for a step, or ends. */
     void go() {
+        while (isRunnable() && group.mayGoOn()) {
+            group.goesOn(this);
+            goToTheNextStep();
+        }
+    }
+
+    private void goToTheNextStep() {
         Outcome outcome = pending;
         pending = null;
         if (program != null) {

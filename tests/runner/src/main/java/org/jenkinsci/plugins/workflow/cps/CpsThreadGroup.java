@@ -88,6 +88,17 @@ public final class CpsThreadGroup implements Serializable {
         }
     }
 
+    /** The program cannot go on: what its steps took is given back. */
+    public void abandonAll() {
+        for (CpsThread thread : threads()) {
+            if (thread.running() != null) {
+                thread.running().abandoned();
+            }
+            remove(thread);
+        }
+        runnable.clear();
+    }
+
     /** Stops what runs innermost in the bodies of this step. */
     public void stop(Step step, Throwable cause) {
         bodiesOf(step).forEach(body -> body.stop(cause));
@@ -102,11 +113,23 @@ public final class CpsThreadGroup implements Serializable {
         }
     }
 
-    /** Goes on with every thread that can; writes the program; then lets the new steps do their work. */
+    boolean mayGoOn() {
+        return !build.isDone() && !build.mustSaveNow();
+    }
+
+    void goesOn(CpsThread thread) {
+        runnable.remove(thread);
+    }
+
+    /**
+     * Goes on with every thread that can; writes the program; then lets the new steps do
+     * their work. As in Jenkins a body that has just begun, and what follows one that has
+     * ended, wait until the program is written: that is when the classes they name are initialised.
+     */
     public void run() throws IOException {
         while (changed && !build.isDone()) {
-            while (!runnable.isEmpty() && !build.isDone() && !build.mustSaveNow()) {
-                runnable.poll().go();
+            for (CpsThread thread : List.copyOf(runnable)) {
+                thread.go();
             }
             if (build.isDone()) {
                 return;

@@ -17,7 +17,10 @@ public final class EnvActionImpl extends GroovyObjectSupport implements Environm
 
     @Override
     public Object getProperty(String name) {
-        return getEnvironment().get(name);
+        Map<String, String> all = getEnvironment();
+        // As in Jenkins, in any case of letters.
+        return all.containsKey(name) ? all.get(name)
+                : all.entrySet().stream().filter(each -> each.getKey().equalsIgnoreCase(name)).map(Map.Entry::getValue).findFirst().orElse(null);
     }
 
     @Override

@@ -7,6 +7,10 @@ import java.io.Serializable;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.function.Predicate;
+import net.sf.json.JSONArray;
+import net.sf.json.JSONObject;
+import org.jenkinsci.plugins.workflow.job.WorkflowRun;
 
 /** A build as a script sees it: currentBuild, and the ones before it. */
 public final class RunWrapper implements Serializable {
@@ -142,13 +146,16 @@ public final class RunWrapper implements Serializable {
         return List.of();
     }
 
-    public List<Map<String, Object>> getBuildCauses() {
-        return new java.util.ArrayList<>(List.of(new java.util.LinkedHashMap<>(Map.of("_class", "hudson.model.Cause$UserIdCause",
-                "shortDescription", "Started by user " + build().site.user(), "userId", build().site.user(), "userName", build().site.user()))));
+    public JSONArray getBuildCauses() {
+        return causes(cause -> true);
     }
 
-    public List<Map<String, Object>> getBuildCauses(String type) {
-        return getBuildCauses().stream().filter(cause -> cause.get("_class").equals(type)).toList();
+    public JSONArray getBuildCauses(String type) {
+        return causes(cause -> cause.get("_class").equals(type));
+    }
+
+    private JSONArray causes(Predicate<Map<String, Object>> which) {
+        return new JSONArray(build().state.causes.stream().filter(which).map(JSONObject::new).toList());
     }
 
     public RunWrapper getPreviousBuild() {
@@ -163,13 +170,13 @@ public final class RunWrapper implements Serializable {
         return before(build -> "SUCCESS".equals(build.getProperty("result")));
     }
 
-    private RunWrapper before(java.util.function.Predicate<Properties> which) {
+    private RunWrapper before(Predicate<Properties> which) {
         return build().store.earlier().entrySet().stream().filter(build -> build.getKey() < number && which.test(build.getValue()))
                 .map(build -> new RunWrapper(build.getKey(), build.getValue())).findFirst().orElse(null);
     }
 
-    /** Jenkins' own object, which there is none of here; no script in the sandbox gets that far. */
-    public Object getRawBuild() {
-        throw new UnsupportedOperationException("rawBuild is not there: a pipeline must not need it");
+    /** No script in the sandbox gets that far. */
+    public WorkflowRun getRawBuild() {
+        return new WorkflowRun(this);
     }
 }

@@ -1,0 +1,42 @@
+package dev.slipway.runner.site;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jenkinsci.plugins.credentialsbinding.impl.CredentialNotFoundException;
+
+/** The credentials that a job sees: its folder's, and below them the global ones. */
+public final class Credentials {
+    /** A credential by its id: of kind usernamePassword, string or file. The name may be a secret as well. */
+    public record Credential(String kind, String username, String secret, boolean usernameSecret) {}
+
+    /** What Jenkins calls a kind, and the class that it wants where that kind is asked for. */
+    private static final Map<String, String> NAMES = Map.of("usernamePassword", "Username with password", "string", "Secret text", "file", "Secret file");
+    private static final Map<String, String> CLASSES = Map.of(
+            "usernamePassword", "com.cloudbees.plugins.credentials.common.StandardUsernamePasswordCredentials",
+            "string", "org.jenkinsci.plugins.plaincredentials.StringCredentials", "file", "org.jenkinsci.plugins.plaincredentials.FileCredentials");
+
+    private final Map<String, Credential> known = new LinkedHashMap<>();
+
+    /** What comes later wins over what has the same id. */
+    void read(Object entry) {
+        Yaml.map(entry).forEach((kind, given) -> {
+            String secret = Yaml.text(given, kind.equals("usernamePassword") ? "password" : kind.equals("file") ? "secretBytes" : "secret");
+            known.put(Yaml.text(given, "id"), new Credential(String.valueOf(kind), Yaml.text(given, "username"), secret, Yaml.flag(given, "usernameSecret", false)));
+        });
+    }
+
+    public Credential get(String id, String kind) throws CredentialNotFoundException {
+        if (id == null) {
+            throw new NullPointerException();
+        }
+        Credential found = known.get(id);
+        if (found == null) {
+            throw new CredentialNotFoundException("Could not find credentials entry with ID '" + id + "'");
+        }
+        if (!found.kind().equals(kind)) {
+            throw new CredentialNotFoundException("Credentials '" + id + "' is of type '" + NAMES.getOrDefault(found.kind(), found.kind())
+                    + "' where '" + CLASSES.getOrDefault(kind, kind) + "' was expected");
+        }
+        return found;
+    }
+}

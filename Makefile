@@ -127,7 +127,7 @@ image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar
 
 conformance: build ## play pipelines whose answers a real Jenkins gave (CASES=DIR LIBRARY=DIR)
-	@tests/runner/conformance/run $(if $(UNTRUSTED),--untrusted) $(CASES) $(LIBRARY)
+	@tests/runner/conformance/run $(if $(UNTRUSTED),--untrusted) --with-pods $(CASES) $(LIBRARY)
 
 setup: ## what demo and test need: Debian's packages, the cluster's programs, the images, PostgreSQL 14 to 18; all cached
 	@tests/needs

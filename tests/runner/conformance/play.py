@@ -81,7 +81,8 @@ class Play:
         self.seen: dict[int, int] = {}
         self.actions = actions(case)
         self.until = time.monotonic() + limit(case)
-        libraries = {"conformance": way.library, "conformance@other": way.other, "pinned": way.library, "pinned@other": way.other, "second": way.second}
+        libraries = {"conformance": way.library, "pinned": way.library, "second": way.second}
+        libraries |= {"conformance@other": way.other, "pinned@other": way.other}
         self.site = [
             *("--sandbox", "--config", str(SITE), "--folder", self.home_folder(), "--without", "junit"),
             *(word for name, folder in libraries.items() for word in ("--library", f"{name}={folder}")),
@@ -131,14 +132,14 @@ class Play:
                 self.release()
             problem = self.act(words, self.held(index + 1))
             if problem:
-                self.controller.kill()
+                self.controller.give_up()
                 return problem
         if self.held(len(self.actions) - 1) or self.actions:
             self.release()
         for number in range(1, self.builds + 1):
             problem = self.controller.wait(self.folder(number), self.until)
             if problem:
-                self.controller.kill()
+                self.controller.give_up()
                 return problem
         return ""
 
@@ -206,14 +207,15 @@ class Play:
         """The script of a build, with one text in place of another."""
         file = self.home / f"replay-{uuid.uuid4()}.groovy"
         script = (self.folder(number) / "Jenkinsfile").read_text()
-        file.write_text(script.replace(*texts[:2]) if texts else script)
+        file.write_text(script.replace(texts[0], texts[1]) if texts else script)
         return file
 
     def upstream(self) -> None:
         """Plays the job whose end starts this one."""
         script = self.home / "upstream.groovy"
         script.write_text("echo 'upstream'\n")
-        self.controller.build([*self.site, "--jenkinsfile", str(script), "--home", str(self.home), "--job", UPSTREAM, "--user", ADMINISTRATOR])
+        which = ["--home", str(self.home), "--job", UPSTREAM, "--user", ADMINISTRATOR]
+        self.controller.build([*self.site, "--jenkinsfile", str(script), *which])
         self.controller.wait(self.home / "jobs" / UPSTREAM / "1", self.until)
 
     def pods(self) -> list[tuple[str, str]]:
@@ -256,7 +258,8 @@ class Play:
             if found:
                 self.seen[number] = found.end()
                 return ""
-            if self.controller.failed:
-                return self.controller.failed.pop()
+            problem = self.controller.problem(self.folder(number).parent)
+            if problem:
+                return problem
             time.sleep(0.02)
         return f"the console of {number} never says {text!r}"

@@ -43,8 +43,10 @@ final class Controller {
     }
 
     private static void build(List<String> arguments) {
+        String job = "-";
         try {
             Options options = Options.parse(arguments);
+            job = options.home.resolve("jobs").resolve(options.jobName()).toString();
             Runner runner = new Runner(options, options.tell == null ? new PrintStream(OutputStream.nullOutputStream()) : told(options.tell));
             runner.prepare();
             Runnable abort = () -> runner.build().abort(options.user);
@@ -58,9 +60,9 @@ final class Controller {
             }
             say("ended " + runner.build().store.directory() + " " + result);
         } catch (Refused no) {
-            say("refused " + no.getMessage().replace("\n", " "));
+            say("refused " + job + " " + no.getMessage().replace("\n", " "));
         } catch (Throwable problem) {
-            say("failed " + problem.toString().replace("\n", " "));
+            say("failed " + job + " " + problem.toString().replace("\n", " "));
             problem.printStackTrace();
         }
     }

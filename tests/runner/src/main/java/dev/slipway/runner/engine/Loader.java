@@ -6,7 +6,6 @@ import com.cloudbees.groovy.cps.NonCPS;
 import com.cloudbees.groovy.cps.TransformerConfiguration;
 import dev.slipway.runner.sandbox.Transformer;
 import dev.slipway.runner.sandbox.UntrustedTransformer;
-import groovy.lang.GroovyClassLoader;
 import groovy.lang.GroovyCodeSource;
 import hudson.AbortException;
 import java.io.IOException;
@@ -34,13 +33,13 @@ public final class Loader {
 
     private final Build build;
     private final Map<String, Path> libraries = new LinkedHashMap<>();
-    private final GroovyClassLoader trusted;
-    private final GroovyClassLoader scripts;
+    private final ScriptLoader trusted;
+    private final ScriptLoader scripts;
 
     Loader(Build build) {
         this.build = build;
-        trusted = new GroovyClassLoader(Loader.class.getClassLoader(), configuration(new Transformer()));
-        scripts = new GroovyClassLoader(trusted, configuration(build.options.sandbox ? new UntrustedTransformer() : new Transformer()));
+        trusted = new ScriptLoader(Loader.class.getClassLoader(), configuration(new Transformer()), "trusted");
+        scripts = new ScriptLoader(trusted, configuration(build.options.sandbox ? new UntrustedTransformer() : new Transformer()), build.options.sandbox ? "untrusted" : "trusted");
     }
 
     private static CompilerConfiguration configuration(CpsTransformer transformer) {
@@ -74,9 +73,7 @@ public final class Loader {
         String version = build.site.libraries.version(parts[0], parts.length > 1 ? parts[1] : null);
         Path root = build.site.libraries.files(parts[0], version, build.store.directory());
         libraries.put(parts[0], root);
-        GroovyClassLoader classes = build.options.untrusted ? scripts : trusted;
-        classes.addURL(root.resolve("src").toUri().toURL());
-        classes.addURL(root.resolve("vars").toUri().toURL());
+        (build.options.untrusted ? scripts : trusted).add(root);
         return version;
     }
 

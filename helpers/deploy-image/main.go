@@ -26,12 +26,23 @@ func App() *cli.App {
 		ArgsUsage: "deployment/NAME",
 		// A comma may be a part of what is recorded.
 		DisableSliceFlagSeparator: true,
-		Flags: append(append([]cli.Flag{}, kube.Flags...),
+		Flags: append(
+			append([]cli.Flag{}, kube.Flags...),
 			&cli.StringFlag{Name: "image", Usage: "what to deploy: `REPOSITORY:TAG@sha256:...`"},
 			&cli.StringFlag{Name: "container", Usage: "the `NAME` of the container, where there are several"},
-			&cli.StringSliceFlag{Name: "also", Usage: "the `NAME` of a further container or init container that gets the image; those of the same image as --container's get it anyway"},
-			&cli.StringFlag{Name: "like", Usage: "make it the canary of this `DEPLOYMENT`: its live pod template with the image, and labels of its own"},
-			&cli.BoolFlag{Name: "undo", Usage: "make it what it was before the last change: the images, and at least the replicas; with --image only where it has that"},
+			&cli.StringSliceFlag{
+				Name:  "also",
+				Usage: "the `NAME` of a further container or init container that gets the image; those of the same image as --container's "+
+					"get it anyway",
+			},
+			&cli.StringFlag{
+				Name:  "like",
+				Usage: "make it the canary of this `DEPLOYMENT`: its live pod template with the image, and labels of its own",
+			},
+			&cli.BoolFlag{
+				Name:  "undo",
+				Usage: "make it what it was before the last change: the images, and at least the replicas; with --image only where it has that",
+			},
 			&cli.IntFlag{Name: "replicas", Value: -1, Usage: "set them as well"},
 			&cli.StringSliceFlag{Name: "record", Usage: "note `KEY=VALUE` on the Deployment, as the annotation slipway.dev/KEY"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "ask the API server whether it would take it, and change nothing"},
@@ -53,8 +64,14 @@ func run(c *cli.Context) error {
 	if !c.IsSet("image") {
 		return slipway.Usagef("deploy-image needs --image REPOSITORY:TAG@sha256:...").Next("take it from nexus-push or nexus-latest-tag")
 	}
-	options := deploy.Options{Container: c.String("container"), Also: c.StringSlice("also"), Image: c.String("image"), DryRun: c.Bool("dry-run"),
-		PullSecret: c.String("pull-secret"), Like: strings.TrimPrefix(c.String("like"), "deployment/")}
+	options := deploy.Options{
+		Container:  c.String("container"),
+		Also:       c.StringSlice("also"),
+		Image:      c.String("image"),
+		DryRun:     c.Bool("dry-run"),
+		PullSecret: c.String("pull-secret"),
+		Like:       strings.TrimPrefix(c.String("like"), "deployment/"),
+	}
 	var err error
 	if options.Name, err = deployment(c); err != nil {
 		return err
@@ -144,7 +161,9 @@ func dockerConfig(file string) ([]byte, error) {
 	}
 	body, err := os.ReadFile(file)
 	if err != nil {
-		return nil, slipway.Usagef("the login for --pull-secret cannot be read").Because(err).Next("name the file with --docker-config, or its folder with DOCKER_CONFIG")
+		return nil, slipway.Usagef("the login for --pull-secret cannot be read").
+			Because(err).
+			Next("name the file with --docker-config, or its folder with DOCKER_CONFIG")
 	}
 	return body, nil
 }

@@ -46,7 +46,9 @@ type analysed struct {
 
 func (s site) analyze(t *testing.T, more ...string) (answer, analysed) {
 	t.Helper()
-	said := newAPI(t).run(t, s.arguments("analyze", append([]string{"-o", "json", "--interval", "3s", "--duration", "15s", "--min-requests", "50", "--max-p95-ratio", "5"}, more...)...)...)
+	said := newAPI(
+		t,
+	).run(t, s.arguments("analyze", append([]string{"-o", "json", "--interval", "3s", "--duration", "15s", "--min-requests", "50", "--max-p95-ratio", "5"}, more...)...)...)
 	var result analysed
 	require.NoError(t, json.Unmarshal([]byte(said.out), &result), said)
 	return said, result
@@ -72,7 +74,12 @@ func TestAnalysis(t *testing.T) {
 	}{"good": {"0.002", "", 0}, "native-histograms": {"0.002", "1", 0}, "bad": {"0.08", "", 1}, "all-fail": {"1", "", 1}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, users := judging(t, name, map[string]string{"FAIL": "0.002", "NATIVE": test.native}, map[string]string{"FAIL": test.fails, "NATIVE": test.native})
+			s, users := judging(
+				t,
+				name,
+				map[string]string{"FAIL": "0.002", "NATIVE": test.native},
+				map[string]string{"FAIL": test.fails, "NATIVE": test.native},
+			)
 			report := os.Getenv("LAB_REPORT")
 			if report == "" || name != "bad" {
 				report = t.TempDir() + "/report.html"
@@ -85,7 +92,13 @@ func TestAnalysis(t *testing.T) {
 			assert.FileExists(t, report)
 			last := result.Looks[len(result.Looks)-1]
 			if test.code == 0 {
-				assert.InDelta(t, asked, last.Canary.Requests+last.Stable.Requests, 0.4*asked, "Prometheus sees what was asked, but for the first and the last seconds")
+				assert.InDelta(
+					t,
+					asked,
+					last.Canary.Requests+last.Stable.Requests,
+					0.4*asked,
+					"Prometheus sees what was asked, but for the first and the last seconds",
+				)
 				assert.Greater(t, last.Canary.P95, 0.04, "of durations whose 95th percentile is 60 ms and more")
 				assert.Less(t, last.Canary.P95, 0.4)
 			}
@@ -111,7 +124,9 @@ func (s site) mistakes(t *testing.T) {
 		{[]string{"--metric", "no_such_metric"}, 3, "it got too few requests to tell"},
 		{[]string{"--histogram", "no_such_metric"}, 0, ""},
 	} {
-		said, _ := s.analyze(t, append([]string{"--interval", "2s", "--duration", "2s", "--min-requests", "1", "--max-error-rate", "100"}, test.arguments...)...)
+		said, _ := s.analyze(
+			t,
+			append([]string{"--interval", "2s", "--duration", "2s", "--min-requests", "1", "--max-error-rate", "100"}, test.arguments...)...)
 		assert.Equal(t, test.code, said.code, "%v: %s", test.arguments, said)
 		assert.Contains(t, said.out+said.errors, test.say)
 	}
@@ -150,8 +165,29 @@ func TestAnalysisOfWhatGoesWrong(t *testing.T) {
 			if name == "reset" {
 				last := result.Looks[len(result.Looks)-1]
 				asked := float64(users.All() - before)
-				assert.InDelta(t, asked, last.Canary.Requests+last.Stable.Requests, 0.4*asked, "a counter that begins again at 0 loses no more than its last second")
-				assert.Contains(t, kubectl(t, "", "get", "pods", "-n", s.namespace, "-l", "app=app", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}"), "1")
+				assert.InDelta(
+					t,
+					asked,
+					last.Canary.Requests+last.Stable.Requests,
+					0.4*asked,
+					"a counter that begins again at 0 loses no more than its last second",
+				)
+				assert.Contains(
+					t,
+					kubectl(
+						t,
+						"",
+						"get",
+						"pods",
+						"-n",
+						s.namespace,
+						"-l",
+						"app=app",
+						"-o",
+						"jsonpath={.items[*].status.containerStatuses[0].restartCount}",
+					),
+					"1",
+				)
 			}
 		})
 	}

@@ -25,7 +25,12 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			done := whole.run(t, s.setArguments("run-0")...)
 			require.Equal(t, 0, done.code, "set: %s", done)
 			given := s.state(t)
-			t.Logf("set: %d requests, %d of them writes; it changed: %s", len(whole.requests), whole.writes, strings.Join(changed(before, given), " | "))
+			t.Logf(
+				"set: %d requests, %d of them writes; it changed: %s",
+				len(whole.requests),
+				whole.writes,
+				strings.Join(changed(before, given), " | "),
+			)
 			assert.LessOrEqual(t, len(whole.requests), 15, "requests of one set: %s", strings.Join(whole.requests, "\n"))
 			sets := whole.writes
 			undoing := newAPI(t)

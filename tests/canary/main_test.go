@@ -18,7 +18,11 @@ import (
 // their projects publish as Go modules.
 var definitions = []struct{ resource, module, file string }{
 	{"virtualservices.networking.istio.io", "istio.io/api@v1.31.4", "kubernetes/customresourcedefinitions.gen.yaml"},
-	{"traefikservices.traefik.io", "github.com/traefik/traefik/v3@v3.6.12", "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml"},
+	{
+		"traefikservices.traefik.io",
+		"github.com/traefik/traefik/v3@v3.6.12",
+		"docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
+	},
 }
 
 func TestMain(m *testing.M) {

@@ -24,13 +24,34 @@ func TestAnApplicationWithALongName(t *testing.T) {
 			s := newSiteOf(t, "service", namespace, stage.Idle)
 			pod := `{terminationGracePeriodSeconds: 0, containers: [{name: c, image: "registry.k8s.io/pause:3.10"}]}`
 			for _, each := range []string{name, name + "-canary"} {
-				manifest := fmt.Sprintf(`{apiVersion: apps/v1, kind: Deployment, metadata: {name: %[1]s}, spec: {replicas: 0, selector: {matchLabels: {v: %[3]q}},
-template: {metadata: {labels: {v: %[3]q, long: users}}, spec: %[2]s}}}`, each, pod, fmt.Sprint(strings.HasSuffix(each, "canary")))
+				manifest := fmt.Sprintf(
+					`{apiVersion: apps/v1, kind: Deployment, metadata: {name: %[1]s}, spec: {replicas: 0, selector: {matchLabels: {v: %[3]q}},
+template: {metadata: {labels: {v: %[3]q, long: users}}, spec: %[2]s}}}`,
+					each,
+					pod,
+					fmt.Sprint(strings.HasSuffix(each, "canary")),
+				)
 				kubectl(t, manifest, "apply", "-n", namespace, "-f", "-")
 			}
-			kubectl(t, `{apiVersion: v1, kind: Service, metadata: {name: long}, spec: {selector: {long: users}, ports: [{port: 80}]}}`, "apply", "-n", namespace, "-f", "-")
+			kubectl(
+				t,
+				`{apiVersion: v1, kind: Service, metadata: {name: long}, spec: {selector: {long: users}, ports: [{port: 80}]}}`,
+				"apply",
+				"-n",
+				namespace,
+				"-f",
+				"-",
+			)
 			// Of neither, though it has all the labels: a pod that somebody started by hand.
-			kubectl(t, fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: by-hand, labels: {v: "true", long: users}}, spec: %s}`, pod), "apply", "-n", namespace, "-f", "-")
+			kubectl(
+				t,
+				fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: by-hand, labels: {v: "true", long: users}}, spec: %s}`, pod),
+				"apply",
+				"-n",
+				namespace,
+				"-f",
+				"-",
+			)
 			kubectl(t, "", "scale", "-n", namespace, "deployment/"+name, "--replicas=2")
 			kubectl(t, "", "rollout", "status", "-n", namespace, "deployment/"+name, "--timeout=3m")
 			kubectl(t, "", "wait", "-n", namespace, "pod/by-hand", "--for=condition=Ready", "--timeout=3m")
@@ -50,7 +71,8 @@ template: {metadata: {labels: {v: %[3]q, long: users}}, spec: %[2]s}}}`, each, p
 func TestSetSaysWhyPodsDoNotStart(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ patch, code, word string }{
-		"crash":  {`{"containers":[{"name":"c","command":["/program/canary-server"],"env":[{"name":"EXIT","value":"3"}]}]}`, "CRASH_LOOP", "ending at once, as I was told to"},
+		"crash": {`{"containers":[{"name":"c","command":["/program/canary-server"],"env":[{"name":"EXIT","value":"3"}]}]}`, "CRASH_LOOP",
+			"ending at once, as I was told to"},
 		"config": {`{"containers":[{"name":"c","envFrom":[{"secretRef":{"name":"absent"}}]}]}`, "CONFIG_MISSING", "absent"},
 		"image":  {`{"containers":[{"name":"c","image":"registry.k8s.io/none:1"}]}`, "IMAGE_", "none:1"},
 	} {

@@ -24,14 +24,26 @@ var needed = map[string][]permission{
 		{"apps", "replicasets", "list"}, {"", "pods", "list"},
 		{"", "services", "list"}, {"", "resourcequotas", "list"}, {"autoscaling", "horizontalpodautoscalers", "list"},
 		{"discovery.k8s.io", "endpointslices", "list"}, {"discovery.k8s.io", "endpointslices", "watch"},
-		{"coordination.k8s.io", "leases", "get"}, {"coordination.k8s.io", "leases", "create"}, {"coordination.k8s.io", "leases", "update"}, {"coordination.k8s.io", "leases", "delete"},
+		{
+			"coordination.k8s.io",
+			"leases",
+			"get",
+		}, {"coordination.k8s.io", "leases", "create"}, {"coordination.k8s.io", "leases", "update"}, {"coordination.k8s.io", "leases", "delete"},
 	},
 	"traefik": {
 		{"apps", "deployments", "get"}, {"apps", "deployments", "watch"}, {"apps", "deployments", "patch"},
 		{"apps", "replicasets", "list"}, {"", "pods", "list"},
-		{"", "services", "list"}, {"", "resourcequotas", "list"}, {"traefik.io", "traefikservices", "get"}, {"traefik.io", "traefikservices", "list"}, {"traefik.io", "traefikservices", "patch"},
+		{
+			"",
+			"services",
+			"list",
+		}, {"", "resourcequotas", "list"}, {"traefik.io", "traefikservices", "get"}, {"traefik.io", "traefikservices", "list"}, {"traefik.io", "traefikservices", "patch"},
 		{"discovery.k8s.io", "endpointslices", "list"}, {"discovery.k8s.io", "endpointslices", "watch"},
-		{"coordination.k8s.io", "leases", "get"}, {"coordination.k8s.io", "leases", "create"}, {"coordination.k8s.io", "leases", "update"}, {"coordination.k8s.io", "leases", "delete"},
+		{
+			"coordination.k8s.io",
+			"leases",
+			"get",
+		}, {"coordination.k8s.io", "leases", "create"}, {"coordination.k8s.io", "leases", "update"}, {"coordination.k8s.io", "leases", "delete"},
 	},
 }
 
@@ -41,10 +53,19 @@ func grant(t *testing.T, namespace string, permissions []permission) {
 		rules = append(rules, map[string]any{"apiGroups": []string{p.group}, "resources": []string{p.resource}, "verbs": []string{p.verb}})
 	}
 	body, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": []any{
-		map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": map[string]any{"name": "least", "namespace": namespace}, "rules": rules},
-		map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": map[string]any{"name": "least", "namespace": namespace},
-			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "least"},
-			"subjects": []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "least-" + namespace}}},
+		map[string]any{
+			"apiVersion": "rbac.authorization.k8s.io/v1",
+			"kind":       "Role",
+			"metadata":   map[string]any{"name": "least", "namespace": namespace},
+			"rules":      rules,
+		},
+		map[string]any{
+			"apiVersion": "rbac.authorization.k8s.io/v1",
+			"kind":       "RoleBinding",
+			"metadata":   map[string]any{"name": "least", "namespace": namespace},
+			"roleRef":    map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "least"},
+			"subjects":   []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "least-" + namespace}},
+		},
 	}})
 	require.NoError(t, err)
 	kubectl(t, string(body), "apply", "-f", "-")

@@ -67,7 +67,12 @@ func TestAClockThatIsWrongByAnHourDoesNoHarm(t *testing.T) {
 			assert.Equal(t, 4, other.code, other)
 			assert.Contains(t, wrong.run(t, s.arguments("abort", "--expired")...).out, "may stay until")
 			require.Equal(t, 0, newAPI(t).run(t, s.setArguments("run-right", "--expires", "1s")...).code)
-			require.Eventually(t, func() bool { return strings.Contains(wrong.run(t, s.arguments("abort", "--expired")...).out, "undone") }, waitFor, tick)
+			require.Eventually(
+				t,
+				func() bool { return strings.Contains(wrong.run(t, s.arguments("abort", "--expired")...).out, "undone") },
+				waitFor,
+				tick,
+			)
 			s.mustBe(t, before, "after the wrong clock's reaper")
 		})
 	}
@@ -163,17 +168,19 @@ func TestWhatIsBadIsSaidInOneSentence(t *testing.T) {
 		arguments []string
 		say       string
 	}{
-		"over 100":               {s.arguments("set", "101"), `the weight "101" is no whole number from 0 to 100`},
-		"negative":               {s.arguments("set", "-1"), `the weight "-1" is no whole number from 0 to 100`},
-		"no number":              {s.arguments("set", "ten"), `the weight "ten" is no whole number`},
-		"the same twice":         {s.arguments("set", "10", "--canary", "app"), "--stable and --canary both name deployment/app"},
-		"no name":                {[]string{"set", "10", "-n", s.namespace}, "canary-weight set needs the application's name"},
-		"no such router":         {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "nginx"}, `--router "nginx" is none of service, gateway, ingress-nginx, traefik, istio`},
-		"no Service of its own":  {s.arguments("set", "10"), "no Service selects the pods of deployment/app-canary and not the other version's"},
-		"a Service of one":       {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "service", "--service", "app-stable"}, "service/app-stable does not select the pods of both"},
-		"HTML for Prometheus":    {s.arguments("analyze", "--prometheus", page, "--interval", "1s", "--duration", "1s"), "what answers at --prometheus is no Prometheus"},
-		"a query that is wrong":  {s.arguments("analyze", "--prometheus", page, "--query", "x"), `--query "x" is not NAME=PROMQL`},
-		"no room for one look":   {s.arguments("analyze", "--prometheus", page, "--duration", "1s"), "--duration 1s has no room for one --interval 30s"},
+		"over 100":              {s.arguments("set", "101"), `the weight "101" is no whole number from 0 to 100`},
+		"negative":              {s.arguments("set", "-1"), `the weight "-1" is no whole number from 0 to 100`},
+		"no number":             {s.arguments("set", "ten"), `the weight "ten" is no whole number`},
+		"the same twice":        {s.arguments("set", "10", "--canary", "app"), "--stable and --canary both name deployment/app"},
+		"no name":               {[]string{"set", "10", "-n", s.namespace}, "canary-weight set needs the application's name"},
+		"no such router":        {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "nginx"}, `--router "nginx" is none of service, gateway, ingress-nginx, traefik, istio`},
+		"no Service of its own": {s.arguments("set", "10"), "no Service selects the pods of deployment/app-canary and not the other version's"},
+		"a Service of one":      {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "service", "--service", "app-stable"}, "service/app-stable does not select the pods of both"},
+		"HTML for Prometheus": {s.arguments("analyze", "--prometheus", page, "--interval", "1s", "--duration", "1s"), "what " +
+			"answers at --prometheus is no Prometheus"},
+		"a query that is wrong": {s.arguments("analyze", "--prometheus", page, "--query", "x"), `--query "x" is not NAME=PROMQL`},
+		"no room for one look": {s.arguments("analyze", "--prometheus", page, "--duration", "1s"), "--duration 1s has no room for " +
+			"one --interval 30s"},
 		"percent that is not so": {s.arguments("analyze", "--prometheus", page, "--max-error-rate", "x"), `--max-error-rate "x" is no percentage`},
 	} {
 		said := newAPI(t).run(t, test.arguments...)
@@ -181,7 +188,17 @@ func TestWhatIsBadIsSaidInOneSentence(t *testing.T) {
 		assert.Contains(t, said.errors, test.say, name)
 	}
 	s2 := newSite(t, "traefik", "mistakes-route")
-	kubectl(t, "", "patch", "-n", s2.namespace, "traefikservice/app", "--type=json", "-p", `[{"op":"remove","path":"/spec/weighted/services/1"}]`)
+	kubectl(
+		t,
+		"",
+		"patch",
+		"-n",
+		s2.namespace,
+		"traefikservice/app",
+		"--type=json",
+		"-p",
+		`[{"op":"remove","path":"/spec/weighted/services/1"}]`,
+	)
 	said := newAPI(t).run(t, s2.arguments("set", "10")...)
 	assert.Equal(t, 2, said.code, said)
 	assert.Contains(t, said.errors, "no object of traefikservices refers to both service/app-stable and service/app-canary")
@@ -203,7 +220,8 @@ func TestAShareThatCannotBeHadIsNotPretended(t *testing.T) {
 	assert.Equal(t, 1, said.code, said)
 	assert.Contains(t, said.errors, "achievable 33.3 %")
 	assert.Contains(t, said.errors, "the promotion of deployment/app needs 1 of them (maxSurge)")
-	for hard, say := range map[string]string{"3": "there is no room for a pod of the canary beside the 2 of deployment/app", "2": "the promotion would fail: it needs 1 pods beside those of deployment/app"} {
+	for hard, say := range map[string]string{"3": "there is no room for a pod of the canary beside the 2 of " +
+		"deployment/app", "2": "the promotion would fail: it needs 1 pods beside those of deployment/app"} {
 		kubectl(t, "", "patch", "quota", "-n", s.namespace, "few", "-p", `{"spec":{"hard":{"pods":"`+hard+`"}}}`)
 		require.Eventually(t, func() bool {
 			said = newAPI(t).run(t, s.arguments("set", "33")...)
@@ -220,7 +238,8 @@ func TestAShareThatCannotBeHadIsNotPretended(t *testing.T) {
 }
 
 func TestTheRouterIsFoundByWhatRefersToBothVersions(t *testing.T) {
-	for kind, say := range map[string]string{"service": "router service: service/app selects both versions", "traefik": "router traefik: app refers to", "istio": "router istio: app refers to", "ingress-nginx": "router ingress-nginx: app-canary refers to"} {
+	for kind, say := range map[string]string{"service": "router service: service/app selects both versions", "traefik": "router " +
+		"traefik: app refers to", "istio": "router istio: app refers to", "ingress-nginx": "router ingress-nginx: app-canary refers to"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, kind, "found-"+kind)

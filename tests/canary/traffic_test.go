@@ -68,7 +68,16 @@ func TestUsersGetTheShareAndNoRequestBreaks(t *testing.T) {
 				unbroken("when it is set", measured)
 				share := 100 * float64(measured.Canary.Load()) / float64(measured.All())
 				other := 100 * float64(measured.Other.Load()) / float64(measured.All())
-				t.Logf("%s at %d %%: %.2f %% canary and %.2f %% others of %d requests; set took %.1f s, and users saw it %.1f s later", kind, weight, share, other, measured.All(), took.Seconds(), late.Seconds())
+				t.Logf(
+					"%s at %d %%: %.2f %% canary and %.2f %% others of %d requests; set took %.1f s, and users saw it %.1f s later",
+					kind,
+					weight,
+					share,
+					other,
+					measured.All(),
+					took.Seconds(),
+					late.Seconds(),
+				)
 				assert.InDelta(t, float64(weight)*(1-others), share, 4)
 				assert.InDelta(t, 100*others, other, 4)
 			}

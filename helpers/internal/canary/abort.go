@@ -195,7 +195,9 @@ func (t *Traffic) explainUndo(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return slipway.Errorf(slipway.Unknown, "stopped by a signal before everything was undone").Next("run it again: %s", t.undoCommand())
 	case errors.Is(err, errSuperseded), apierrors.IsConflict(err):
-		return slipway.Errorf(slipway.Conflict, "deployment/%s changes faster than it can be undone", t.names.Canary).Because(err).Next("run it again: %s", t.undoCommand())
+		return slipway.Errorf(slipway.Conflict, "deployment/%s changes faster than it can be undone", t.names.Canary).
+			Because(err).
+			Next("run it again: %s", t.undoCommand())
 	}
 	return err
 }

@@ -79,8 +79,18 @@ func (a Analysis) Sentence() string {
 		return fmt.Sprintf("canary %s: %s", a.Verdict, a.Why)
 	}
 	last := a.Looks[len(a.Looks)-1]
-	return fmt.Sprintf("canary %s: %s: %.0f of %.0f requests failed (%.2f %%), stable %.0f of %.0f (%.2f %%), p=%.2g", a.Verdict, a.Why,
-		last.Canary.Errors, last.Canary.Requests, 100*last.Canary.Rate(), last.Stable.Errors, last.Stable.Requests, 100*last.Stable.Rate(), last.P)
+	return fmt.Sprintf(
+		"canary %s: %s: %.0f of %.0f requests failed (%.2f %%), stable %.0f of %.0f (%.2f %%), p=%.2g",
+		a.Verdict,
+		a.Why,
+		last.Canary.Errors,
+		last.Canary.Requests,
+		100*last.Canary.Rate(),
+		last.Stable.Errors,
+		last.Stable.Requests,
+		100*last.Stable.Rate(),
+		last.P,
+	)
 }
 
 // Answer tells it to a pipeline.
@@ -93,10 +103,23 @@ func (a Analysis) Answer() slipway.Fields {
 // whole also with an error, which is nil only for "healthy".
 func (t *Traffic) Analyze(ctx context.Context, options AnalysisOptions) (Analysis, error) {
 	if t.absent {
-		return Analysis{App: t.names.App, Namespace: t.cluster.Namespace, Verdict: Inconclusive, Why: "there is no canary", Looks: []Look{}}, t.noCanary()
+		return Analysis{
+			App:       t.names.App,
+			Namespace: t.cluster.Namespace,
+			Verdict:   Inconclusive,
+			Why:       "there is no canary",
+			Looks:     []Look{},
+		}, t.noCanary()
 	}
 	options.Criteria.Looks = max(1, int(options.Duration/options.Interval))
-	analysis := Analysis{App: t.names.App, Namespace: t.cluster.Namespace, Verdict: Inconclusive, Why: "nothing was measured", Looks: []Look{}, Criteria: options.Criteria}
+	analysis := Analysis{
+		App:       t.names.App,
+		Namespace: t.cluster.Namespace,
+		Verdict:   Inconclusive,
+		Why:       "nothing was measured",
+		Looks:     []Look{},
+		Criteria:  options.Criteria,
+	}
 	for _, d := range []struct {
 		into *string
 		from []string
@@ -115,7 +138,12 @@ func (t *Traffic) Analyze(ctx context.Context, options AnalysisOptions) (Analysi
 		return analysis, err
 	}
 	if replicas(t.canary) == 0 {
-		return t.notJudged(ctx, analysis, options, t.nothingToJudge(fmt.Sprintf("deployment/%s is scaled to 0: there is no pod to judge", t.names.Canary)))
+		return t.notJudged(
+			ctx,
+			analysis,
+			options,
+			t.nothingToJudge(fmt.Sprintf("deployment/%s is scaled to 0: there is no pod to judge", t.names.Canary)),
+		)
 	}
 	ticker := time.NewTicker(options.Interval)
 	defer ticker.Stop()

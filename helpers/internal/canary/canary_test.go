@@ -172,10 +172,16 @@ func TestUnaccepted(t *testing.T) {
 		return metav1.Condition{Type: kind, Status: metav1.ConditionStatus(status), ObservedGeneration: generation}
 	}
 	route := func(conditions ...metav1.Condition) *gatewayv1.HTTPRoute {
-		return &gatewayv1.HTTPRoute{Status: gatewayv1.HTTPRouteStatus{RouteStatus: gatewayv1.RouteStatus{Parents: []gatewayv1.RouteParentStatus{{Conditions: conditions}}}}}
+		return &gatewayv1.HTTPRoute{
+			Status: gatewayv1.HTTPRouteStatus{RouteStatus: gatewayv1.RouteStatus{Parents: []gatewayv1.RouteParentStatus{{Conditions: conditions}}}},
+		}
 	}
 	assert.Empty(t, unaccepted(route(condition("Accepted", "True", 3), condition("ResolvedRefs", "True", 3)), 3))
-	assert.NotEmpty(t, unaccepted(route(condition("Accepted", "True", 2), condition("ResolvedRefs", "True", 3)), 3), "an older generation says nothing")
+	assert.NotEmpty(
+		t,
+		unaccepted(route(condition("Accepted", "True", 2), condition("ResolvedRefs", "True", 3)), 3),
+		"an older generation says nothing",
+	)
 	assert.NotEmpty(t, unaccepted(route(condition("Accepted", "True", 3), condition("ResolvedRefs", "False", 3)), 3))
 	assert.NotEmpty(t, unaccepted(&gatewayv1.HTTPRoute{}, 1))
 }

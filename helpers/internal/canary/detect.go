@@ -109,7 +109,8 @@ func (t *Traffic) detect(ctx context.Context, s services) (Route, error) {
 		for _, each := range found {
 			names = append(names, each.Router+" "+each.Name)
 		}
-		return Route{}, slipway.Usagef("several routes refer to both versions: %s", strings.Join(names, ", ")).Next("name the one that users come by with --router and --route")
+		return Route{}, slipway.Usagef("several routes refer to both versions: %s", strings.Join(names, ", ")).
+			Next("name the one that users come by with --router and --route")
 	}
 	route, err := t.sharedService(s)
 	if err == nil {
@@ -156,7 +157,11 @@ func (t *Traffic) sharedService(s services) (Route, error) {
 		}
 		for _, port := range service.Spec.Ports {
 			if port.AppProtocol != nil && (strings.Contains(*port.AppProtocol, "h2c") || strings.Contains(*port.AppProtocol, "grpc")) {
-				t.log("service/%s speaks %s: a client's connection stays on its pod, so that the share is one of connections, not of requests", service.Name, *port.AppProtocol)
+				t.log(
+					"service/%s speaks %s: a client's connection stays on its pod, so that the share is one of connections, not of requests",
+					service.Name,
+					*port.AppProtocol,
+				)
 			}
 		}
 	}
@@ -165,7 +170,8 @@ func (t *Traffic) sharedService(s services) (Route, error) {
 		return Route{Router: "service", Service: names[0]}, nil
 	}
 	if len(names) > 1 {
-		return Route{}, slipway.Usagef("several Services select the pods of both deployment/%s and deployment/%s: %s", t.names.Stable, t.names.Canary, strings.Join(names, ", ")).
+		return Route{}, slipway.Usagef("several Services select the pods of both deployment/%s and deployment/%s: "+
+			"%s", t.names.Stable, t.names.Canary, strings.Join(names, ", ")).
 			Next("name the one that users call with --service")
 	}
 	what := "no Service selects"
@@ -210,7 +216,8 @@ func (t *Traffic) onlyRoute(ctx context.Context, s services, router string) (Rou
 		if len(s.stable) > 0 {
 			which, name = "canary", t.names.Canary
 		}
-		return Route{}, slipway.Usagef("no Service selects the pods of deployment/%s and not the other version's, so that a route has nothing to weigh for %s", name, which).
+		return Route{}, slipway.Usagef("no Service selects the pods of deployment/%s and not the other version's, so that a route "+
+			"has nothing to weigh for %s", name, which).
 			Next("make one Service for each version, whose selector has a label that only that version has")
 	}
 	found, err := t.routes(ctx, s, kind)
@@ -225,14 +232,17 @@ func (t *Traffic) onlyRoute(ctx context.Context, s services, router string) (Rou
 		names = append(names, each.Name)
 	}
 	if len(names) > 1 {
-		return Route{}, slipway.Usagef("several %s refer to both versions: %s", kind.resource.Resource, strings.Join(names, ", ")).Next("name the one that users come by with --route")
+		return Route{}, slipway.Usagef("several %s refer to both versions: %s", kind.resource.Resource, strings.Join(names, ", ")).
+			Next("name the one that users come by with --route")
 	}
 	what := "no object of " + kind.resource.Resource
 	if t.names.Route != "" {
 		what = kind.resource.Resource + "/" + t.names.Route + " does not exist, or does not"
-		return Route{}, slipway.Usagef("%s refer to both service/%s and service/%s", what, s.stable[0].Name, s.canary[0].Name).Next("%s", kind.form)
+		return Route{}, slipway.Usagef("%s refer to both service/%s and service/%s", what, s.stable[0].Name, s.canary[0].Name).
+			Next("%s", kind.form)
 	}
-	return Route{}, slipway.Usagef("%s refers to both service/%s and service/%s", what, s.stable[0].Name, s.canary[0].Name).Next("%s", kind.form)
+	return Route{}, slipway.Usagef("%s refers to both service/%s and service/%s", what, s.stable[0].Name, s.canary[0].Name).
+		Next("%s", kind.form)
 }
 
 // routeKind is a kind of object that weighs the two versions.
@@ -244,10 +254,30 @@ type routeKind struct {
 }
 
 var routeKinds = []routeKind{
-	{"gateway", httpRoutes, "list both Services as backendRefs of one rule of an HTTPRoute, the canary's with weight 0", byRules(func(*Traffic) rulesOf { return httpRouteRules })},
-	{"traefik", traefikServices, "list both Services under spec.weighted.services of a TraefikService, the canary's with weight 0", byRules(func(*Traffic) rulesOf { return traefikRules })},
-	{"istio", virtualServices, "list both Services as destinations of one http route of a VirtualService, the canary's with weight 0", byRules(func(t *Traffic) rulesOf { return t.istioRules })},
-	{"ingress-nginx", ingresses, `give the canary's Service an Ingress of its own with the annotation nginx.ingress.kubernetes.io/canary: "true"`, canaryIngresses},
+	{
+		"gateway",
+		httpRoutes,
+		"list both Services as backendRefs of one rule of an HTTPRoute, the canary's with weight 0",
+		byRules(func(*Traffic) rulesOf { return httpRouteRules }),
+	},
+	{
+		"traefik",
+		traefikServices,
+		"list both Services under spec.weighted.services of a TraefikService, the canary's with weight 0",
+		byRules(func(*Traffic) rulesOf { return traefikRules }),
+	},
+	{
+		"istio",
+		virtualServices,
+		"list both Services as destinations of one http route of a VirtualService, the canary's with weight 0",
+		byRules(func(t *Traffic) rulesOf { return t.istioRules }),
+	},
+	{
+		"ingress-nginx",
+		ingresses,
+		`give the canary's Service an Ingress of its own with the annotation nginx.ingress.kubernetes.io/canary: "true"`,
+		canaryIngresses,
+	},
 }
 
 type rulesOf func(route Route, content map[string]any) [][]backend

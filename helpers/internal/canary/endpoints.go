@@ -238,7 +238,8 @@ func (e *endpoints) ended(ctx, limited context.Context, timeout time.Duration, e
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case limited.Err() != nil:
-		return slipway.Errorf(slipway.No, "the pods are not as asked after %s: there are %s, and %d of the canary's pods are available", timeout, e.now, e.available).
+		return slipway.Errorf(slipway.No, "the pods are not as asked after %s: there are %s, and %d of the canary's pods are "+
+			"available", timeout, e.now, e.available).
 			Next("see why: rollout-wait -n %s deployment/%s deployment/%s", e.t.cluster.Namespace, e.t.names.Canary, e.t.names.Stable)
 	}
 	return err

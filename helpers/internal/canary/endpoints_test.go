@@ -12,11 +12,19 @@ import (
 func TestCountTakesPodsThatGetTraffic(t *testing.T) {
 	yes, no := true, false
 	endpoint := func(pod string, ready, terminating *bool) discoveryv1.Endpoint {
-		return discoveryv1.Endpoint{Addresses: []string{pod}, TargetRef: &corev1.ObjectReference{Name: pod, UID: types.UID(pod)}, Conditions: discoveryv1.EndpointConditions{Ready: ready, Terminating: terminating}}
+		return discoveryv1.Endpoint{
+			Addresses:  []string{pod},
+			TargetRef:  &corev1.ObjectReference{Name: pod, UID: types.UID(pod)},
+			Conditions: discoveryv1.EndpointConditions{Ready: ready, Terminating: terminating},
+		}
 	}
 	slices := map[string]discoveryv1.EndpointSlice{
 		"v4": {Endpoints: []discoveryv1.Endpoint{
-			endpoint("a", &yes, nil), endpoint("b", &no, nil), endpoint("c", &yes, &yes), endpoint("d", nil, &no), endpoint("e", &yes, nil), endpoint("new", &yes, nil),
+			endpoint(
+				"a",
+				&yes,
+				nil,
+			), endpoint("b", &no, nil), endpoint("c", &yes, &yes), endpoint("d", nil, &no), endpoint("e", &yes, nil), endpoint("new", &yes, nil),
 			{Addresses: []string{"192.0.2.1"}},
 		}},
 		"v6": {Endpoints: []discoveryv1.Endpoint{endpoint("a", &yes, nil)}}, // by its other address

@@ -18,7 +18,8 @@ func (t *Traffic) Extend(ctx context.Context, run string, length time.Duration) 
 			return err
 		}
 		if journal == nil || journal.Run != run || journal.Undoing {
-			return slipway.Errorf(slipway.Conflict, "the canary of %s is not this run's any more", t.names.App).Next("see who has it: %s", t.getCommand())
+			return slipway.Errorf(slipway.Conflict, "the canary of %s is not this run's any more", t.names.App).
+				Next("see who has it: %s", t.getCommand())
 		}
 		if err := t.lock(ctx, run, length, false); err != nil {
 			return err

@@ -64,7 +64,10 @@ func (r *gatewayRouter) Accepted(ctx context.Context) error {
 	waiting := "no gateway has taken it"
 	for limited.Err() == nil {
 		// Without a version the first event is the object as it is.
-		watching, err := client.Watch(limited, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", r.object.name).String()})
+		watching, err := client.Watch(
+			limited,
+			metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", r.object.name).String()},
+		)
 		if err != nil {
 			if limited.Err() != nil {
 				break

@@ -71,7 +71,9 @@ func (t *Traffic) changeCanary(ctx context.Context, doing string, operations ...
 		return err
 	}
 	err = t.write(ctx, func(ctx context.Context) error {
-		changed, err := t.cluster.Apps().Deployments(t.cluster.Namespace).Patch(ctx, t.names.Canary, types.JSONPatchType, patch, metav1.PatchOptions{})
+		changed, err := t.cluster.Apps().
+			Deployments(t.cluster.Namespace).
+			Patch(ctx, t.names.Canary, types.JSONPatchType, patch, metav1.PatchOptions{})
 		if err == nil {
 			t.canary = changed
 		}
@@ -125,7 +127,10 @@ func (t *Traffic) markObject(ctx context.Context, o object, mark string) (*unstr
 	}
 	var marked *unstructured.Unstructured
 	err = t.write(ctx, func(ctx context.Context) error {
-		marked, err = t.cluster.Dynamic().Resource(o.resource).Namespace(t.cluster.Namespace).Patch(ctx, o.name, types.MergePatchType, patch, metav1.PatchOptions{})
+		marked, err = t.cluster.Dynamic().
+			Resource(o.resource).
+			Namespace(t.cluster.Namespace).
+			Patch(ctx, o.name, types.MergePatchType, patch, metav1.PatchOptions{})
 		return err
 	})
 	if err != nil {
@@ -137,7 +142,12 @@ func (t *Traffic) markObject(ctx context.Context, o object, mark string) (*unstr
 // change makes of the object what build says, where anything is to be changed,
 // if neither it nor the journal has changed since it was read. With a mark it is
 // set's, which marks first; without one it is the undoing, which takes the mark off.
-func (t *Traffic) change(ctx context.Context, o object, mark string, build func(*unstructured.Unstructured) ([]operation, error)) (*unstructured.Unstructured, error) {
+func (t *Traffic) change(
+	ctx context.Context,
+	o object,
+	mark string,
+	build func(*unstructured.Unstructured) ([]operation, error),
+) (*unstructured.Unstructured, error) {
 	const attempts = 10
 	for attempt := 1; ; attempt++ {
 		var before *unstructured.Unstructured
@@ -172,7 +182,10 @@ func (t *Traffic) change(ctx context.Context, o object, mark string, build func(
 		}
 		var changed *unstructured.Unstructured
 		err = t.write(ctx, func(ctx context.Context) error {
-			changed, err = t.cluster.Dynamic().Resource(o.resource).Namespace(t.cluster.Namespace).Patch(ctx, o.name, types.JSONPatchType, patch, metav1.PatchOptions{})
+			changed, err = t.cluster.Dynamic().
+				Resource(o.resource).
+				Namespace(t.cluster.Namespace).
+				Patch(ctx, o.name, types.JSONPatchType, patch, metav1.PatchOptions{})
 			return err
 		})
 		switch {
@@ -205,7 +218,10 @@ func (t *Traffic) unmark(ctx context.Context, o object, mark string) error {
 		return err
 	}
 	err = t.write(ctx, func(ctx context.Context) error {
-		_, err := t.cluster.Dynamic().Resource(o.resource).Namespace(t.cluster.Namespace).Patch(ctx, o.name, types.JSONPatchType, patch, metav1.PatchOptions{})
+		_, err := t.cluster.Dynamic().
+			Resource(o.resource).
+			Namespace(t.cluster.Namespace).
+			Patch(ctx, o.name, types.JSONPatchType, patch, metav1.PatchOptions{})
 		return err
 	})
 	if err != nil && !apierrors.IsInvalid(err) && !apierrors.IsNotFound(err) {

@@ -38,7 +38,8 @@ func (r ingressRouter) Get(ctx context.Context) (State, error) {
 	}
 	annotations := found.GetAnnotations()
 	if total := annotations[ingressTotal]; total != "" && total != "100" {
-		return State{}, slipway.Usagef("%s has %s: %s, which some controllers ignore, so that nobody knows what a weight would give", r.object, ingressTotal, total).
+		return State{}, slipway.Usagef("%s has %s: %s, which some controllers ignore, so that nobody knows what a weight would "+
+			"give", r.object, ingressTotal, total).
 			Next("remove that annotation: weights are in percent then")
 	}
 	for name := range annotations {

@@ -24,7 +24,15 @@ func (t *Traffic) istioRules(route Route, content map[string]any) [][]backend {
 			if len(destinations) == 1 {
 				fallback = 100
 			}
-			backends = append(backends, backend{route.version(t.host(text(inner, "host"))), number(destination, "weight", fallback), fmt.Sprintf("/spec/http/%d/route/%d", i, j), "weight"})
+			backends = append(
+				backends,
+				backend{
+					route.version(t.host(text(inner, "host"))),
+					number(destination, "weight", fallback),
+					fmt.Sprintf("/spec/http/%d/route/%d", i, j),
+					"weight",
+				},
+			)
 		}
 		rules = append(rules, backends)
 	}

@@ -61,7 +61,8 @@ func readJournal(annotations map[string]string) (*Journal, error) {
 	}
 	var journal Journal
 	if err := json.Unmarshal([]byte(body), &journal); err != nil {
-		return nil, slipway.Errorf(slipway.Conflict, "the annotation %s cannot be read, so that nobody knows what to undo", JournalAnnotation).Because(err).
+		return nil, slipway.Errorf(slipway.Conflict, "the annotation %s cannot be read, so that nobody knows what to undo", JournalAnnotation).
+			Because(err).
 			Next("set the canary's and stable's replicas and the route's weights by hand, then remove the annotation")
 	}
 	return &journal, nil
@@ -83,7 +84,9 @@ func (t *Traffic) writeJournal(ctx context.Context, journal *Journal) error {
 	}
 	var changed *appsv1.Deployment
 	err = t.write(ctx, func(ctx context.Context) error {
-		changed, err = t.cluster.Apps().Deployments(t.cluster.Namespace).Patch(ctx, t.names.Canary, types.MergePatchType, patch, metav1.PatchOptions{})
+		changed, err = t.cluster.Apps().
+			Deployments(t.cluster.Namespace).
+			Patch(ctx, t.names.Canary, types.MergePatchType, patch, metav1.PatchOptions{})
 		return err
 	})
 	if err != nil {

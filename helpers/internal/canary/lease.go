@@ -27,7 +27,11 @@ func (t *Traffic) lock(ctx context.Context, run string, length time.Duration, fo
 		switch {
 		case apierrors.IsNotFound(err):
 			err = t.write(ctx, func(ctx context.Context) error {
-				_, err := leases.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: t.leaseName()}, Spec: wanted}, metav1.CreateOptions{})
+				_, err := leases.Create(
+					ctx,
+					&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: t.leaseName()}, Spec: wanted},
+					metav1.CreateOptions{},
+				)
 				return err
 			})
 		case err != nil:
@@ -52,7 +56,8 @@ func (t *Traffic) lock(ctx context.Context, run string, length time.Duration, fo
 }
 
 func (t *Traffic) heldBy(run string, until time.Time) error {
-	return slipway.Errorf(slipway.Conflict, "another run has the canary of %s: %s, until %s", t.names.App, run, until.UTC().Format(time.RFC3339)).
+	return slipway.Errorf(slipway.Conflict, "another run has the canary of %s: %s, until "+
+		"%s", t.names.App, run, until.UTC().Format(time.RFC3339)).
 		Next("let it finish, or undo it: %s", t.undoCommand())
 }
 
@@ -93,7 +98,9 @@ func (t *Traffic) unlock(ctx context.Context, may func(holder string, live bool)
 		return err
 	}
 	err = t.write(ctx, func(ctx context.Context) error {
-		return t.cluster.Coordination().Leases(t.cluster.Namespace).Delete(ctx, t.leaseName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &held.UID, ResourceVersion: &held.ResourceVersion}})
+		return t.cluster.Coordination().
+			Leases(t.cluster.Namespace).
+			Delete(ctx, t.leaseName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &held.UID, ResourceVersion: &held.ResourceVersion}})
 	})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return kube.Explain(err, "letting go of the lease "+t.leaseName())

@@ -49,7 +49,8 @@ func (t *Traffic) autoscaled(ctx context.Context, limits Limits) (Limits, error)
 			limits.Why += fmt.Sprintf("horizontalpodautoscaler/%s owns stable's replicas; ", item.GetName())
 			t.log("horizontalpodautoscaler/%s owns stable's replicas: when it changes them, the share changes", item.GetName())
 		case t.names.Canary:
-			return limits, slipway.Usagef("horizontalpodautoscaler/%s owns the replicas of deployment/%s, by which the router service gives the share", item.GetName(), t.names.Canary).
+			return limits, slipway.Usagef("horizontalpodautoscaler/%s owns the replicas of deployment/%s, by which the router service "+
+				"gives the share", item.GetName(), t.names.Canary).
 				Next("remove that autoscaler, or give the share with a gateway")
 		}
 	}
@@ -76,7 +77,8 @@ func (t *Traffic) quota(ctx context.Context, limits Limits) (Limits, error) {
 		}
 	}
 	if left.Pods < 0 {
-		return limits, slipway.Errorf(slipway.No, "the promotion would fail: it needs %d pods beside those of deployment/%s (maxSurge), and %s", surge, t.names.Stable, left.Why).
+		return limits, slipway.Errorf(slipway.No, "the promotion would fail: it needs %d pods beside those of deployment/%s "+
+			"(maxSurge), and %s", surge, t.names.Stable, left.Why).
 			Next("raise that quota, or let pods be replaced one by one: spec.strategy.rollingUpdate {maxSurge: 0, maxUnavailable: 1}")
 	}
 	return limits, nil

@@ -35,7 +35,17 @@ type Outcome struct {
 
 // outcome is what the Deployments and the journal say.
 func (t *Traffic) outcome(journal *Journal, achieved float64) Outcome {
-	o := Outcome{App: t.names.App, Router: t.route.Router, Route: t.route.Name, Achieved: achieved, Stable: replicas(t.stable), Canary: replicas(t.canary), Rollout: t.told, undo: t.undoCommand(), now: t.cluster.Now()}
+	o := Outcome{
+		App:      t.names.App,
+		Router:   t.route.Router,
+		Route:    t.route.Name,
+		Achieved: achieved,
+		Stable:   replicas(t.stable),
+		Canary:   replicas(t.canary),
+		Rollout:  t.told,
+		undo:     t.undoCommand(),
+		now:      t.cluster.Now(),
+	}
 	if journal != nil {
 		o.Run, o.Since, o.Until, o.Requested, o.Undoing = journal.Run, journal.StartedAt, journal.ExpiresAt, journal.Weight, journal.Undoing
 		o.Router, o.Route = journal.Route.Router, journal.Route.Name
@@ -78,7 +88,9 @@ func (t *Traffic) Get(ctx context.Context) (Outcome, error) {
 	state, err := t.router.Get(ctx)
 	outcome.Achieved = shareOf(state.Weights)
 	if err == nil && outcome.Achieved > 0 && followed.now.Canary == 0 {
-		err = slipway.Errorf(slipway.No, "%s gives %.1f %% to the canary, which has no ready pod: those requests fail", t.route.Name, outcome.Achieved).Next("take it back: %s", t.undoCommand())
+		err = slipway.Errorf(slipway.No, "%s gives %.1f %% to the canary, which has no ready pod: those requests "+
+			"fail", t.route.Name, outcome.Achieved).
+			Next("take it back: %s", t.undoCommand())
 	}
 	return outcome, err
 }
@@ -119,7 +131,8 @@ func (o Outcome) Text(out io.Writer) error {
 	if o.Requests != nil {
 		truth += "; " + o.Requests.String()
 	}
-	if _, err := fmt.Fprintf(out, "run       %s\nasked     %s\ntrue      %s\nuntil     %s\nundo      %s\n", run, asked, truth, until, undo); err != nil {
+	if _, err := fmt.Fprintf(out, "run       %s\nasked     %s\ntrue      %s\nuntil     %s\nundo      "+
+		"%s\n", run, asked, truth, until, undo); err != nil {
 		return err
 	}
 	return o.Story(out)

@@ -27,7 +27,9 @@ const (
 func (t *Traffic) learn(ctx context.Context) (owners, error) {
 	known := owners{}
 	client := t.cluster.Metadata()
-	sets, err := client.Resource(appsv1.SchemeGroupVersion.WithResource("replicasets")).Namespace(t.cluster.Namespace).List(ctx, metav1.ListOptions{})
+	sets, err := client.Resource(appsv1.SchemeGroupVersion.WithResource("replicasets")).
+		Namespace(t.cluster.Namespace).
+		List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, kube.Explain(err, "looking whose the pods are")
 	}
@@ -49,7 +51,9 @@ func (t *Traffic) learn(ctx context.Context) (owners, error) {
 		return known, nil
 	}
 	selector := fmt.Sprintf("%s in (%s)", appsv1.DefaultDeploymentUniqueLabelKey, strings.Join(hashes, ","))
-	pods, err := client.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(t.cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	pods, err := client.Resource(corev1.SchemeGroupVersion.WithResource("pods")).
+		Namespace(t.cluster.Namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, kube.Explain(err, "looking whose the pods are")
 	}

@@ -61,7 +61,9 @@ func (s *Source) ask(ctx context.Context, query string, at time.Time) (model.Val
 	if err != nil {
 		var known *prometheusv1.Error
 		if errors.As(err, &known) && (known.Type == prometheusv1.ErrBadResponse || known.Type == prometheusv1.ErrClient) {
-			return nil, slipway.Usagef("what answers at --prometheus is no Prometheus").Because(errors.New(strings.TrimSpace(err.Error()))).Next("see what it is: a login page or a proxy; name Prometheus itself")
+			return nil, slipway.Usagef("what answers at --prometheus is no Prometheus").
+				Because(errors.New(strings.TrimSpace(err.Error()))).
+				Next("see what it is: a login page or a proxy; name Prometheus itself")
 		}
 		if errors.As(err, &known) && known.Type == prometheusv1.ErrBadData {
 			return nil, slipway.Usagef("prometheus does not understand %s", query).Because(err)
@@ -119,7 +121,9 @@ func unreachable(err error) error {
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	return slipway.Errorf(slipway.Unknown, "prometheus did not answer as it should").Because(err).Next("look whether it is up, and at what it scrapes")
+	return slipway.Errorf(slipway.Unknown, "prometheus did not answer as it should").
+		Because(err).
+		Next("look whether it is up, and at what it scrapes")
 }
 
 // increase is by how much the counters grew since begin, exactly: neither
@@ -202,7 +206,8 @@ func one(query string, value model.Value) (float64, bool, error) {
 		return 0, false, slipway.Usagef("%s is answered with a %T, and not with one number", query, value)
 	}
 	if len(vector) > 1 {
-		return 0, false, slipway.Usagef("%s is answered with %d series where one number is needed", query, len(vector)).Next("sum it, or choose one by its labels")
+		return 0, false, slipway.Usagef("%s is answered with %d series where one number is needed", query, len(vector)).
+			Next("sum it, or choose one by its labels")
 	}
 	if len(vector) == 0 || math.IsNaN(float64(vector[0].Value)) || math.IsInf(float64(vector[0].Value), 0) {
 		return 0, false, nil

@@ -89,13 +89,23 @@ func TestTheReportIsWholeByItself(t *testing.T) {
 	analysis := Analysis{App: "app<b>", Namespace: "prod", Verdict: Unhealthy, Why: "it fails", Begin: begin, Criteria: standard}
 	for look := 1; look <= 4; look++ {
 		n := float64(look)
-		analysis.Looks = append(analysis.Looks, Look{At: begin.Add(time.Duration(look) * time.Minute), Canary: Sample{100 * n, 5 * n, 0.2}, Stable: Sample{900 * n, n, 0.1}, P: 0.01, Why: "the analysis goes on"})
+		analysis.Looks = append(
+			analysis.Looks,
+			Look{
+				At:     begin.Add(time.Duration(look) * time.Minute),
+				Canary: Sample{100 * n, 5 * n, 0.2},
+				Stable: Sample{900 * n, n, 0.1},
+				P:      0.01,
+				Why:    "the analysis goes on",
+			},
+		)
 	}
 	analysis.LastWords = &kube.Words{Pod: "app-canary-1", Container: "app", Lines: []string{"Traceback", "ValueError: <none>"}}
 	require.NoError(t, WriteReport(file, analysis))
 	page, err := os.ReadFile(file)
 	require.NoError(t, err)
-	for _, needed := range []string{"UNHEALTHY", "app&lt;b&gt;", "<polyline", "prefers-color-scheme: dark", "@media print", "20 (5.00 %)", "last lines of container app of app-canary-1", "<pre>Traceback\nValueError: &lt;none&gt;\n</pre>"} {
+	for _, needed := range []string{"UNHEALTHY", "app&lt;b&gt;", "<polyline", "prefers-color-scheme: dark", "@media print", "20 " +
+		"(5.00 %)", "last lines of container app of app-canary-1", "<pre>Traceback\nValueError: &lt;none&gt;\n</pre>"} {
 		assert.Contains(t, string(page), needed)
 	}
 	assert.NotRegexp(t, regexp.MustCompile(`(?i)<script|https?://|src=|@import|url\(`), string(page))

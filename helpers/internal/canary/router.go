@@ -132,7 +132,8 @@ func shareOf(weights []Weight) float64 {
 
 // missing says that a route does not do what it was chosen for.
 func missing(o object, route Route) error {
-	return slipway.Errorf(slipway.Conflict, "%s no longer weighs service/%s and service/%s against one another", o, route.Stable, route.Canary).
+	return slipway.Errorf(slipway.Conflict, "%s no longer weighs service/%s and service/%s against one "+
+		"another", o, route.Stable, route.Canary).
 		Next("put both back into it, or give the share with another --router")
 }
 

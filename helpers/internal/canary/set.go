@@ -43,7 +43,8 @@ func (t *Traffic) Set(ctx context.Context, options SetOptions) (Outcome, error) 
 			err = slipway.Errorf(slipway.Unknown, "stopped by a signal, and undone: all traffic is on stable")
 		}
 	case ctx.Err() != nil:
-		err = slipway.Errorf(slipway.Unknown, "stopped by a signal; the canary has %d pods asked for, and what was begun is written down", replicas(t.canary)).
+		err = slipway.Errorf(slipway.Unknown, "stopped by a signal; the canary has %d pods asked for, and what was begun is written "+
+			"down", replicas(t.canary)).
 			Next("undo it: %s", t.undoCommand())
 	}
 	return outcome, err
@@ -60,8 +61,10 @@ func (t *Traffic) set(ctx context.Context, options SetOptions) (Outcome, error) 
 		}
 	}
 	if replicas(t.stable) == 0 {
-		return Outcome{}, slipway.Errorf(slipway.No, "deployment/%s runs no pod: there is nothing that a canary could share the traffic with", t.names.Stable).
-			Next("a first release goes there by itself: deploy-image -n %s deployment/%s --image REPOSITORY:TAG@DIGEST --replicas N", t.cluster.Namespace, t.names.Stable)
+		return Outcome{}, slipway.Errorf(slipway.No, "deployment/%s runs no pod: there is nothing that a canary could share the "+
+			"traffic with", t.names.Stable).
+			Next("a first release goes there by itself: deploy-image -n %s deployment/%s --image REPOSITORY:TAG@DIGEST --replicas "+
+				"N", t.cluster.Namespace, t.names.Stable)
 	}
 	if err := t.choose(ctx); err != nil {
 		return Outcome{}, err
@@ -104,7 +107,8 @@ func (t *Traffic) setLocked(ctx context.Context, options SetOptions) (Outcome, e
 		return Outcome{}, t.withoutChange(ctx, options.Run, first, err)
 	}
 	wanted, achievable := t.router.plan(options.Weight, journal.Previous, limits)
-	if grows := wanted.Canary > journal.Previous.Canary; wanted.Canary == 0 || grows && int(wanted.Stable+wanted.Canary) > limits.Stable+limits.MaxExtra {
+	if grows := wanted.Canary > journal.Previous.Canary; wanted.Canary == 0 ||
+		grows && int(wanted.Stable+wanted.Canary) > limits.Stable+limits.MaxExtra {
 		return Outcome{}, t.withoutChange(ctx, options.Run, first, t.noRoom(limits))
 	}
 	if distance := math.Abs(achievable - float64(options.Weight)); distance > options.Tolerance {
@@ -128,7 +132,8 @@ func (t *Traffic) setLocked(ctx context.Context, options SetOptions) (Outcome, e
 	outcome := t.outcome(journal, achieved)
 	outcome.Achievable, outcome.Error, outcome.Endpoints = achievable, math.Abs(achievable-float64(options.Weight)), counts
 	if err == nil && math.Abs(achieved-float64(options.Weight)) > options.Tolerance {
-		err = slipway.Errorf(slipway.No, "asked for %d %%, and %.1f %% is what is true: %s", options.Weight, achieved, counts).Next("see which pods are not ready: rollout-wait -n %s deployment/%s deployment/%s", t.cluster.Namespace, t.names.Stable, t.names.Canary)
+		err = slipway.Errorf(slipway.No, "asked for %d %%, and %.1f %% is what is true: %s", options.Weight, achieved, counts).
+			Next("see which pods are not ready: rollout-wait -n %s deployment/%s deployment/%s", t.cluster.Namespace, t.names.Stable, t.names.Canary)
 	}
 	return outcome, err
 }
@@ -142,7 +147,8 @@ func (t *Traffic) leftBehind(ctx context.Context, options SetOptions) (*Journal,
 	}
 	if journal.Run == options.Run && !journal.Undoing {
 		if journal.Route != t.route {
-			return nil, slipway.Errorf(slipway.Conflict, "this run began with the router %s (%s), and cannot go on with %s", journal.Route.Router, journal.Route.Name, t.route.Router).
+			return nil, slipway.Errorf(slipway.Conflict, "this run began with the router %s (%s), and cannot go on with "+
+				"%s", journal.Route.Router, journal.Route.Name, t.route.Router).
 				Next("undo first: %s", t.undoCommand())
 		}
 		return journal, nil
@@ -163,16 +169,31 @@ func (t *Traffic) leftBehind(ctx context.Context, options SetOptions) (*Journal,
 }
 
 func (t *Traffic) noRoom(limits Limits) error {
-	return slipway.Errorf(slipway.No, "there is no room for a pod of the canary beside the %d of deployment/%s: %sat most %d more are allowed", limits.Stable, t.names.Stable, limits.Why, limits.MaxExtra).
+	return slipway.Errorf(slipway.No, "there is no room for a pod of the canary beside the %d of deployment/%s: %sat most %d "+
+		"more are allowed", limits.Stable, t.names.Stable, limits.Why, limits.MaxExtra).
 		Next("raise the quota, allow more pods (--max-extra %d) or fewer of stable (--min-stable %d)", limits.MaxExtra, limits.MinStable)
 }
 
 func (t *Traffic) unachievable(options SetOptions, wanted State, achievable float64, limits Limits) error {
-	err := slipway.Errorf(slipway.No, "%d %% cannot be had: achievable %.1f %% (%d stable and %d canary pods), error %.1f points", options.Weight, achievable, wanted.Stable, wanted.Canary, math.Abs(achievable-float64(options.Weight)))
+	err := slipway.Errorf(
+		slipway.No,
+		"%d %% cannot be had: achievable %.1f %% (%d stable and %d canary pods), error %.1f points",
+		options.Weight,
+		achievable,
+		wanted.Stable,
+		wanted.Canary,
+		math.Abs(achievable-float64(options.Weight)),
+	)
 	if len(wanted.Weights) > 0 {
 		return err.Next("give the two back ends of the route weights whose sum is 100 or more: what other back ends get is left alone")
 	}
-	return err.Next("%sallow more pods (--max-extra %d) or fewer of stable (--min-stable %d), a greater --tolerance (%g), or give the share with a gateway", limits.Why, limits.MaxExtra, limits.MinStable, options.Tolerance)
+	return err.Next(
+		"%sallow more pods (--max-extra %d) or fewer of stable (--min-stable %d), a greater --tolerance (%g), or give the share with a gateway",
+		limits.Why,
+		limits.MaxExtra,
+		limits.MinStable,
+		options.Tolerance,
+	)
 }
 
 // withoutChange lets go of what set took before it changed anything.

@@ -80,7 +80,8 @@ func (t *Traffic) readCanary(ctx context.Context) error {
 // noCanary is the answer to what needs one.
 func (t *Traffic) noCanary() error {
 	return slipway.Errorf(slipway.No, "there is no deployment/%s in the namespace %s", t.names.Canary, t.cluster.Namespace).
-		Next("make it from stable's: deploy-image -n %s deployment/%s --like %s --image REPOSITORY:TAG@DIGEST", t.cluster.Namespace, t.names.Canary, t.names.Stable)
+		Next("make it from stable's: deploy-image -n %s deployment/%s --like %s --image "+
+			"REPOSITORY:TAG@DIGEST", t.cluster.Namespace, t.names.Canary, t.names.Stable)
 }
 
 // undoCommand is what a person types to undo.

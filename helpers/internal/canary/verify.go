@@ -28,7 +28,15 @@ type Measured struct {
 }
 
 func (m Measured) String() string {
-	return fmt.Sprintf("%.0f of %.0f requests in %s went to the canary: %.2f %% (95 %%: %.2f to %.2f)", m.Canary, m.Canary+m.Stable, m.Window, m.Share, m.Low, m.High)
+	return fmt.Sprintf(
+		"%.0f of %.0f requests in %s went to the canary: %.2f %% (95 %%: %.2f to %.2f)",
+		m.Canary,
+		m.Canary+m.Stable,
+		m.Window,
+		m.Share,
+		m.Low,
+		m.High,
+	)
 }
 
 func measured(canary, stable float64, window time.Duration) Measured {
@@ -46,9 +54,11 @@ func (m Measured) judge(weight int, tolerance float64) error {
 	from, to := float64(weight)-tolerance, float64(weight)+tolerance
 	switch {
 	case m.Canary+m.Stable == 0:
-		return slipway.Errorf(slipway.Unknown, "prometheus saw no request in %s, so that nobody knows the share", m.Window).Next("wait for traffic, or take a longer --window")
+		return slipway.Errorf(slipway.Unknown, "prometheus saw no request in %s, so that nobody knows the share", m.Window).
+			Next("wait for traffic, or take a longer --window")
 	case m.High < from || m.Low > to:
-		return slipway.Errorf(slipway.No, "asked for %d %%, and %s", weight, m).Next("see whether clients keep their connections, and which pods are ready: canary-weight get")
+		return slipway.Errorf(slipway.No, "asked for %d %%, and %s", weight, m).
+			Next("see whether clients keep their connections, and which pods are ready: canary-weight get")
 	case m.Share < from || m.Share > to:
 		return slipway.Errorf(slipway.Unknown, "asked for %d %%; %s, which is too few to tell", weight, m).Next("take a longer --window")
 	}
@@ -62,7 +72,8 @@ func (t *Traffic) Verify(ctx context.Context, options VerifyOptions) (Outcome, e
 		return outcome, err
 	}
 	if math.Abs(outcome.Achieved-float64(options.Weight)) > options.Tolerance {
-		return outcome, slipway.Errorf(slipway.No, "%.1f %% is true, and not %d %%: %s", outcome.Achieved, options.Weight, outcome.Endpoints).Next("see who runs: %s", t.getCommand())
+		return outcome, slipway.Errorf(slipway.No, "%.1f %% is true, and not %d %%: %s", outcome.Achieved, options.Weight, outcome.Endpoints).
+			Next("see who runs: %s", t.getCommand())
 	}
 	if options.Prometheus == nil {
 		return outcome, nil

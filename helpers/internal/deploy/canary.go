@@ -31,7 +31,8 @@ func canary(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	}
 	stable, err := deployments.Get(ctx, options.Like, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return Outcome{}, slipway.Errorf(slipway.No, "there is no deployment/%s in the namespace %s that deployment/%s could be like", options.Like, cluster.Namespace, options.Name).
+		return Outcome{}, slipway.Errorf(slipway.No, "there is no deployment/%s in the namespace %s that deployment/%s could be "+
+			"like", options.Like, cluster.Namespace, options.Name).
 			Next("apply stable's manifest first")
 	}
 	if err != nil {
@@ -55,7 +56,14 @@ func canary(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	return updateCanary(ctx, cluster, options, stable, current, to, outcome)
 }
 
-func createCanary(ctx context.Context, cluster *kube.Cluster, options Options, stable *appsv1.Deployment, to map[string]string, outcome Outcome) (Outcome, error) {
+func createCanary(
+	ctx context.Context,
+	cluster *kube.Cluster,
+	options Options,
+	stable *appsv1.Deployment,
+	to map[string]string,
+	outcome Outcome,
+) (Outcome, error) {
 	services, err := cluster.Core().Services(cluster.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return Outcome{}, err
@@ -69,8 +77,13 @@ func createCanary(ctx context.Context, cluster *kube.Cluster, options Options, s
 		none = *options.Replicas
 	}
 	made := &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Name: options.Name, Namespace: cluster.Namespace, Labels: map[string]string{TrackLabel: "canary"}, Annotations: record(options)},
-		Spec:       *stable.Spec.DeepCopy(),
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        options.Name,
+			Namespace:   cluster.Namespace,
+			Labels:      map[string]string{TrackLabel: "canary"},
+			Annotations: record(options),
+		},
+		Spec: *stable.Spec.DeepCopy(),
 	}
 	made.Annotations[CanaryOfAnnotation] = stable.Name
 	made.Spec.Replicas, made.Spec.Paused, made.Spec.Selector = &none, false, own.selector
@@ -91,7 +104,14 @@ func createCanary(ctx context.Context, cluster *kube.Cluster, options Options, s
 	return outcome, nil
 }
 
-func updateCanary(ctx context.Context, cluster *kube.Cluster, options Options, stable, current *appsv1.Deployment, to map[string]string, outcome Outcome) (Outcome, error) {
+func updateCanary(
+	ctx context.Context,
+	cluster *kube.Cluster,
+	options Options,
+	stable, current *appsv1.Deployment,
+	to map[string]string,
+	outcome Outcome,
+) (Outcome, error) {
 	labels := maps.Clone(stable.Spec.Template.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -109,7 +129,8 @@ func updateCanary(ctx context.Context, cluster *kube.Cluster, options Options, s
 	}
 	wanted := current.DeepCopy()
 	wanted.Spec.Template = templateLike(stable, labels, to)
-	wanted.Spec.Strategy, wanted.Spec.MinReadySeconds, wanted.Spec.ProgressDeadlineSeconds = stable.Spec.Strategy, stable.Spec.MinReadySeconds, stable.Spec.ProgressDeadlineSeconds
+	wanted.Spec.Strategy, wanted.Spec.MinReadySeconds = stable.Spec.Strategy, stable.Spec.MinReadySeconds
+	wanted.Spec.ProgressDeadlineSeconds = stable.Spec.ProgressDeadlineSeconds
 	for _, container := range current.Spec.Template.Spec.Containers {
 		if container.Name == outcome.Container {
 			outcome.From = container.Image
@@ -141,7 +162,7 @@ func updateCanary(ctx context.Context, cluster *kube.Cluster, options Options, s
 		return Outcome{}, err
 	}
 	deployments := cluster.Apps().Deployments(cluster.Namespace)
-	if _, err := deployments.Patch(ctx, options.Name, types.JSONPatchType, patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}); err != nil || options.DryRun {
+	if _, err := deployments.Patch(ctx, options.Name, types.JSONPatchType, patch, asking); err != nil || options.DryRun {
 		return outcome, err
 	}
 	if err := pullSecret(ctx, cluster, options); err != nil {

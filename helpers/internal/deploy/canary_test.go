@@ -41,8 +41,10 @@ func TestACanarysLabelsDifferWhereItsServicesAllowIt(t *testing.T) {
 			[]corev1.Service{service(set{"app": "web"}), service(set{"app": "web-canary"})}, "web-canary", set{"app": "web-canary"}, false},
 		"the Service needs one of two": {stableOf("web", set{"app": "web", "tier": "front"}, set{"app": "web", "tier": "front"}),
 			[]corev1.Service{service(set{"app": "web"})}, "web-canary", set{"tier": "front-canary"}, false},
-		"the Service needs all":   {stableOf("web", set{"app": "web"}, set{"app": "web"}), []corev1.Service{service(set{"app": "web"})}, "web-canary", set{}, true},
-		"a name that is too long": {stableOf(long, set{"app": long}, set{"app": long}), nil, long + "-canary", set{"app": labelValue(long + "-canary")}, false},
+		"the Service needs all": {stableOf("web", set{"app": "web"}, set{"app": "web"}),
+			[]corev1.Service{service(set{"app": "web"})}, "web-canary", set{}, true},
+		"a name that is too long": {stableOf(long, set{"app": long}, set{"app": long}),
+			nil, long + "-canary", set{"app": labelValue(long + "-canary")}, false},
 	} {
 		own := identityOf(test.stable, test.canary, test.services)
 		wanted := set{TrackLabel: "canary"}
@@ -65,24 +67,44 @@ func TestTheTemplateIsStablesButForImageAndLabels(t *testing.T) {
 	stable := stableOf("web", set{"app": "web"}, set{"app": "web", "part": "users"})
 	stable.Spec.Template.Annotations = set{"a": "b"}
 	stable.Spec.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "A", Value: "secret"}}
-	stable.Spec.Template.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{LabelSelector: &metav1.LabelSelector{MatchLabels: set{"app": "web", "part": "users"}}}}
+	stable.Spec.Template.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{
+		{LabelSelector: &metav1.LabelSelector{MatchLabels: set{"app": "web", "part": "users"}}},
+	}
 	template := templateLike(stable, set{"app": "web-canary", "part": "users"}, map[string]string{"app": "r/app:2"})
 	assert.Equal(t, "r/app:2", template.Spec.Containers[0].Image)
 	assert.Equal(t, stable.Spec.Template.Spec.Containers[0].Env, template.Spec.Containers[0].Env)
 	assert.Equal(t, set{"a": "b"}, template.Annotations)
 	assert.Equal(t, set{"app": "web-canary", "part": "users"}, template.Spec.TopologySpreadConstraints[0].LabelSelector.MatchLabels)
-	assert.Equal(t, set{"app": "web", "part": "users"}, stable.Spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector.MatchLabels, "stable's is left alone")
+	assert.Equal(
+		t,
+		set{"app": "web", "part": "users"},
+		stable.Spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector.MatchLabels,
+		"stable's is left alone",
+	)
 
 	canary := stableOf("web-canary", set{"app": "web-canary"}, set{"app": "web-canary"})
 	canary.Spec.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "A", Value: "other"}, {Name: "B"}}
 	wanted := canary.Spec.DeepCopy()
 	wanted.Template = template
 	found := differences(&canary.Spec, wanted, map[string]string{"app": "r/app:2"})
-	assert.Equal(t, []string{"template.metadata.annotations", "template.spec.containers.app.env.A.value", "template.spec.containers.app.env.B", "template.spec.topologySpreadConstraints"}, found)
+	assert.Equal(
+		t,
+		[]string{
+			"template.metadata.annotations",
+			"template.spec.containers.app.env.A.value",
+			"template.spec.containers.app.env.B",
+			"template.spec.topologySpreadConstraints",
+		},
+		found,
+	)
 }
 
 func TestACanaryThatSelectsStablesPodsIsRefused(t *testing.T) {
 	stable := stableOf("web", set{"app": "web"}, set{"app": "web", "part": "users"})
-	assert.ErrorContains(t, distinct(stable, stableOf("c", set{"part": "users"}, set{"part": "users"}), set{"app": "c", "part": "users"}), "selects the pods of deployment/web, too")
+	assert.ErrorContains(
+		t,
+		distinct(stable, stableOf("c", set{"part": "users"}, set{"part": "users"}), set{"app": "c", "part": "users"}),
+		"selects the pods of deployment/web, too",
+	)
 	assert.NoError(t, distinct(stable, stableOf("c", set{"app": "c"}, set{"app": "c"}), set{"app": "c", "part": "users"}))
 }

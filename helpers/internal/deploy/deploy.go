@@ -81,17 +81,28 @@ func (o Outcome) Text(out io.Writer) error {
 
 // Answer tells it to a pipeline.
 func (o Outcome) Answer() slipway.Fields {
-	return slipway.Fields{"from": o.From, "to": o.To, "changed": o.Changed || o.Created, "lastGood": o.LastGood, "first": o.First, "replicas": o.Replicas}
+	return slipway.Fields{
+		"from":     o.From,
+		"to":       o.To,
+		"changed":  o.Changed || o.Created,
+		"lastGood": o.LastGood,
+		"first":    o.First,
+		"replicas": o.Replicas,
+	}
 }
 
 var pinned = regexp.MustCompile(`^[^@\s]+@sha256:[0-9a-f]{64}$`)
+
+// asking has the API server say what it would, and change nothing.
+var asking = metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}
 
 const conflicts = 5 // how often a change by somebody else is read again
 
 // Deploy puts the image on the Deployment.
 func Deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcome, error) {
 	if !pinned.MatchString(options.Image) {
-		return Outcome{}, slipway.Usagef("--image %q names no digest: what is deployed is REPOSITORY:TAG@sha256:...", options.Image).Next("take it from nexus-push or nexus-latest-tag")
+		return Outcome{}, slipway.Usagef("--image %q names no digest: what is deployed is REPOSITORY:TAG@sha256:...", options.Image).
+			Next("take it from nexus-push or nexus-latest-tag")
 	}
 	for attempt := 1; ; attempt++ {
 		outcome, err := deploy(ctx, cluster, options)
@@ -164,7 +175,7 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 		return Outcome{}, err
 	}
 	// Asked first whether admission takes it: what it refuses changes nothing.
-	if _, err := deployments.Patch(ctx, options.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}); err != nil || options.DryRun {
+	if _, err := deployments.Patch(ctx, options.Name, types.StrategicMergePatchType, patch, asking); err != nil || options.DryRun {
 		return outcome, err
 	}
 	if err := pullSecret(ctx, cluster, options); err != nil {
@@ -204,7 +215,8 @@ func hasRoom(ctx context.Context, cluster *kube.Cluster, current *appsv1.Deploym
 	if err != nil || left.Pods >= needed {
 		return err
 	}
-	return slipway.Errorf(slipway.No, "the rollout of deployment/%s needs room for %d more pods (maxSurge), and %s", current.Name, needed, left.Why).
+	return slipway.Errorf(slipway.No, "the rollout of deployment/%s needs room for %d more pods (maxSurge), and "+
+		"%s", current.Name, needed, left.Why).
 		Next("raise that quota, or let pods be replaced one by one: spec.strategy.rollingUpdate {maxSurge: 0, maxUnavailable: 1}")
 }
 
@@ -217,7 +229,8 @@ func encoded(value any) (string, error) {
 // replicas only if asked. The resourceVersion makes a change by somebody else a conflict.
 func patchOf(current *appsv1.Deployment, to map[string]string, replicas *int32, annotations map[string]string) map[string]any {
 	pod := map[string]any{}
-	for list, containers := range map[string][]corev1.Container{"containers": current.Spec.Template.Spec.Containers, "initContainers": current.Spec.Template.Spec.InitContainers} {
+	was := current.Spec.Template.Spec
+	for list, containers := range map[string][]corev1.Container{"containers": was.Containers, "initContainers": was.InitContainers} {
 		var images []map[string]any
 		for _, container := range containers {
 			if image, changes := to[container.Name]; changes {

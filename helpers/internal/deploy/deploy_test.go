@@ -56,7 +56,12 @@ func TestThePatchIsExactlyWhatIsAskedFor(t *testing.T) {
 	to := map[string]string{"app": "r/app:2@sha256:1"}
 	body, err := json.Marshal(patchOf(current, to, nil, map[string]string{"a": "b"}))
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"metadata":{"resourceVersion":"7","annotations":{"a":"b"}},"spec":{"template":{"spec":{"containers":[{"name":"app","image":"r/app:2@sha256:1"}]}}}}`, string(body))
+	assert.JSONEq(
+		t,
+		`{"metadata":{"resourceVersion":"7","annotations":{"a":"b"}},
+		"spec":{"template":{"spec":{"containers":[{"name":"app","image":"r/app:2@sha256:1"}]}}}}`,
+		string(body),
+	)
 	two := int32(2)
 	body, err = json.Marshal(patchOf(current, to, &two, nil))
 	require.NoError(t, err)

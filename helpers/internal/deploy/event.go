@@ -24,9 +24,15 @@ func tell(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Deploym
 		message += ", from " + outcome.From
 	}
 	event := &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{GenerateName: deployment.Name + "-", Namespace: deployment.Namespace},
-		InvolvedObject: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: deployment.Namespace, Name: deployment.Name, UID: deployment.UID},
-		Type:           corev1.EventTypeNormal, Reason: "ImageDeployed", Message: safe.Line(message + ", by " + who(deployment)),
+		ObjectMeta: metav1.ObjectMeta{GenerateName: deployment.Name + "-", Namespace: deployment.Namespace},
+		InvolvedObject: corev1.ObjectReference{
+			APIVersion: "apps/v1",
+			Kind:       "Deployment",
+			Namespace:  deployment.Namespace,
+			Name:       deployment.Name,
+			UID:        deployment.UID,
+		},
+		Type: corev1.EventTypeNormal, Reason: "ImageDeployed", Message: safe.Line(message + ", by " + who(deployment)),
 		Source: corev1.EventSource{Component: "deploy-image"}, FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}
 	if _, err := cluster.Core().Events(deployment.Namespace).Create(ctx, event, metav1.CreateOptions{}); err != nil {

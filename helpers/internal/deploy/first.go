@@ -67,12 +67,20 @@ func wasReady(pod corev1.Pod) bool {
 }
 
 // past reads what First needs; the pods only where nothing else has decided.
-func past(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Deployment, before *rollout.Before, sets []*appsv1.ReplicaSet) (History, error) {
+func past(
+	ctx context.Context,
+	cluster *kube.Cluster,
+	deployment *appsv1.Deployment,
+	before *rollout.Before,
+	sets []*appsv1.ReplicaSet,
+) (History, error) {
 	h := historyOf(deployment, before, sets, nil)
 	if !First(h) || deployment.Status.Replicas == 0 {
 		return h, nil
 	}
-	pods, err := cluster.Core().Pods(cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(deployment.Spec.Selector)})
+	pods, err := cluster.Core().
+		Pods(cluster.Namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(deployment.Spec.Selector)})
 	if err != nil {
 		return h, err
 	}

@@ -62,23 +62,74 @@ func TestFirstIsDecidedByHistoryAndNotByReadinessNow(t *testing.T) {
 		world
 		first bool
 	}{
-		"applied, and at 0":                                 {world{reason: "NewReplicaSetAvailable"}, true},
-		"applied, with an image of no site":                 {world{asked: 9, reason: "ReplicaSetUpdated", pods: []string{"never", "never"}}, true},
-		"applied, and given up":                             {world{asked: 9, reason: "ProgressDeadlineExceeded", pods: []string{"never"}}, true},
-		"a first release that failed, and was undone":       {world{asked: 2, before: &rollout.Before{First: true, Undone: true}, pods: []string{"never"}}, true},
-		"a first release that failed, and was not undone":   {world{asked: 2, before: &rollout.Before{First: true}, pods: []string{"never"}}, true},
-		"a pod of something else is ready":                  {world{asked: 2, pods: []string{"foreign", "never"}}, true},
-		"deployed by hand":                                  {world{asked: 3, ready: 3, reason: "NewReplicaSetAvailable"}, false},
-		"deployed by hand, and blinking":                    {world{asked: 3, reason: "NewReplicaSetAvailable", pods: []string{"once", "once", "once"}}, false},
-		"deployed by hand, without a progress deadline":     {world{asked: 3, pods: []string{"once"}}, false},
-		"deployed by hand, and its pods were just replaced": {world{asked: 3, reason: "NewReplicaSetAvailable", pods: []string{"never"}}, false},
-		"deployed by hand, and a later change fails":        {world{asked: 3, reason: "ProgressDeadlineExceeded", setReady: 2}, false},
-		"one of three is ready":                             {world{asked: 3, ready: 1, reason: "ReplicaSetUpdated"}, false},
-		"scaled to nothing, after a good release":           {world{annotations: good}, false},
-		"down, after a good release":                        {world{asked: 3, annotations: good, pods: []string{"never"}}, false},
-		"a good one before the present one":                 {world{asked: 3, annotations: map[string]string{rollout.LastGoodAnnotation: `{"hash":"x"}`}}, false},
-		"changed by slipway, and it had served":             {world{asked: 3, before: &rollout.Before{Replicas: 3}, pods: []string{"never"}}, false},
-		"scaled to nothing, and no revision is marked":      {world{before: &rollout.Before{Replicas: 3}}, true},
+		"applied, and at 0": {
+			world{reason: "NewReplicaSetAvailable"},
+			true,
+		},
+		"applied, with an image of no site": {
+			world{asked: 9, reason: "ReplicaSetUpdated", pods: []string{"never", "never"}},
+			true,
+		},
+		"applied, and given up": {
+			world{asked: 9, reason: "ProgressDeadlineExceeded", pods: []string{"never"}},
+			true,
+		},
+		"a first release that failed, and was undone": {
+			world{asked: 2, before: &rollout.Before{First: true, Undone: true}, pods: []string{"never"}},
+			true,
+		},
+		"a first release that failed, and was not undone": {
+			world{asked: 2, before: &rollout.Before{First: true}, pods: []string{"never"}},
+			true,
+		},
+		"a pod of something else is ready": {
+			world{asked: 2, pods: []string{"foreign", "never"}},
+			true,
+		},
+		"deployed by hand": {
+			world{asked: 3, ready: 3, reason: "NewReplicaSetAvailable"},
+			false,
+		},
+		"deployed by hand, and blinking": {
+			world{asked: 3, reason: "NewReplicaSetAvailable", pods: []string{"once", "once", "once"}},
+			false,
+		},
+		"deployed by hand, without a progress deadline": {
+			world{asked: 3, pods: []string{"once"}},
+			false,
+		},
+		"deployed by hand, and its pods were just replaced": {
+			world{asked: 3, reason: "NewReplicaSetAvailable", pods: []string{"never"}},
+			false,
+		},
+		"deployed by hand, and a later change fails": {
+			world{asked: 3, reason: "ProgressDeadlineExceeded", setReady: 2},
+			false,
+		},
+		"one of three is ready": {
+			world{asked: 3, ready: 1, reason: "ReplicaSetUpdated"},
+			false,
+		},
+		"scaled to nothing, after a good release": {
+			world{annotations: good},
+			false,
+		},
+		"down, after a good release": {
+			world{asked: 3, annotations: good, pods: []string{"never"}},
+			false,
+		},
+		"a good one before the present one": {
+			world{asked: 3, annotations: map[string]string{rollout.LastGoodAnnotation: `{"hash":"x"}`}},
+			false,
+		},
+		"changed by slipway, and it had served": {
+			world{asked: 3, before: &rollout.Before{Replicas: 3}, pods: []string{"never"}},
+			false,
+		},
+		"scaled to nothing, and no revision is marked": {
+			world{before: &rollout.Before{Replicas: 3}},
+			true,
+		},
 	} {
 		assert.Equal(t, test.first, First(test.history()), name)
 	}

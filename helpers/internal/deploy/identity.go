@@ -70,8 +70,17 @@ func identityOf(stable *appsv1.Deployment, name string, services []corev1.Servic
 		selector.MatchLabels = map[string]string{}
 	}
 	selector.MatchLabels[TrackLabel] = "canary"
-	return identity{selector, kept, fmt.Sprintf("the pods of deployment/%s keep all labels by which deployment/%s selects, since every Service in front of it selects by them; "+
-		"%s tells them apart", name, stable.Name, TrackLabel+"=canary")}
+	return identity{
+		selector,
+		kept,
+		fmt.Sprintf(
+			"the pods of deployment/%s keep all labels by which deployment/%s selects, since every Service in front of it selects by them; "+
+				"%s tells them apart",
+			name,
+			stable.Name,
+			TrackLabel+"=canary",
+		),
+	}
 }
 
 func order(first bool) int {

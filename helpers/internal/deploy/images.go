@@ -37,8 +37,16 @@ func imagesFor(pod corev1.PodSpec, options Options) (name string, to map[string]
 		case tagged(container.Image) == tagged(main.Image):
 			to[container.Name] = options.Image
 		case found == repository(main.Image) || found == repository(options.Image):
-			notes = append(notes, fmt.Sprintf("the container %s has %s, another image of the same repository, and keeps it: name it with --also %s if it is to have the new one, too",
-				container.Name, container.Image, container.Name))
+			notes = append(
+				notes,
+				fmt.Sprintf(
+					"the container %s has %s, another image of the same repository, and keeps it: name it with --also %s if it is to have "+
+						"the new one, too",
+					container.Name,
+					container.Image,
+					container.Name,
+				),
+			)
 		}
 	}
 	for _, volume := range pod.Volumes {

@@ -17,15 +17,18 @@ func TestContainersOfTheSameImageGoAlong(t *testing.T) {
 		to               string
 		note             string
 	}{
-		"one":                                      {"app=r/app:1", "", Options{}, "app", ""},
-		"an init container of the same image":      {"app=r/app:1", "migrate=r/app:1", Options{}, "app migrate", ""},
-		"a sidecar of the same image":              {"app=r/app:1@sha256:1 worker=r/app:1@sha256:1 proxy=envoy:1", "", Options{Container: "app"}, "app worker", ""},
-		"without a tag and with the one it means":  {"app=r/app", "migrate=r/app:latest", Options{}, "app migrate", ""},
-		"another tag of the repository":            {"app=r/app:1", "migrate=r/app:tools", Options{}, "app", "the container migrate has r/app:tools"},
+		"one":                                 {"app=r/app:1", "", Options{}, "app", ""},
+		"an init container of the same image": {"app=r/app:1", "migrate=r/app:1", Options{}, "app migrate", ""},
+		"a sidecar of the same image": {"app=r/app:1@sha256:1 worker=r/app:1@sha256:1 " +
+			"proxy=envoy:1", "", Options{Container: "app"}, "app worker", ""},
+		"without a tag and with the one it means": {"app=r/app", "migrate=r/app:latest", Options{}, "app migrate", ""},
+		"another tag of the repository": {"app=r/app:1", "migrate=r/app:tools", Options{}, "app", "the container migrate " +
+			"has r/app:tools"},
 		"another tag of the repository, and named": {"app=r/app:1", "migrate=r/app:tools", Options{Also: []string{"migrate"}}, "app migrate", ""},
-		"an older tag of the new repository":       {"app=placeholder:1", "migrate=nexus.example:8083/app:1", Options{}, "app", "the container migrate has nexus.example:8083/app:1"},
-		"has it already":                           {"app=r/app:1", "migrate=" + image, Options{}, "app", ""},
-		"another repository":                       {"app=r/app:1", "wait=r/app-tools:1", Options{}, "app", ""},
+		"an older tag of the new repository": {"app=placeholder:1", "migrate=nexus.example:8083/app:1", Options{}, "app",
+			"the container migrate has nexus.example:8083/app:1"},
+		"has it already":     {"app=r/app:1", "migrate=" + image, Options{}, "app", ""},
+		"another repository": {"app=r/app:1", "wait=r/app-tools:1", Options{}, "app", ""},
 	} {
 		pod := corev1.PodSpec{Containers: containersOf(test.containers), InitContainers: containersOf(test.init)}
 		test.options.Image = image
@@ -57,7 +60,8 @@ func containersOf(list string) []corev1.Container {
 
 func TestRepository(t *testing.T) {
 	for image, want := range map[string]string{
-		"app": "app", "app:1": "app", "r:5000/app": "r:5000/app", "r:5000/app:1": "r:5000/app", "r/app@sha256:0": "r/app", "r:1/a/b:c@sha256:0": "r:1/a/b",
+		"app": "app", "app:1": "app", "r:5000/app": "r:5000/app", "r:5000/app:1": "r:5000/app", "r/app@sha256:0": "r/app",
+		"r:1/a/b:c@sha256:0": "r:1/a/b",
 	} {
 		assert.Equal(t, want, repository(image), image)
 	}

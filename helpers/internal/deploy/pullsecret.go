@@ -46,7 +46,8 @@ func merge(present []byte, host string, entry json.RawMessage) (merged []byte, c
 		}
 	}
 	var before, after bytes.Buffer
-	if had, found := config.Auths[host]; found && json.Compact(&before, had) == nil && json.Compact(&after, entry) == nil && bytes.Equal(before.Bytes(), after.Bytes()) {
+	if had, found := config.Auths[host]; found && json.Compact(&before, had) == nil && json.Compact(&after, entry) == nil &&
+		bytes.Equal(before.Bytes(), after.Bytes()) {
 		return present, false, nil
 	}
 	if config.Auths == nil {
@@ -80,7 +81,8 @@ func keep(ctx context.Context, cluster *kube.Cluster, name, host string, entry j
 		return err
 	}
 	if !absent && present.Type != corev1.SecretTypeDockerConfigJson {
-		return slipway.Usagef("the secret %s is of the type %s, and no pull secret", name, present.Type).Next("choose another name for the pull secret")
+		return slipway.Usagef("the secret %s is of the type %s, and no pull secret", name, present.Type).
+			Next("choose another name for the pull secret")
 	}
 	merged, changed, err := merge(present.Data[corev1.DockerConfigJsonKey], host, entry)
 	if err != nil || !changed {
@@ -88,7 +90,11 @@ func keep(ctx context.Context, cluster *kube.Cluster, name, host string, entry j
 	}
 	data := map[string][]byte{corev1.DockerConfigJsonKey: merged}
 	if absent {
-		_, err = secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeDockerConfigJson, Data: data}, metav1.CreateOptions{})
+		_, err = secrets.Create(
+			ctx,
+			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeDockerConfigJson, Data: data},
+			metav1.CreateOptions{},
+		)
 		return err
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]string{"resourceVersion": present.ResourceVersion}, "data": data})
@@ -122,6 +128,7 @@ func checkPullSecret(ctx context.Context, cluster *kube.Cluster, pod corev1.PodS
 			return nil
 		}
 	}
-	return slipway.Usagef("nothing uses the pull secret %s: neither the pod template's imagePullSecrets nor the ServiceAccount %s names it", name, account).
+	return slipway.Usagef("nothing uses the pull secret %s: neither the pod template's imagePullSecrets nor the ServiceAccount "+
+		"%s names it", name, account).
 		Next("add imagePullSecrets: [{name: %s}] to the template", name)
 }

@@ -33,7 +33,9 @@ func stateOf(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Depl
 	if deployment.Annotations[rollout.GoodAnnotation] == "" && !First(historyOf(deployment, s.before, nil, nil)) {
 		return s, nil // its ReplicaSets would tell nothing more
 	}
-	found, err := cluster.Apps().ReplicaSets(cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(deployment.Spec.Selector)})
+	found, err := cluster.Apps().
+		ReplicaSets(cluster.Namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(deployment.Spec.Selector)})
 	if err != nil {
 		return s, err
 	}
@@ -51,7 +53,15 @@ func stateOf(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Depl
 }
 
 func (s state) outcome(options Options, name string, to map[string]string, notes []string) Outcome {
-	o := Outcome{Deployment: options.Name, Container: name, To: options.Image, DryRun: options.DryRun, First: s.first, Replicas: replicas(s.deployment), Notes: notes}
+	o := Outcome{
+		Deployment: options.Name,
+		Container:  name,
+		To:         options.Image,
+		DryRun:     options.DryRun,
+		First:      s.first,
+		Replicas:   replicas(s.deployment),
+		Notes:      notes,
+	}
 	for _, container := range rollout.AllContainers(s.deployment.Spec.Template.Spec) {
 		if _, changes := to[container.Name]; container.Name == name {
 			o.From = container.Image
@@ -71,8 +81,16 @@ func (s state) outcome(options Options, name string, to map[string]string, notes
 // wayBack is how to undo the change that is about to be made. What was put there by a
 // change that never became good is nothing to go back to: the way back is that change's.
 func (s state) wayBack(options Options, to, annotations map[string]string, at time.Time) rollout.Before {
-	back := rollout.Before{Run: options.Record["build"], At: at.Truncate(time.Second), To: maps.Clone(to), Images: map[string]string{}, Annotations: map[string]*string{},
-		Replicas: replicas(s.deployment), Revision: s.hash, First: s.first}
+	back := rollout.Before{
+		Run:         options.Record["build"],
+		At:          at.Truncate(time.Second),
+		To:          maps.Clone(to),
+		Images:      map[string]string{},
+		Annotations: map[string]*string{},
+		Replicas:    replicas(s.deployment),
+		Revision:    s.hash,
+		First:       s.first,
+	}
 	for _, container := range rollout.AllContainers(s.deployment.Spec.Template.Spec) {
 		if _, changes := to[container.Name]; changes {
 			back.Images[container.Name] = container.Image
@@ -114,6 +132,8 @@ func (s state) wayBack(options Options, to, annotations map[string]string, at ti
 // becameGood says whether the present revision was marked good, or is complete now.
 func (s state) becameGood() bool {
 	status, wanted := s.deployment.Status, replicas(s.deployment)
-	complete := status.ObservedGeneration >= s.deployment.Generation && status.UpdatedReplicas >= wanted && status.AvailableReplicas >= wanted && status.Replicas == status.UpdatedReplicas
+	complete := status.ObservedGeneration >= s.deployment.Generation && status.UpdatedReplicas >= wanted &&
+		status.AvailableReplicas >= wanted &&
+		status.Replicas == status.UpdatedReplicas
 	return s.marked || complete && wanted > 0
 }

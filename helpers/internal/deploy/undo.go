@@ -28,9 +28,11 @@ func Undo(ctx context.Context, cluster *kube.Cluster, options Options) (Outcome,
 	if err != nil {
 		index = 0
 	}
-	outcome.Undone, outcome.Changed, outcome.Container, outcome.To, outcome.Replicas = true, changed, containers[index].Name, containers[index].Image, replicas(now)
+	outcome.Undone, outcome.Changed, outcome.Replicas = true, changed, replicas(now)
+	outcome.Container, outcome.To = containers[index].Name, containers[index].Image
 	if now.Spec.Paused {
-		return outcome, slipway.Errorf(slipway.No, "deployment/%s has its image back, and is paused: its pods change when it goes on", options.Name).
+		return outcome, slipway.Errorf(slipway.No, "deployment/%s has its image back, and is paused: its pods change when it goes "+
+			"on", options.Name).
 			Next("let it go on: kubectl rollout resume -n %s deployment/%s", cluster.Namespace, options.Name)
 	}
 	return outcome, nil

@@ -42,8 +42,10 @@ func ReadBefore(deployment *appsv1.Deployment) (*Before, error) {
 	}
 	var before Before
 	if err := json.Unmarshal([]byte(body), &before); err != nil {
-		return nil, slipway.Errorf(slipway.Conflict, "the annotation %s of deployment/%s cannot be read", BeforeAnnotation, deployment.Name).Because(err).
-			Next("set image and replicas by hand, then remove it: kubectl annotate -n %s deployment/%s %s-", deployment.Namespace, deployment.Name, BeforeAnnotation)
+		return nil, slipway.Errorf(slipway.Conflict, "the annotation %s of deployment/%s cannot be read", BeforeAnnotation, deployment.Name).
+			Because(err).
+			Next("set image and replicas by hand, then remove it: kubectl annotate -n %s deployment/%s "+
+				"%s-", deployment.Namespace, deployment.Name, BeforeAnnotation)
 	}
 	return &before, nil
 }
@@ -111,5 +113,7 @@ func (b *Before) back(deployment *appsv1.Deployment) ([]byte, error) {
 	for key, value := range b.Annotations {
 		annotations[key] = value
 	}
-	return json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": deployment.ResourceVersion, "annotations": annotations}, "spec": spec})
+	return json.Marshal(
+		map[string]any{"metadata": map[string]any{"resourceVersion": deployment.ResourceVersion, "annotations": annotations}, "spec": spec},
+	)
 }

@@ -14,7 +14,9 @@ import (
 // changed is a Deployment that was changed to r/app:2, with what deploy-image noted.
 func changed(before Before, now int32) *appsv1.Deployment {
 	body, _ := json.Marshal(before)
-	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "app", ResourceVersion: "7", Annotations: map[string]string{BeforeAnnotation: string(body)}}}
+	d := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "app", ResourceVersion: "7", Annotations: map[string]string{BeforeAnnotation: string(body)}},
+	}
 	d.Spec.Replicas = &now
 	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "app", Image: "r/app:2"}, {Name: "proxy", Image: "envoy:1"}}
 	d.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "migrate", Image: "r/app:2"}}
@@ -23,8 +25,13 @@ func changed(before Before, now int32) *appsv1.Deployment {
 
 func TestTheRecordLeadsBackToImagesAndAtLeastTheReplicas(t *testing.T) {
 	old := "x"
-	before := Before{Images: map[string]string{"app": "r/app:1", "migrate": "r/app:1", "gone": "r/app:1"}, To: map[string]string{"app": "r/app:2", "migrate": "r/app:2", "gone": "r/app:2"},
-		Replicas: 3, Given: []int32{0, 9}, Annotations: map[string]*string{"slipway.dev/build": &old, "slipway.dev/plan": nil}}
+	before := Before{
+		Images:      map[string]string{"app": "r/app:1", "migrate": "r/app:1", "gone": "r/app:1"},
+		To:          map[string]string{"app": "r/app:2", "migrate": "r/app:2", "gone": "r/app:2"},
+		Replicas:    3,
+		Given:       []int32{0, 9},
+		Annotations: map[string]*string{"slipway.dev/build": &old, "slipway.dev/plan": nil},
+	}
 	for name, test := range map[string]struct {
 		now  int32
 		back any // replicas in the patch, or nil
@@ -50,7 +57,9 @@ func TestTheRecordLeadsBackToImagesAndAtLeastTheReplicas(t *testing.T) {
 		require.NoError(t, json.Unmarshal(body, &patch))
 		assert.Equal(t, test.back, patch.Spec["replicas"], name)
 		assert.Equal(t, map[string]any{"spec": map[string]any{
-			"containers": []any{map[string]any{"name": "app", "image": "r/app:1"}}, "initContainers": []any{map[string]any{"name": "migrate", "image": "r/app:1"}},
+			"containers": []any{
+				map[string]any{"name": "app", "image": "r/app:1"},
+			}, "initContainers": []any{map[string]any{"name": "migrate", "image": "r/app:1"}},
 		}}, patch.Spec["template"], "%s: no other container, and none that is gone", name)
 		assert.Equal(t, "7", patch.Metadata.ResourceVersion)
 		assert.Equal(t, "x", *patch.Metadata.Annotations["slipway.dev/build"])

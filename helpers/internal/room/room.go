@@ -76,7 +76,19 @@ func in(quotas []corev1.ResourceQuota, pod corev1.PodSpec) Room {
 // counts says whether the quota's scopes include the pod.
 // https://kubernetes.io/docs/concepts/policy/resource-quotas/#quota-scopes
 func counts(quota corev1.ResourceQuota, pod corev1.PodSpec) bool {
-	bestEffort := need(corev1.ResourceRequestsCPU, pod)+need(corev1.ResourceRequestsMemory, pod)+need(corev1.ResourceLimitsCPU, pod)+need(corev1.ResourceLimitsMemory, pod) == 0
+	bestEffort := need(
+		corev1.ResourceRequestsCPU,
+		pod,
+	)+need(
+		corev1.ResourceRequestsMemory,
+		pod,
+	)+need(
+		corev1.ResourceLimitsCPU,
+		pod,
+	)+need(
+		corev1.ResourceLimitsMemory,
+		pod,
+	) == 0
 	included := func(scope corev1.ResourceQuotaScope, operator corev1.ScopeSelectorOperator, values []string) bool {
 		switch scope {
 		case corev1.ResourceQuotaScopeTerminating:

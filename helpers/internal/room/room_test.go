@@ -23,7 +23,10 @@ func quota(name corev1.ResourceName, hard, used string) corev1.ResourceQuota {
 }
 
 func TestRoomInAQuota(t *testing.T) {
-	pod := corev1.PodSpec{Containers: []corev1.Container{requests("100m"), requests("150m")}, InitContainers: []corev1.Container{requests("200m")}}
+	pod := corev1.PodSpec{
+		Containers:     []corev1.Container{requests("100m"), requests("150m")},
+		InitContainers: []corev1.Container{requests("200m")},
+	}
 	for name, test := range map[string]struct {
 		quotas []corev1.ResourceQuota
 		want   int
@@ -45,23 +48,28 @@ func TestRoomInAQuota(t *testing.T) {
 func TestAQuotaCountsOnlyThePodsOfItsScopes(t *testing.T) {
 	pod := corev1.PodSpec{Containers: []corev1.Container{requests("100m")}, PriorityClassName: "high"}
 	selecting := func(operator corev1.ScopeSelectorOperator, values ...string) *corev1.ScopeSelector {
-		return &corev1.ScopeSelector{MatchExpressions: []corev1.ScopedResourceSelectorRequirement{{ScopeName: corev1.ResourceQuotaScopePriorityClass, Operator: operator, Values: values}}}
+		return &corev1.ScopeSelector{
+			MatchExpressions: []corev1.ScopedResourceSelectorRequirement{
+				{ScopeName: corev1.ResourceQuotaScopePriorityClass, Operator: operator, Values: values},
+			},
+		}
 	}
 	for name, test := range map[string]struct {
 		spec   corev1.ResourceQuotaSpec
 		counts bool
 	}{
-		"pods that never end":     {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeNotTerminating}}, true},
-		"pods that end":           {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeTerminating}}, false},
-		"best effort":             {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort}}, false},
-		"not best effort":         {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeNotBestEffort}}, true},
-		"this priority":           {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpIn, "low", "high")}, true},
-		"another priority":        {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpIn, "low")}, false},
-		"any but this one":        {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpNotIn, "high")}, false},
-		"any priority":            {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpExists)}, true},
-		"no priority":             {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpDoesNotExist)}, false},
-		"a scope of later days":   {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{"New"}}, false},
-		"two, of which one lacks": {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeNotTerminating, corev1.ResourceQuotaScopeBestEffort}}, false},
+		"pods that never end":   {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeNotTerminating}}, true},
+		"pods that end":         {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeTerminating}}, false},
+		"best effort":           {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort}}, false},
+		"not best effort":       {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeNotBestEffort}}, true},
+		"this priority":         {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpIn, "low", "high")}, true},
+		"another priority":      {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpIn, "low")}, false},
+		"any but this one":      {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpNotIn, "high")}, false},
+		"any priority":          {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpExists)}, true},
+		"no priority":           {corev1.ResourceQuotaSpec{ScopeSelector: selecting(corev1.ScopeSelectorOpDoesNotExist)}, false},
+		"a scope of later days": {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{"New"}}, false},
+		"two, of which one lacks": {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{
+			corev1.ResourceQuotaScopeNotTerminating, corev1.ResourceQuotaScopeBestEffort}}, false},
 	} {
 		assert.Equal(t, test.counts, counts(corev1.ResourceQuota{Spec: test.spec}, pod), name)
 	}
@@ -87,7 +95,10 @@ func TestAPodAsksForItsSidecarsAndForItsGreatestInitContainer(t *testing.T) {
 
 func TestDefaultsOfALimitRangeCount(t *testing.T) {
 	limits := corev1.LimitRange{}
-	limits.Spec.Limits = []corev1.LimitRangeItem{{Type: corev1.LimitTypeContainer, DefaultRequest: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("250m")}}, {Type: corev1.LimitTypePod}}
+	limits.Spec.Limits = []corev1.LimitRangeItem{
+		{Type: corev1.LimitTypeContainer, DefaultRequest: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("250m")}},
+		{Type: corev1.LimitTypePod},
+	}
 	pod := corev1.PodSpec{Containers: []corev1.Container{{}, requests("500m")}}
 	room := in([]corev1.ResourceQuota{quota("requests.cpu", "2", "0")}, withDefaults(pod, []corev1.LimitRange{limits}))
 	assert.Equal(t, 2, room.Pods)

@@ -87,14 +87,32 @@ func (k *Kubelet) say(ctx context.Context, pod Pod, begins bool) error {
 	condition := func(kind, status string) map[string]any {
 		return map[string]any{"type": kind, "status": status, "lastTransitionTime": now}
 	}
-	status := map[string]any{"phase": "Running", "conditions": []any{condition("PodScheduled", "True"), condition("Initialized", "True"), condition("ContainersReady", word), condition("Ready", word)}}
+	status := map[string]any{
+		"phase": "Running",
+		"conditions": []any{
+			condition("PodScheduled", "True"),
+			condition("Initialized", "True"),
+			condition("ContainersReady", word),
+			condition("Ready", word),
+		},
+	}
 	if begins {
 		status["startTime"], status["podIP"], status["podIPs"] = now, address, []any{map[string]any{"ip": address}}
 	}
 	var containers []any
 	for _, container := range pod.Spec.Containers {
-		containers = append(containers, map[string]any{"name": container.Name, "image": container.Image, "imageID": container.Image, "ready": up, "started": true, "restartCount": 0,
-			"state": map[string]any{"running": map[string]any{"startedAt": k.began.UTC().Format(time.RFC3339)}}})
+		containers = append(
+			containers,
+			map[string]any{
+				"name":         container.Name,
+				"image":        container.Image,
+				"imageID":      container.Image,
+				"ready":        up,
+				"started":      true,
+				"restartCount": 0,
+				"state":        map[string]any{"running": map[string]any{"startedAt": k.began.UTC().Format(time.RFC3339)}},
+			},
+		)
 	}
 	status["containerStatuses"] = containers
 	_, err := k.plane.Do(ctx, http.MethodPatch, pod.path()+"/status", map[string]any{"status": status})

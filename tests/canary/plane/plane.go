@@ -36,7 +36,10 @@ type Plane struct {
 
 // Start has it run until Stop.
 func Start(ctx context.Context, dir string) (*Plane, error) {
-	p := &Plane{dir: dir, client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 50}}}
+	p := &Plane{
+		dir:    dir,
+		client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 50}},
+	}
 	ports, err := free(3)
 	if err != nil {
 		return nil, err
@@ -46,21 +49,32 @@ func Start(ctx context.Context, dir string) (*Plane, error) {
 	if err := p.files(); err != nil {
 		return nil, err
 	}
-	if err := p.run("etcd", "etcd", "--data-dir", p.file("etcd"), "--unsafe-no-fsync", "--log-level", "error", "--listen-client-urls", etcd, "--advertise-client-urls", etcd,
+	if err := p.run("etcd", "etcd", "--data-dir", p.file("etcd"),
+		"--unsafe-no-fsync", "--log-level", "error", "--listen-client-urls", etcd, "--advertise-client-urls", etcd,
 		"--listen-peer-urls", "http://127.0.0.1:"+ports[1]); err != nil {
 		return p, err
 	}
-	if err := p.run("kubernetes", "kube-apiserver", "--etcd-servers="+etcd, "--secure-port="+ports[2], "--bind-address=127.0.0.1", "--cert-dir="+p.file("certificates"),
+	if err := p.run("kubernetes", "kube-apiserver", "--etcd-servers="+etcd, "--secure-port="+ports[2],
+		"--bind-address=127.0.0.1", "--cert-dir="+p.file("certificates"),
 		"--token-auth-file="+p.file("tokens.csv"), "--authorization-mode=AlwaysAllow", "--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+p.file("key.pem"), "--service-account-signing-key-file="+p.file("key.pem"), "--service-cluster-ip-range=10.96.0.0/16",
+		"--service-account-key-file="+p.file("key.pem"), "--service-account-signing-key-file="+p.file("key.pem"),
+		"--service-cluster-ip-range=10.96.0.0/16",
 		"--disable-admission-plugins=ServiceAccount"); err != nil {
 		return p, err
 	}
 	if err := p.until(ctx, "/readyz"); err != nil {
 		return p, fmt.Errorf("the API server does not start, see %s: %w", p.dir, err)
 	}
-	return p, p.run("kubernetes", "kube-controller-manager", "--kubeconfig="+p.Kubeconfig(), "--leader-elect=false", "--secure-port=0", "--concurrent-deployment-syncs=20",
-		"--controllers=deployment-controller,replicaset-controller,endpointslice-controller,resourcequota-controller,garbage-collector-controller")
+	return p, p.run(
+		"kubernetes",
+		"kube-controller-manager",
+		"--kubeconfig="+p.Kubeconfig(),
+		"--leader-elect=false",
+		"--secure-port=0",
+		"--concurrent-deployment-syncs=20",
+		"--controllers=deployment-controller,replicaset-controller,endpointslice-controller,resourcequota-controller,"+
+			"garbage-collector-controller",
+	)
 }
 
 // Stop ends it.
@@ -82,7 +96,8 @@ func (p *Plane) files() error {
 		return err
 	}
 	pemKey := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	for name, body := range map[string]string{"key.pem": string(pemKey), "tokens.csv": token + `,admin,admin,"system:masters"` + "\n", "kubeconfig": Config(p.Server)} {
+	tokens := token + `,admin,admin,"system:masters"` + "\n"
+	for name, body := range map[string]string{"key.pem": string(pemKey), "tokens.csv": tokens, "kubeconfig": Config(p.Server)} {
 		if err := os.WriteFile(p.file(name), []byte(body), 0o600); err != nil {
 			return err
 		}
@@ -92,8 +107,14 @@ func (p *Plane) files() error {
 
 // Config is a kubeconfig for the server, or for what stands before it.
 func Config(server string) string {
-	return fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "plane", "contexts": [{"name": "plane", "context": {"cluster": "plane", "user": "admin"}}],
-"clusters": [{"name": "plane", "cluster": {"server": %q, "insecure-skip-tls-verify": true}}], "users": [{"name": "admin", "user": {"token": %q}}]}`, server, token)
+	return fmt.Sprintf(
+		`{"apiVersion": "v1", "kind": "Config", "current-context": "plane",
+"contexts": [{"name": "plane", "context": {"cluster": "plane", "user": "admin"}}],
+"clusters": [{"name": "plane", "cluster": {"server": %q, "insecure-skip-tls-verify": true}}],
+"users": [{"name": "admin", "user": {"token": %q}}]}`,
+		server,
+		token,
+	)
 }
 
 // run starts one of the programs that make setup has built.

@@ -76,10 +76,37 @@ func (w *world) release(ctx context.Context, h history, to, run string) {
 	}
 	first := !servable(w.images("app"))
 	if !first {
-		if w.run(ctx, "deploy-image", "deployment/app-canary", "--like", "app", "--container", "app", "--image", to, "--record", "build="+run) != 0 {
+		if w.run(
+			ctx,
+			"deploy-image",
+			"deployment/app-canary",
+			"--like",
+			"app",
+			"--container",
+			"app",
+			"--image",
+			to,
+			"--record",
+			"build="+run,
+		) != 0 {
 			return
 		}
-		if w.run(ctx, "canary-weight", "set", "30", "--tolerance", "20", "--app", "app", "--router", "service", "--run", run, "--timeout", "4s") != 0 {
+		if w.run(
+			ctx,
+			"canary-weight",
+			"set",
+			"30",
+			"--tolerance",
+			"20",
+			"--app",
+			"app",
+			"--router",
+			"service",
+			"--run",
+			run,
+			"--timeout",
+			"4s",
+		) != 0 {
 			return
 		}
 	}
@@ -128,7 +155,11 @@ func (w *world) before(h history) {
 	}
 	if h.Quota > 0 {
 		path := "/api/v1/namespaces/" + w.namespace + "/resourcequotas"
-		w.do(http.MethodPost, path, map[string]any{"metadata": map[string]any{"name": "few"}, "spec": map[string]any{"hard": map[string]any{"pods": h.Quota}}})
+		w.do(
+			http.MethodPost,
+			path,
+			map[string]any{"metadata": map[string]any{"name": "few"}, "spec": map[string]any{"hard": map[string]any{"pods": h.Quota}}},
+		)
 		w.eventually("the quota is not counted", func() bool {
 			status, _ := w.do(http.MethodGet, path+"/few", nil)["status"].(map[string]any)
 			return status["used"] != nil

@@ -25,7 +25,8 @@ func image(kind string, n int) string {
 
 func isReady(pod plane.Pod) bool {
 	for _, container := range append(pod.Spec.Containers, pod.Spec.InitContainers...) {
-		if strings.Contains(container.Image, ":bad") || strings.Contains(container.Image, ":late") && pod.Metadata.Labels["slipway.dev/track"] == "" {
+		if strings.Contains(container.Image, ":bad") ||
+			strings.Contains(container.Image, ":late") && pod.Metadata.Labels["slipway.dev/track"] == "" {
 			return false
 		}
 	}
@@ -58,7 +59,9 @@ type history struct {
 func some(random *rand.Rand) history {
 	chance := func(percent int) bool { return random.Intn(100) < percent }
 	h := history{Replicas: int32(1 + random.Intn(4)), Image: image("good", 1), Scaled: -1, Autoscaled: -1, Rescaled: -1,
-		Sidecar: chance(20), Init: chance(20), Foreign: chance(20), NoHistory: chance(25), Recreate: chance(15), MarkedGood: chance(50), Earlier: chance(30),
+		Sidecar: chance(
+			20,
+		), Init: chance(20), Foreign: chance(20), NoHistory: chance(25), Recreate: chance(15), MarkedGood: chance(50), Earlier: chance(30),
 		Dead: chance(20), Paused: chance(10), Blinking: chance(25), PausedLater: chance(10)}
 	if chance(20) { // a first release
 		h.Image, h.MarkedGood, h.Earlier, h.Blinking = image("bad", 1), false, false, false
@@ -127,7 +130,11 @@ func (w *world) build(h history) {
 	}
 	pod["containers"] = containers
 	labels := map[string]any{"app": "app", "part": "users"}
-	spec := map[string]any{"replicas": h.Replicas, "selector": map[string]any{"matchLabels": map[string]any{"app": "app"}}, "template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": pod}}
+	spec := map[string]any{
+		"replicas": h.Replicas,
+		"selector": map[string]any{"matchLabels": map[string]any{"app": "app"}},
+		"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": pod},
+	}
 	if h.NoHistory {
 		spec["revisionHistoryLimit"] = 0
 	}

@@ -31,8 +31,8 @@ func App() *cli.App {
 			&cli.StringFlag{Name: "image", Usage: "what to deploy: `REPOSITORY:TAG@sha256:...`"},
 			&cli.StringFlag{Name: "container", Usage: "the `NAME` of the container, where there are several"},
 			&cli.StringSliceFlag{
-				Name:  "also",
-				Usage: "the `NAME` of a further container or init container that gets the image; those of the same image as --container's "+
+				Name: "also",
+				Usage: "the `NAME` of a further container or init container that gets the image; those of the same image as --container's " +
 					"get it anyway",
 			},
 			&cli.StringFlag{

@@ -44,8 +44,10 @@ func optionsWeak(command *pgquery.AlterTableCmd) bool {
 func classifyAlterTable(n *pgquery.AlterTableStmt, s *Statement) {
 	table := relation(n.Relation)
 	s.Kind = "ALTER " + strings.ReplaceAll(strings.TrimPrefix(n.Objtype.String(), "OBJECT_"), "_", " ")
+	s.made.only = !n.Relation.GetInh()
 	if n.Objtype == pgquery.ObjectType_OBJECT_INDEX {
-		return // attaching or tuning an index stops nobody at its table
+		classifyAlterIndex(n, s)
+		return
 	}
 	for _, node := range n.Cmds {
 		command := node.GetAlterTableCmd()
@@ -61,12 +63,35 @@ func classifyAlterTable(n *pgquery.AlterTableStmt, s *Statement) {
 			mode = accessExclusive
 		}
 		s.lock(table, mode)
-		s.made.cascade = s.made.cascade || command.GetBehavior() == pgquery.DropBehavior_DROP_CASCADE
 		classifyCommand(command, table, s)
+		s.reachOf(command, n.Relation, mode)
 		if key := command.Def.GetConstraint(); key.GetContype() == pgquery.ConstrType_CONSTR_PRIMARY && key.GetIndexname() != "" {
 			s.made.usingIndex = qualified(n.Relation.GetSchemaname(), key.Indexname)
 		}
 	}
+}
+
+// classifyAlterIndex: whoever plans a query on a table opens all of its indexes.
+func classifyAlterIndex(n *pgquery.AlterTableStmt, s *Statement) {
+	for _, node := range n.Cmds {
+		command := node.GetAlterTableCmd()
+		switch command.GetSubtype() {
+		case pgquery.AlterTableType_AT_AttachPartition:
+			s.ownIndex(relation(command.Def.GetPartitionCmd().GetName()))
+		case pgquery.AlterTableType_AT_SetTableSpace, pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged, pgquery.AlterTableType_AT_ChangeOwner:
+			s.ownIndex(relation(n.Relation))
+		case pgquery.AlterTableType_AT_SetRelOptions, pgquery.AlterTableType_AT_ResetRelOptions:
+			if !optionsWeak(command) {
+				s.ownIndex(relation(n.Relation))
+			}
+		}
+	}
+}
+
+// ownIndex notes ACCESS EXCLUSIVE on an index, while its table is open to others.
+func (s *Statement) ownIndex(index string) {
+	s.Locks = append(s.Locks, Lock{Table: index, Mode: accessExclusive, Index: true, own: true})
+	s.find("index-lock", index)
 }
 
 // classifyCommand knows the sub-commands that hurt.
@@ -76,10 +101,16 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		classifyColumn(command.Def.GetColumnDef(), table, s)
 	case pgquery.AlterTableType_AT_AlterColumnType:
 		column := command.Def.GetColumnDef()
-		s.Rewrites = true
 		s.noteColumn(column)
+		if s.Kind == "ALTER TYPE" {
+			return
+		}
+		s.Rewrites = true
 		s.find("alter-type", table)
 		s.made.types = append(s.made.types, typeChange{table, command.Name, typeOf(column.GetTypeName()), column.GetRawDefault() != nil, column.GetCollClause() != nil})
+	case pgquery.AlterTableType_AT_SetExpression:
+		s.Rewrites = true
+		s.find("generated-column", table)
 	case pgquery.AlterTableType_AT_SetNotNull:
 		s.Scans = true
 		s.made.notNull = append(s.made.notNull, command.Name)

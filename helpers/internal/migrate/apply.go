@@ -75,7 +75,15 @@ func (o Outcome) Answer() slipway.Fields {
 
 // Plan computes what is pending in this database, and reads the pending files:
 // what is wrong with one of them is known before anything runs.
-func (d *Database) Plan(ctx context.Context, files []Migration, allow Allow) (Plan, error) {
+func (d *Database) Plan(ctx context.Context, files []Migration, allow Allow) (plan Plan, err error) {
+	err = d.bounded(ctx, func() error {
+		plan, err = d.plan(ctx, files, allow)
+		return err
+	})
+	return plan, err
+}
+
+func (d *Database) plan(ctx context.Context, files []Migration, allow Allow) (Plan, error) {
 	server, err := d.Server(ctx)
 	if err != nil {
 		return Plan{}, err
@@ -115,9 +123,7 @@ func (d *Database) Plan(ctx context.Context, files []Migration, allow Allow) (Pl
 		return plan, err
 	}
 	review(plan.Pending, known)
-	names, strongest := plan.locked()
-	plan.Tables, err = d.tables(ctx, names, strongest)
-	return plan, err
+	return plan, d.facts(ctx, &plan)
 }
 
 // goesOn makes sure that what stopped half way outside a transaction is what goes on.
@@ -178,7 +184,7 @@ func (o Options) accepts(plan Plan) error {
 			Because(errors.New("files, history, server or the version of this tool have changed since; now: " + plan.Summary())).Next("look at the new plan and approve it: migrate-diff plan")
 	}
 	if breaking := plan.Breaking(); len(breaking) > 0 && !o.AllowBreaking {
-		found, _ := plan.rows()
+		found := plan.rows()
 		return slipway.Errorf(slipway.No, "the version that still runs would not survive %s", strings.Join(breaking, ", ")).
 			Because(fmt.Errorf("%s: %s", found[0].at, found[0].about)).Next("do it a release later; where nothing runs that could break: --allow-breaking")
 	}

@@ -12,22 +12,25 @@ import (
 // catalog is what the database says of the objects that a plan names, each as the
 // plan writes it. The zero value knows nothing: then the text alone decides.
 type catalog struct {
-	schema      string                  // which an unqualified name is in
-	columns     map[string]column       // by table and column: "users email"
-	checks      map[string]check        // by table and constraint
-	checked     map[string]bool         // by table and column: a validated CHECK looks at it
-	indexed     map[string]bool         // by table and column
-	volatile    map[string]bool         // of the functions that the plan's defaults call
-	unique      map[string]bool         // by index, and by table and constraint: ON CONFLICT may name it
-	hidden      map[string]bool         // by function, with and without its schema: nobody knows what it does
-	indexes     map[string]string       // by index: its table
-	keys        map[string][]string     // by index: its columns that may be NULL
-	exists      map[string]bool         // the tables that the plan creates IF NOT EXISTS
-	partitioned map[string]bool         // of the tables
-	rest        map[string]string       // by partitioned table: its default partition
-	foreign     map[string][]foreignKey // by table
-	bounded     map[string]bool         // of the types: a domain with a constraint
-	users       map[string][]string     // by domain: the tables with such a column
+	schema      string                // which an unqualified name is in
+	columns     map[string]column     // by table and column: "users email"
+	checks      map[string]check      // by table and constraint
+	checked     map[string]bool       // by table and column: a validated CHECK looks at it
+	indexed     map[string]bool       // by table and column
+	volatile    map[string]bool       // of the functions that the plan's defaults call
+	unique      map[string]bool       // by index, and by table and constraint: ON CONFLICT may name it
+	hidden      map[string]bool       // by function, with and without its schema: nobody knows what it does
+	indexes     map[string]string     // by index: its table
+	keys        map[string][]string   // by index: its columns that may be NULL
+	exists      map[string]bool       // the tables that the plan creates IF NOT EXISTS
+	partitioned map[string]bool       // of the tables
+	rest        map[string]string     // by partitioned table: its default partition
+	names       map[string]string     // of the tables and indexes, as the catalog writes them
+	kinds       map[string]string     // of the tables: relkind and relpersistence of pg_class, such as rp
+	leaves      map[string]bool       // the tables that have, or whose heirs have, rows of their own
+	constraints map[string]constraint // by table and name
+	bounded     map[string]bool       // of the types: a domain with a constraint
+	users       map[string][]string   // by domain: the tables with such a column
 }
 
 type column struct {
@@ -35,11 +38,11 @@ type column struct {
 	notNull, hasDefault bool
 }
 
-// foreignKey is one that a table has, or, where it is incoming, that refers to it.
-type foreignKey struct {
-	other, name string
-	columns     []string
-	incoming    bool
+// constraint is one that a table has.
+type constraint struct {
+	kind                 string // contype of pg_constraint
+	validated, noInherit bool
+	refers               string // the table that a foreign key refers to
 }
 
 // catalog reads what review needs to know of what the migrations name.
@@ -47,7 +50,7 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 	known := catalog{
 		schema: d.place.schema, columns: map[string]column{}, checks: map[string]check{}, checked: map[string]bool{}, indexed: map[string]bool{},
 		volatile: map[string]bool{}, hidden: map[string]bool{}, unique: map[string]bool{}, indexes: map[string]string{}, keys: map[string][]string{}, exists: map[string]bool{}, partitioned: map[string]bool{}, rest: map[string]string{},
-		foreign: map[string][]foreignKey{}, bounded: map[string]bool{}, users: map[string][]string{},
+		names: map[string]string{}, kinds: map[string]string{}, leaves: map[string]bool{}, constraints: map[string]constraint{}, bounded: map[string]bool{}, users: map[string][]string{},
 	}
 	var tables, functions, indexes, types []string
 	for _, migration := range migrations {
@@ -76,11 +79,21 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 		sql   string
 		take  func(a, b, c string, yes bool)
 	}{
-		{tables, `SELECT n.name, '', '', c.relkind = 'p' FROM unnest($1::text[]) n(name) JOIN pg_class c ON c.oid = to_regclass(n.name)`,
-			func(table, _, _ string, partitioned bool) {
-				known.exists[table], known.partitioned[table] = true, partitioned
+		{slices.Concat(tables, indexes), `SELECT n.name, c.oid::regclass::text, concat(c.relkind, c.relpersistence), c.relkind = 'p' FROM unnest($1::text[]) n(name) JOIN pg_class c ON c.oid = to_regclass(n.name)`,
+			func(table, name, kind string, partitioned bool) {
+				known.exists[table], known.partitioned[table], known.names[table], known.kinds[table] = true, partitioned, name, kind
 			}},
-		{tables, `SELECT n.name, a.attname, concat(t.typname, ' ', a.atthasdef OR a.attidentity <> '', ' ', format_type(a.atttypid, a.atttypmod)), a.attnotnull
+		{tables, `WITH RECURSIVE family(name, member) AS (SELECT n.name, to_regclass(n.name)::oid FROM unnest($1::text[]) n(name) UNION SELECT f.name, i.inhrelid FROM family f JOIN pg_inherits i ON i.inhparent = f.member)
+			SELECT DISTINCT f.name, '', '', true FROM family f JOIN pg_class c ON c.oid = f.member WHERE c.relkind IN ('r', 'm')`,
+			func(table, _, _ string, _ bool) { known.leaves[table] = true }},
+		{tables, `SELECT n.name, k.conname, concat_ws(' ', k.contype, k.convalidated, nullif(k.confrelid, 0)::regclass), k.connoinherit
+			FROM unnest($1::text[]) n(name) JOIN pg_constraint k ON k.conrelid = to_regclass(n.name)`,
+			func(table, name, kind string, noInherit bool) {
+				fields := strings.SplitN(kind+"  ", " ", 3)
+				known.constraints[table+" "+name] = constraint{fields[0], fields[1] == "t", noInherit, strings.TrimSpace(fields[2])}
+			}},
+		{tables, `SELECT n.name, a.attname, concat(t.typname, ' ', a.atthasdef OR a.attidentity <> '', ' ', format_type(a.atttypid, a.atttypmod)),
+				a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND k.conkey[1] = a.attnum)
 			FROM unnest($1::text[]) n(name) JOIN pg_attribute a ON a.attrelid = to_regclass(n.name) AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid`,
 			func(table, name, kind string, notNull bool) {
 				parts := strings.SplitN(kind, " ", 3)
@@ -102,15 +115,8 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 			func(index, _, _ string, _ bool) { known.unique[index] = true }},
 		{tables, `SELECT n.name, p.partdefid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_partitioned_table p ON p.partrelid = to_regclass(n.name) AND p.partdefid <> 0`,
 			func(table, rest, _ string, _ bool) { known.rest[table] = rest }},
-		{tables, `SELECT n.name, f.other::regclass::text, f.conname || E'\n' || (SELECT string_agg(a.attname, E'\n') FROM pg_attribute a WHERE a.attrelid = to_regclass(n.name) AND a.attnum = ANY(f.columns)), f.incoming
-			FROM unnest($1::text[]) n(name), LATERAL (
-				SELECT confrelid AS other, conname, conkey AS columns, false AS incoming FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass(n.name)
-				UNION ALL SELECT conrelid, conname, confkey, true FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass(n.name) AND conrelid <> confrelid) f`,
-			func(table, other, names string, incoming bool) {
-				parts := strings.Split(names, "\n")
-				known.foreign[table] = append(known.foreign[table], foreignKey{other, parts[0], parts[1:], incoming})
-			}},
-		{functions, `SELECT proname, '', '', bool_or(provolatile = 'v') FROM pg_proc WHERE proname = ANY($1) GROUP BY 1`,
+		{functions, `SELECT proname, '', '', bool_or(provolatile = 'v' OR pronargdefaults > 0 AND
+			EXISTS (SELECT FROM pg_proc v WHERE v.provolatile = 'v' AND pg_get_function_arguments(p.oid) ~ ('\m' || v.proname || '\('))) FROM pg_proc p WHERE proname = ANY($1) GROUP BY 1`,
 			func(name, _, _ string, yes bool) { known.volatile[name] = yes }},
 		{functions, `SELECT proname, nspname, '', bool_or(provolatile = 'v' AND lanname NOT IN ('c', 'internal') AND nspname <> 'pg_catalog')
 			FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace JOIN pg_language l ON l.oid = prolang WHERE proname = ANY($1) GROUP BY 1, 2`,
@@ -124,7 +130,8 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 			JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) AND NOT a.attnotnull`,
 			func(index, column, _ string, _ bool) { known.keys[index] = append(known.keys[index], column) }},
 		{types, `SELECT n.name, '', '', true FROM unnest($1::text[]) n(name) JOIN pg_type t ON t.oid = to_regtype(n.name) AND t.typtype = 'd'
-			WHERE t.typnotnull OR EXISTS (SELECT FROM pg_constraint c WHERE c.contypid = t.oid)`,
+			WHERE t.typnotnull OR EXISTS (SELECT FROM pg_constraint c WHERE c.contypid = t.oid)
+				OR EXISTS (SELECT FROM pg_proc p WHERE p.provolatile = 'v' AND t.typdefault ~ ('\m' || p.proname || '\('))`,
 			func(name, _, _ string, _ bool) { known.bounded[name] = true }},
 		{types, `SELECT DISTINCT n.name, c.oid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_type t ON t.oid = to_regtype(n.name) AND t.typtype = 'd'
 			JOIN pg_attribute a ON a.atttypid = t.oid AND NOT a.attisdropped JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p') ORDER BY 2`,
@@ -139,7 +146,7 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 			return known, err
 		}
 	}
-	return known, nil
+	return known, d.reached(ctx, migrations)
 }
 
 func (d *Database) each(ctx context.Context, query string, names any, take func(a, b, c string, yes bool)) error {

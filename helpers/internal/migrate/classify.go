@@ -25,6 +25,13 @@ const (
 // modes are in the order of their strength; LOCK TABLE counts them from 1.
 var modes = []string{"", accessShare, rowShare, rowExclusive, shareUpdateExclusive, share, shareRowExclusive, exclusive, accessExclusive}
 
+// lockName is a mode as PostgreSQL's documentation and LOCK TABLE write it: ACCESS EXCLUSIVE.
+func lockName(mode string) string {
+	return strings.ToUpper(inWords.ReplaceAllString(strings.TrimSuffix(mode, "Lock"), "$1 $2"))
+}
+
+var inWords = regexp.MustCompile(`([a-z])([A-Z])`)
+
 // lock notes a table and its mode; of two on one table the stronger stays.
 func (s *Statement) lock(table, mode string) {
 	if table == "" {
@@ -87,6 +94,9 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	switch n := node.Node.(type) {
 	case *pgquery.Node_CreateStmt:
 		classifyCreate(n.CreateStmt, s)
+	case *pgquery.Node_CreateForeignTableStmt:
+		classifyCreate(n.CreateForeignTableStmt.BaseStmt, s)
+		s.Kind = "CREATE FOREIGN TABLE"
 	case *pgquery.Node_CreateTableAsStmt:
 		s.Kind = "CREATE TABLE AS"
 		s.creates(n.CreateTableAsStmt.Into.Rel, n.CreateTableAsStmt.IfNotExists)
@@ -109,9 +119,6 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_CreateSeqStmt:
 		s.Kind = "CREATE SEQUENCE"
 		s.creates(n.CreateSeqStmt.Sequence, n.CreateSeqStmt.IfNotExists)
-	case *pgquery.Node_CreateForeignTableStmt:
-		s.Kind = "CREATE FOREIGN TABLE"
-		s.creates(n.CreateForeignTableStmt.BaseStmt.GetRelation(), n.CreateForeignTableStmt.BaseStmt.GetIfNotExists())
 	case *pgquery.Node_CreateStatsStmt:
 		s.Kind = "CREATE STATISTICS"
 		for _, each := range n.CreateStatsStmt.Relations {
@@ -142,6 +149,14 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_DropOwnedStmt:
 		s.Kind = "DROP OWNED"
 		s.find("drop-object", "")
+		for _, role := range n.DropOwnedStmt.Roles {
+			s.drops("owned", role.GetRoleSpec().GetRolename(), "", n.DropOwnedStmt.Behavior == pgquery.DropBehavior_DROP_CASCADE)
+		}
+	case *pgquery.Node_ReassignOwnedStmt:
+		s.Kind = "REASSIGN OWNED"
+		for _, role := range n.ReassignOwnedStmt.Roles {
+			s.walk("relations of", role.GetRoleSpec().GetRolename(), accessExclusive)
+		}
 	case *pgquery.Node_IndexStmt:
 		classifyIndex(n.IndexStmt, s)
 	case *pgquery.Node_AlterTableStmt:
@@ -154,17 +169,25 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		s.Kind = "ALTER ... SET SCHEMA"
 		s.made.from, s.made.toSchema = relation(n.AlterObjectSchemaStmt.Relation), identifier(n.AlterObjectSchemaStmt.Newschema)
 		s.lock(relation(n.AlterObjectSchemaStmt.Relation), accessExclusive)
+		s.walk("sequences", relation(n.AlterObjectSchemaStmt.Relation), accessExclusive)
 		s.find("rename", s.table())
 	case *pgquery.Node_TruncateStmt:
 		s.Kind = "TRUNCATE"
 		for _, each := range n.TruncateStmt.Relations {
 			s.lock(relation(each.GetRangeVar()), accessExclusive)
 			s.find("truncate", relation(each.GetRangeVar()))
-			s.made.lost = append(s.made.lost, lost{table: relation(each.GetRangeVar())})
+			if each.GetRangeVar().GetInh() {
+				s.walk("heirs", relation(each.GetRangeVar()), accessExclusive)
+			}
+			if n.TruncateStmt.RestartSeqs {
+				s.walk("sequences", relation(each.GetRangeVar()), accessExclusive)
+			}
+			if n.TruncateStmt.Behavior == pgquery.DropBehavior_DROP_CASCADE {
+				s.walk("emptied", relation(each.GetRangeVar()), accessExclusive)
+			}
 		}
 		if n.TruncateStmt.Behavior == pgquery.DropBehavior_DROP_CASCADE {
 			s.find("truncate-cascade", s.table())
-			s.made.cascade = true
 		}
 	case *pgquery.Node_ReindexStmt:
 		classifyReindex(n.ReindexStmt, s)
@@ -199,6 +222,9 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		for _, each := range n.LockStmt.Relations {
 			mode := modes[min(max(int(n.LockStmt.Mode), 0), len(modes)-1)]
 			s.lock(relation(each.GetRangeVar()), mode)
+			if each.GetRangeVar().GetInh() {
+				s.walk("heirs", relation(each.GetRangeVar()), mode)
+			}
 			if strength(mode) >= strength(share) {
 				s.find("lock-table", relation(each.GetRangeVar()))
 			}
@@ -216,6 +242,9 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_CreateTrigStmt:
 		s.Kind = "CREATE TRIGGER"
 		s.lock(relation(n.CreateTrigStmt.Relation), shareRowExclusive)
+		if n.CreateTrigStmt.Row {
+			s.walk("partitions", relation(n.CreateTrigStmt.Relation), shareRowExclusive)
+		}
 		s.find("trigger", s.table())
 		if n.CreateTrigStmt.Constrrel != nil {
 			s.lock(relation(n.CreateTrigStmt.Constrrel), shareRowExclusive)
@@ -227,12 +256,29 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_RuleStmt:
 		s.access("CREATE RULE", n.RuleStmt.Relation)
 		s.breaks("access", n.RuleStmt.Instead) // rows go elsewhere, or nowhere
+		for _, action := range n.RuleStmt.Actions {
+			s.locksOfQueries(action)
+		}
+	case *pgquery.Node_CreateFunctionStmt:
+		s.Kind = kindOf(body)
+		s.locksOfQueries(n.CreateFunctionStmt.SqlBody)
+	case *pgquery.Node_CreatePublicationStmt:
+		s.Kind = "CREATE PUBLICATION"
+		s.published(n.CreatePublicationStmt.Pubobjects)
+	case *pgquery.Node_AlterPublicationStmt:
+		s.Kind = "ALTER PUBLICATION"
+		s.published(n.AlterPublicationStmt.Pubobjects)
+	case *pgquery.Node_AlterSeqStmt:
+		s.Kind = "ALTER SEQUENCE"
+		s.lock(relation(n.AlterSeqStmt.Sequence), shareRowExclusive)
 	case *pgquery.Node_CommentStmt:
 		s.Kind = "COMMENT ON"
 		parts := n.CommentStmt.Object.GetList().GetItems()
 		switch n.CommentStmt.Objtype {
-		case pgquery.ObjectType_OBJECT_TABLE:
+		case pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW, pgquery.ObjectType_OBJECT_SEQUENCE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE:
 			s.lock(nameOf(parts), shareUpdateExclusive)
+		case pgquery.ObjectType_OBJECT_TABCONSTRAINT, pgquery.ObjectType_OBJECT_TRIGGER, pgquery.ObjectType_OBJECT_POLICY, pgquery.ObjectType_OBJECT_RULE:
+			s.lock(nameOf(parts[:max(len(parts)-1, 0)]), shareUpdateExclusive)
 		case pgquery.ObjectType_OBJECT_COLUMN:
 			s.lock(nameOf(parts[:max(len(parts)-1, 0)]), shareUpdateExclusive)
 		}
@@ -327,6 +373,32 @@ func isConstant(where *pgquery.Node) bool {
 func (s *Statement) changesRows(table *pgquery.RangeVar) {
 	s.lock(relation(table), rowExclusive)
 	s.made.writes = relation(table)
+}
+
+// locksOfQueries: a rule, and a function whose body is read at once, lock the tables
+// that they will write to.
+func (s *Statement) locksOfQueries(node *pgquery.Node) {
+	each(node, func(message proto.Message) {
+		switch n := message.(type) {
+		case *pgquery.InsertStmt:
+			s.lock(relation(n.Relation), rowExclusive)
+		case *pgquery.UpdateStmt:
+			s.lock(relation(n.Relation), rowExclusive)
+		case *pgquery.DeleteStmt:
+			s.lock(relation(n.Relation), rowExclusive)
+		}
+	})
+}
+
+// published: the tables of a publication, with what inherits from them.
+func (s *Statement) published(objects []*pgquery.Node) {
+	for _, object := range objects {
+		table := object.GetPublicationObjSpec().GetPubtable().GetRelation()
+		s.lock(relation(table), shareUpdateExclusive)
+		if table.GetInh() {
+			s.walk("heirs", relation(table), shareUpdateExclusive)
+		}
+	}
 }
 
 func (s *Statement) access(kind string, table *pgquery.RangeVar) {

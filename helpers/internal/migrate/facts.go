@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"time"
+	"slices"
 
 	"github.com/lib/pq"
 )
@@ -12,23 +12,11 @@ import (
 // Table is one that a plan locks, as it is now.
 type Table struct {
 	Name     string   `json:"name"`
+	Index    bool     `json:"index,omitempty"`
 	Mode     string   `json:"mode"`  // the strongest lock that the plan takes on it
 	Bytes    int64    `json:"bytes"` // with TOAST, without indexes
 	Rows     int64    `json:"rows"`  // as estimated by the last ANALYZE; -1 where there was none
 	Blockers []Holder `json:"blockers"`
-}
-
-// Holder is a session that holds what the plan needs.
-type Holder struct {
-	PID     int     `json:"pid"`
-	Mode    string  `json:"mode"`
-	State   string  `json:"state"` // such as idle in transaction
-	Who     string  `json:"who"`
-	Seconds float64 `json:"seconds"` // since its transaction began
-}
-
-func (h Holder) String() string {
-	return fmt.Sprintf("pid %d (%s), %s, transaction open for %s, holds %s", h.PID, h.Who, h.State, (time.Duration(h.Seconds) * time.Second), h.Mode)
 }
 
 func (t Table) lines() []string {
@@ -36,7 +24,11 @@ func (t Table) lines() []string {
 	if t.Rows >= 0 {
 		rows = "about " + short(float64(t.Rows)) + " rows"
 	}
-	lines := []string{fmt.Sprintf("table    %s: %sB, %s", t.Name, short(float64(t.Bytes)), rows)}
+	what := "table"
+	if t.Index {
+		what, rows = "index", "every query on its table waits for the lock on it"
+	}
+	lines := []string{fmt.Sprintf("%-8s %s: %sB, %s", what, t.Name, short(float64(t.Bytes)), rows)}
 	for _, holder := range t.Blockers {
 		line := fmt.Sprintf("waits    for %s on %s", holder, t.Name)
 		if t.Mode == accessExclusive {
@@ -64,7 +56,7 @@ func (p Plan) locked() (names []string, strongest map[string]string) {
 	for _, migration := range p.Pending {
 		for _, s := range migration.Statements {
 			for _, lock := range s.Locks {
-				if lock.Index {
+				if lock.folded(s.Locks) {
 					continue
 				}
 				if _, known := strongest[lock.Table]; !known {
@@ -79,8 +71,19 @@ func (p Plan) locked() (names []string, strongest map[string]string) {
 	return names, strongest
 }
 
+// folded says that a lock is spoken of with another one: a partition that is locked as
+// its partitioned table is.
+func (l Lock) folded(all []Lock) bool {
+	return l.Of != "" && !l.Index && slices.ContainsFunc(all, func(other Lock) bool { return other.Table == l.Of && other.Mode == l.Mode })
+}
+
 // family are a table and its partitions: whoever locks it locks them.
 const family = `SELECT to_regclass(name)::oid AS member UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(name))`
+
+// sizeOf is a table's size without waiting for whoever holds ACCESS EXCLUSIVE on it:
+// then it is that of the last VACUUM or ANALYZE.
+const sizeOf = `CASE WHEN EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'relation' AND l.relation = c.oid AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid())
+	THEN c.relpages::bigint * current_setting('block_size')::bigint ELSE pg_table_size(c.oid) END`
 
 // tables says how large the tables are and who would be waited for now. Those
 // that do not exist are left out.
@@ -89,7 +92,8 @@ func (d *Database) tables(ctx context.Context, names []string, strongest map[str
 	if len(names) == 0 {
 		return tables, nil
 	}
-	rows, err := d.conn.QueryContext(ctx, `SELECT name, sum(pg_table_size(c.oid))::bigint, coalesce(sum(c.reltuples) FILTER (WHERE c.relkind <> 'p' AND c.reltuples >= 0), -1)::bigint
+	rows, err := d.conn.QueryContext(ctx, `SELECT name, sum(`+sizeOf+`)::bigint, bool_or(c.relkind IN ('i', 'I')),
+			coalesce(sum(c.reltuples) FILTER (WHERE c.relkind <> 'p' AND c.reltuples >= 0), -1)::bigint
 		FROM unnest($1::text[]) WITH ORDINALITY AS n(name, place), LATERAL (`+family+`) AS f JOIN pg_class c ON c.oid = f.member GROUP BY name, place ORDER BY place`, pq.Array(names))
 	if err != nil {
 		return nil, d.explain(err)
@@ -97,7 +101,7 @@ func (d *Database) tables(ctx context.Context, names []string, strongest map[str
 	defer rows.Close()
 	for rows.Next() {
 		t := Table{Blockers: []Holder{}}
-		if err := rows.Scan(&t.Name, &t.Bytes, &t.Rows); err != nil {
+		if err := rows.Scan(&t.Name, &t.Bytes, &t.Index, &t.Rows); err != nil {
 			return nil, fmt.Errorf("reading the tables' sizes: %w", err)
 		}
 		t.Mode = strongest[t.Name]
@@ -112,32 +116,6 @@ func (d *Database) tables(ctx context.Context, names []string, strongest map[str
 		}
 	}
 	return tables, nil
-}
-
-// holders are the other sessions that hold a lock on the table which conflicts with mode.
-func (d *Database) holders(ctx context.Context, table, mode string) ([]Holder, error) {
-	rows, err := d.conn.QueryContext(ctx, `SELECT a.pid, l.mode, coalesce(nullif(a.state, ''), a.backend_type, 'unknown'),
-			concat_ws(' of ', coalesce(nullif(a.application_name, ''), a.backend_type), a.usename),
-			coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8
-		FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE l.granted AND l.locktype = 'relation' AND l.pid <> pg_backend_pid() AND l.relation IN (SELECT f.member FROM (SELECT $1::text AS name) n, LATERAL (`+family+`) AS f)
-			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-		ORDER BY a.xact_start LIMIT 20`, table)
-	if err != nil {
-		return nil, d.explain(err)
-	}
-	defer rows.Close()
-	found := []Holder{}
-	for rows.Next() {
-		var h Holder
-		if err := rows.Scan(&h.PID, &h.Mode, &h.State, &h.Who, &h.Seconds); err != nil {
-			return nil, fmt.Errorf("reading who holds %s: %w", table, err)
-		}
-		if conflicts(h.Mode, mode) {
-			found = append(found, h)
-		}
-	}
-	return found, rows.Err()
 }
 
 // conflicts is the table of

@@ -160,7 +160,7 @@ func TestAPlanFitsTheBoxInWhichJenkinsAsks(t *testing.T) {
 	assert.Len(t, lines, maxLines)
 	assert.Contains(t, lines[0], plan.ID)
 	assert.Contains(t, lines[1], "BREAKING")
-	assert.Contains(t, lines[maxLines-1], "migrate-diff plan -o json")
+	assert.Contains(t, lines[maxLines-1], "migrate-diff plan --markdown")
 	assert.Equal(t, strings.Join(lines, "\n"), plan.Answer()["plan"])
 	assert.Contains(t, plan.Markdown(), "| line | statement | locks | findings |")
 }

@@ -266,6 +266,11 @@ func (s *Statement) names() []string {
 	for _, change := range s.made.types {
 		add(change.table)
 	}
+	for _, asked := range s.made.reach {
+		if asked.ofRelation() {
+			add(asked.name)
+		}
+	}
 	for _, name := range slices.Concat([]string{s.made.writes, s.made.parent, s.made.detached, s.made.usingIndex}, s.made.gone, s.made.reads) {
 		add(name)
 	}
@@ -290,6 +295,11 @@ func (s *Statement) rename(from, to string) {
 	}
 	for i := range s.made.lost {
 		swap(&s.made.lost[i].table)
+	}
+	for i := range s.made.reach {
+		if s.made.reach[i].ofRelation() {
+			swap(&s.made.reach[i].name)
+		}
 	}
 	for i := range s.made.types {
 		swap(&s.made.types[i].table)

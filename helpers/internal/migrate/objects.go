@@ -15,6 +15,8 @@ func classifyCreate(n *pgquery.CreateStmt, s *Statement) {
 			s.made.parent = relation(parent.GetRangeVar())
 			s.lock(relation(parent.GetRangeVar()), accessExclusive)
 			s.find("partition-of", relation(parent.GetRangeVar()))
+			s.walk("default", relation(parent.GetRangeVar()), accessExclusive)
+			s.walk("keys", relation(parent.GetRangeVar()), shareRowExclusive)
 		} else {
 			s.lock(relation(parent.GetRangeVar()), shareUpdateExclusive)
 		}
@@ -57,6 +59,7 @@ func classifyCreate(n *pgquery.CreateStmt, s *Statement) {
 func (s *Statement) reference(constraint *pgquery.Constraint) {
 	if constraint.GetContype() == pgquery.ConstrType_CONSTR_FOREIGN && relation(constraint.Pktable) != s.made.table {
 		s.lock(relation(constraint.Pktable), shareRowExclusive)
+		s.walk("partitions", relation(constraint.Pktable), shareRowExclusive)
 		s.find("references", relation(constraint.Pktable))
 	}
 }
@@ -99,6 +102,9 @@ func classifyIndex(n *pgquery.IndexStmt, s *Statement) {
 	for _, parameter := range n.IndexParams {
 		s.made.columns = append(s.made.columns, parameter.GetIndexElem().GetName())
 	}
+	if n.Relation.GetInh() && !n.Concurrent {
+		s.walk("partitions", relation(n.Relation), share)
+	}
 	if n.Concurrent {
 		s.Kind, s.Alone = "CREATE INDEX CONCURRENTLY", true
 		s.lock(relation(n.Relation), shareUpdateExclusive)
@@ -121,8 +127,14 @@ func classifyReindex(n *pgquery.ReindexStmt, s *Statement) {
 	switch n.Kind {
 	case pgquery.ReindexObjectType_REINDEX_OBJECT_TABLE:
 		s.lock(relation(n.Relation), mode)
+		if !concurrent {
+			s.walk("indexes", relation(n.Relation), accessExclusive)
+		}
 	case pgquery.ReindexObjectType_REINDEX_OBJECT_INDEX:
 		s.lockIndex(relation(n.Relation), mode)
+		if !concurrent {
+			s.walk("self", relation(n.Relation), accessExclusive)
+		}
 		s.made.index = relation(n.Relation)
 	default:
 		s.Alone = true
@@ -147,6 +159,7 @@ func classifyVacuum(n *pgquery.VacuumStmt, s *Statement) {
 	}
 	for _, each := range n.Rels {
 		s.lock(relation(each.GetVacuumRelation().GetRelation()), mode)
+		s.walk("partitions", relation(each.GetVacuumRelation().GetRelation()), mode)
 	}
 	if s.Rewrites {
 		s.find("vacuum-full", s.table())
@@ -156,7 +169,7 @@ func classifyVacuum(n *pgquery.VacuumStmt, s *Statement) {
 func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 	what := strings.ReplaceAll(strings.TrimPrefix(n.RemoveType.String(), "OBJECT_"), "_", " ")
 	s.Kind = "DROP " + strings.Replace(what, "MATVIEW", "MATERIALIZED VIEW", 1)
-	s.made.cascade = n.Behavior == pgquery.DropBehavior_DROP_CASCADE
+	cascade := n.Behavior == pgquery.DropBehavior_DROP_CASCADE
 	for _, object := range n.Objects {
 		parts := object.GetList().GetItems()
 		switch n.RemoveType {
@@ -176,21 +189,27 @@ func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 			}
 			s.lockIndex(nameOf(parts), accessExclusive)
 			s.find("drop-index", nameOf(parts))
+			s.drops("relation", nameOf(parts), "", cascade)
+			s.walk("above", nameOf(parts), accessExclusive)
 		case pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE:
 			s.lock(nameOf(parts), accessExclusive)
 			s.find("drop-table", nameOf(parts))
-			s.made.lost = append(s.made.lost, lost{table: nameOf(parts)})
+			s.drops("relation", nameOf(parts), "", cascade)
 		case pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW, pgquery.ObjectType_OBJECT_SEQUENCE:
 			s.lock(nameOf(parts), accessExclusive)
 			s.find("drop-object", nameOf(parts))
+			s.drops("relation", nameOf(parts), "", cascade)
 		case pgquery.ObjectType_OBJECT_TRIGGER, pgquery.ObjectType_OBJECT_POLICY, pgquery.ObjectType_OBJECT_RULE:
 			if len(parts) > 1 { // the last part is its own name
 				s.lock(nameOf(parts[:len(parts)-1]), accessExclusive)
 				s.find("access", nameOf(parts[:len(parts)-1]))
+				s.drops(strings.ToLower(what), nameOf(parts[:len(parts)-1]), lastName(parts), cascade)
 			}
 		case pgquery.ObjectType_OBJECT_STATISTIC_EXT, pgquery.ObjectType_OBJECT_EVENT_TRIGGER, pgquery.ObjectType_OBJECT_PUBLICATION:
+			s.dropsObject(n.RemoveType, object, cascade)
 		default:
 			s.find("drop-object", "")
+			s.dropsObject(n.RemoveType, object, cascade)
 		}
 	}
 }
@@ -209,11 +228,23 @@ func classifyRename(n *pgquery.RenameStmt, s *Statement) {
 	case pgquery.ObjectType_OBJECT_TABCONSTRAINT, pgquery.ObjectType_OBJECT_TRIGGER, pgquery.ObjectType_OBJECT_POLICY, pgquery.ObjectType_OBJECT_RULE:
 		s.lock(relation(n.Relation), accessExclusive)
 		s.find("access", s.table())
+		if n.RenameType == pgquery.ObjectType_OBJECT_TRIGGER {
+			s.walk("partitions", relation(n.Relation), accessExclusive)
+		}
+		if n.RenameType == pgquery.ObjectType_OBJECT_TABCONSTRAINT && n.Relation.GetInh() {
+			s.made.reach = append(s.made.reach, reach{how: "inheriting", name: relation(n.Relation), part: n.Subname, mode: accessExclusive})
+		}
 	default:
 		if n.RenameType == pgquery.ObjectType_OBJECT_COLUMN {
 			s.made.renamedColumn = n.Subname
 		}
 		s.lock(relation(n.Relation), accessExclusive)
 		s.find("rename", s.table())
+		if n.RenameType == pgquery.ObjectType_OBJECT_COLUMN {
+			s.walk("heirs", relation(n.Relation), accessExclusive)
+		}
+		if n.RenameType == pgquery.ObjectType_OBJECT_ATTRIBUTE && n.Behavior == pgquery.DropBehavior_DROP_CASCADE {
+			s.walk("typed", relation(n.Relation), accessExclusive)
+		}
 	}
 }

@@ -36,6 +36,10 @@ type Plan struct {
 	Applied int         `json:"applied"`
 	Pending []Migration `json:"pending"`
 	Tables  []Table     `json:"tables"` // those that the pending statements lock
+	// Snapshots are the sessions that a statement with CONCURRENTLY waits for.
+	Snapshots []Holder `json:"snapshots,omitempty"`
+	// Slots says which replication slots keep what the plan writes.
+	Slots []string `json:"slots,omitempty"`
 	// GoesOn is what stopped half way in an earlier run, and where it goes on.
 	GoesOn []string `json:"goesOn,omitempty"`
 }

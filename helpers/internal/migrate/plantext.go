@@ -9,8 +9,8 @@ import (
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
-// maxLines is how many lines of a plan fit the box in which Jenkins asks.
-const maxLines = 15
+// maxLines is how many lines of a plan Jenkins shows where it asks.
+const maxLines = 60
 
 // Summary is the plan in one sentence.
 func (p Plan) Summary() string {
@@ -38,28 +38,24 @@ func orNothing(version string) string {
 	return version
 }
 
-// Text is what Jenkins shows at the approval: at most 15 lines, the worst first.
+// Text is the whole plan, the worst first.
 func (p Plan) Text(out io.Writer) error {
-	_, err := fmt.Fprintln(out, strings.Join(p.Lines(), "\n"))
+	_, err := fmt.Fprintln(out, strings.Join(p.lines(), "\n"))
 	return err
 }
 
-// row is a finding as a line.
+// row is a statement as a line, with all that was found about it.
 type row struct {
 	weight           int
 	label, at, about string
-	more             int // how many others say the same
 }
 
-// rows are the findings, the worst first; those of one rule are one row.
-func (p Plan) rows() (found []row, without int) {
-	place := map[string]int{}
+// rows are the statements, the worst first.
+func (p Plan) rows() (found []row) {
 	for _, migration := range p.Pending {
-		for _, statement := range migration.Statements {
-			if len(statement.Findings) == 0 {
-				without++
-			}
-			for _, finding := range statement.Findings {
+		for _, s := range migration.Statements {
+			each := row{label: "ok", at: fmt.Sprintf("%s:%d", migration.Name, s.Line), about: s.about()}
+			for i, finding := range s.Findings {
 				weight, label := 2*rank[finding.Level], finding.Level
 				if finding.Breaking {
 					weight, label = weight+20, "BREAKING"
@@ -67,70 +63,107 @@ func (p Plan) rows() (found []row, without int) {
 				if finding.Answered != nil {
 					weight--
 				}
-				key := fmt.Sprint(finding.Name, finding.Breaking, finding.Level, finding.note())
-				if at, known := place[key]; known {
-					found[at].more++
-					continue
+				if weight > each.weight {
+					each.weight, each.label = weight, label
 				}
-				place[key] = len(found)
-				found = append(found, row{weight: weight, label: label, at: fmt.Sprintf("%s:%d", migration.Name, statement.Line),
-					about: fmt.Sprintf("%s: %s; %s", statement.about(), finding.Message, finding.note())})
+				each.about += fmt.Sprintf("%s %s; %s", []string{":", ";"}[min(i, 1)], finding.Message, finding.note())
 			}
+			found = append(found, each)
 		}
 	}
 	sort.SliceStable(found, func(i, j int) bool { return found[i].weight > found[j].weight })
-	return found, without
+	return found
 }
 
-// about is the kind, the table and the strongest lock of a statement.
+// about is the statement itself, and what it locks.
 func (s Statement) about() string {
-	about := s.Kind
-	if table := s.table(); table != "" {
-		if strings.Contains(s.Kind, "INDEX") {
-			about += " on"
-		}
-		about += " " + table
+	about := brief(s.SQL)
+	if s.Count > 1 {
+		about += fmt.Sprintf(" and %d more like it", s.Count-1)
 	}
-	if len(s.Locks) > 0 {
-		about += " (" + strings.TrimSuffix(s.Locks[0].Mode, "Lock")
-		if s.Rewrites {
-			about += ", rewrites it"
-		} else if s.Scans {
-			about += ", reads it"
-		}
-		about += ")"
+	if len(s.Locks) == 0 {
+		return about
 	}
-	return about
+	about += " (" + s.lockText()
+	if s.Rewrites {
+		about += ", rewrites it"
+	} else if s.Scans {
+		about += ", reads it"
+	}
+	return about + ")"
 }
 
-// Lines are the plan's text.
-func (p Plan) Lines() []string {
+// lockText names each lock mode once, with its relations; partitions are counted.
+func (s Statement) lockText() string {
+	var order []string
+	names, parts := map[string][]string{}, map[string]int{}
+	for _, lock := range s.Locks {
+		if _, known := names[lock.Mode]; !known {
+			order, names[lock.Mode] = append(order, lock.Mode), []string{}
+		}
+		switch {
+		case lock.folded(s.Locks):
+			parts[lock.Mode]++
+		case lock.Index:
+			names[lock.Mode] = append(names[lock.Mode], "the index "+lock.Table)
+		default:
+			names[lock.Mode] = append(names[lock.Mode], lock.Table)
+		}
+	}
+	var all []string
+	for _, mode := range order {
+		list := names[mode]
+		if len(list) > 12 {
+			list = append(list[:10:10], fmt.Sprintf("%d more: -o json lists them", len(list)-10))
+		}
+		text := lockName(mode) + " on " + strings.Join(list, ", ")
+		if parts[mode] > 0 {
+			text += " with " + count(parts[mode], "partition")
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, "; ")
+}
+
+// lines are the whole plan: what stands in the way, and the sizes, come before the
+// statements that nothing was found about.
+func (p Plan) lines() []string {
 	lines := []string{"plan " + p.ID + ": " + p.Summary()}
 	for _, each := range p.GoesOn {
 		lines = append(lines, "goes on  "+each)
 	}
-	found, without := p.rows()
-	for _, each := range found {
+	var quiet []string
+	for _, each := range p.rows() {
 		line := fmt.Sprintf("%-8s %s %s", each.label, each.at, each.about)
-		if each.more > 0 {
-			line += fmt.Sprintf(" (and %d more like it)", each.more)
+		if each.weight == 0 {
+			quiet = append(quiet, line)
+		} else {
+			lines = append(lines, line)
 		}
-		lines = append(lines, line)
 	}
 	for _, table := range p.Tables {
 		lines = append(lines, table.lines()...)
+	}
+	for _, holder := range p.Snapshots {
+		lines = append(lines, fmt.Sprintf("waits    for %s, which CONCURRENTLY waits for whatever table it reads", holder))
+	}
+	for _, slot := range p.Slots {
+		lines = append(lines, "slot     "+slot)
 	}
 	for _, migration := range p.Pending {
 		if len(migration.Statements) == 0 {
 			lines = append(lines, fmt.Sprintf("empty    %s holds no statement: it is recorded as applied", migration.Name))
 		}
 	}
-	if without > 0 {
-		lines = append(lines, fmt.Sprintf("ok       %s without a finding", count(without, "statement")))
-	}
+	return append(lines, quiet...)
+}
+
+// Lines are the plan for the approval. Where they are cut, the last one says so.
+func (p Plan) Lines() []string {
+	lines := p.lines()
 	if len(lines) > maxLines {
 		left := len(lines) - maxLines + 1
-		lines = append(lines[:maxLines-1], fmt.Sprintf("...      and %d lines more: migrate-diff plan -o json", left))
+		lines = append(lines[:maxLines-1:maxLines-1], fmt.Sprintf("...      and %s: migrate-diff plan --markdown FILE writes the whole plan", count(left, "more line")))
 	}
 	return lines
 }
@@ -168,7 +201,9 @@ func (p Plan) Markdown() string {
 		for _, s := range migration.Statements {
 			var locks, findings []string
 			for _, lock := range s.Locks {
-				locks = append(locks, lock.Table+" "+lock.Mode)
+				if !lock.folded(s.Locks) {
+					locks = append(locks, lock.Table+" "+lockName(lock.Mode))
+				}
 			}
 			for _, f := range s.Findings {
 				level := f.Level

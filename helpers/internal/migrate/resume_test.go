@@ -156,7 +156,7 @@ func TestALargeFileStreams(t *testing.T) {
 	assert.Equal(t, "40000", fmt.Sprint(plan.Pending[0].Statements[len(plan.Pending[0].Statements)-1].Count+len(plan.Pending[0].Statements)-2))
 	_, err = database.Apply(t.Context(), files, options)
 	require.NoError(t, err)
-	assert.Equal(t, "40000 799980000", one(t, database, "SELECT count(*) || ' ' || sum(n) FROM t WHERE s LIKE E'a;\\n-- b; %'"))
+	assert.Equal(t, "40000 799980000", one(t, database, "SELECT count(*) || ' ' || sum(n) FROM t WHERE s LIKE E'a;\\r\\n-- b; %'"))
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "2_bad.sql"), []byte(strings.Replace(body.String(), "VALUES (39000,", "VALUES ('x',", 1)[33:]), 0o600))
 	files, err = Load(dir)

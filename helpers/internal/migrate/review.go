@@ -68,7 +68,11 @@ func (r *reviewer) file(migration *Migration) {
 func (r *reviewer) statement(s *Statement) {
 	table := s.table()
 	for i, lock := range s.Locks {
-		if of, known := r.indexes[lock.Table]; known && lock.Index {
+		of, known := r.indexes[lock.Table]
+		switch {
+		case known && lock.own:
+			s.Locks[i].Of = of
+		case known && lock.Index:
 			s.Locks[i].Table, s.Locks[i].Index = of, false
 		}
 	}
@@ -77,13 +81,14 @@ func (r *reviewer) statement(s *Statement) {
 	r.notNull(s, table)
 	r.domains(s, table)
 	r.partitions(s, table)
-	r.foreignKeys(s)
 	for _, function := range s.made.functions {
-		if isVolatile, known := r.volatile[function]; known && isVolatile {
+		if r.volatile[function] || r.fickle[function] {
 			s.Rewrites = true
 			s.find("volatile-default", table)
 		}
 	}
+	r.nothingToDo(s, table)
+	r.reachesOf(s)
 	r.conflicts(s)
 	// Nobody can be blocked on a table that the same plan creates.
 	var locks []Lock
@@ -138,15 +143,36 @@ func (r *reviewer) types(s *Statement) {
 func (r *reviewer) looksAgain(s *Statement) {
 	for _, change := range s.made.types {
 		at := change.table + " " + change.column
-		from := r.columns[at]
-		same := from.name == change.to.name && slices.Equal(from.mods, change.to.mods) && !change.collates
-		if r.checked[at] && !same {
+		if r.checked[at] {
 			s.Scans = true
 			s.find("check", change.table)
 		}
 		if change.collates && r.indexed[at] {
 			s.Scans = true
 			s.find("collation", change.table)
+		}
+	}
+}
+
+// nothingToDo takes back what the server has no reason to do: a table without rows of
+// its own, a constraint that is validated already, a column or a state that is there.
+func (r *reviewer) nothingToDo(s *Statement, table string) {
+	kind, known := r.kinds[table]
+	if !known {
+		return
+	}
+	for _, name := range s.made.validated {
+		key, here := r.constraints[table+" "+name]
+		if here && key.validated && len(s.made.validated) == 1 {
+			s.Scans = false
+		} else if here && key.refers != "" {
+			s.lock(key.refers, rowShare)
+		}
+	}
+	if s.Rewrites || s.Scans {
+		empty := !r.leaves[table] || kind[0] == 'p' && s.made.only
+		if empty && (s.made.parent == "" || !strings.HasPrefix(s.Kind, "CREATE TABLE")) && len(s.Locks) > 0 && s.Locks[0].Table == table {
+			s.Rewrites, s.Scans = false, false
 		}
 	}
 }
@@ -207,20 +233,6 @@ func (r *reviewer) conflicts(s *Statement) {
 	for _, index := range s.made.gone {
 		if r.unique[index] {
 			s.breaks("drop-index", true)
-		}
-	}
-}
-
-// foreignKeys: with a foreign key its trigger on the other table goes, or with a table its rows.
-func (r *reviewer) foreignKeys(s *Statement) {
-	for _, gone := range s.made.lost {
-		whole := gone.constraint == "" && gone.column == ""
-		for _, key := range r.foreign[gone.table] {
-			named := key.name == gone.constraint || key.incoming && gone.constraint != ""
-			touched := (whole || named || slices.Contains(key.columns, gone.column)) && (s.made.cascade || !key.incoming)
-			if touched && (key.incoming || s.Kind != "TRUNCATE") {
-				s.lock(key.other, accessExclusive)
-			}
 		}
 	}
 }

@@ -23,8 +23,8 @@ var claims = []struct {
 	{"CREATE INDEX CONCURRENTLY ON here (a)", "index-name", "here ShareUpdateExclusiveLock", "", "here"},
 	{"DROP INDEX here_b", "drop-index", "here AccessExclusiveLock", "", ""},
 	{"DROP INDEX CONCURRENTLY here_b", "", "here ShareUpdateExclusiveLock", "", ""},
-	{"REINDEX INDEX here_b", "reindex", "here ShareLock", "", "here"},
-	{"REINDEX TABLE here", "reindex", "here ShareLock", "", "here"},
+	{"REINDEX INDEX here_b", "reindex", "here ShareLock, here_b AccessExclusiveLock", "", "here"},
+	{"REINDEX TABLE here", "reindex", "here ShareLock, here_a AccessExclusiveLock, here_b AccessExclusiveLock, here_h AccessExclusiveLock", "", "here"},
 	{"REINDEX INDEX CONCURRENTLY here_b", "", "here ShareUpdateExclusiveLock", "", "here"},
 	{"REINDEX TABLE CONCURRENTLY here", "", "here ShareUpdateExclusiveLock", "", "here"},
 	{"ALTER INDEX here_b RENAME TO here_bb", "", "", "", ""},
@@ -135,8 +135,8 @@ var claims = []struct {
 	{"ALTER TABLE linked DROP COLUMN other_id", "drop-column", "linked AccessExclusiveLock, other AccessExclusiveLock", "", ""},
 	{"DROP TABLE linked", "drop-table", "linked AccessExclusiveLock, other AccessExclusiveLock", "", ""},
 	{"DROP TABLE other CASCADE", "drop-table", "other AccessExclusiveLock, linked AccessExclusiveLock", "", ""},
-	{"ALTER TABLE partitioned ADD COLUMN n int", "", "partitioned AccessExclusiveLock", "", ""},
-	{"CREATE INDEX i ON partitioned (id)", "index", "partitioned ShareLock", "", "part"},
+	{"ALTER TABLE partitioned ADD COLUMN n int", "", "partitioned AccessExclusiveLock, part AccessExclusiveLock", "", ""},
+	{"CREATE INDEX i ON partitioned (id)", "index", "partitioned ShareLock, part ShareLock", "", "part"},
 	{"CREATE INDEX i ON ONLY partitioned (id)", "", "partitioned ShareLock", "", ""},
 	{"CREATE TABLE more PARTITION OF split FOR VALUES FROM (20) TO (30)", "partition-of attach", "split AccessExclusiveLock, rest AccessExclusiveLock", "", "rest"},
 	{"ALTER TABLE split ATTACH PARTITION lone FOR VALUES FROM (10) TO (20)", "attach attach", "split ShareUpdateExclusiveLock, lone AccessExclusiveLock, rest AccessExclusiveLock", "", "lone rest"},
@@ -148,6 +148,7 @@ var claims = []struct {
 	{"WITH gone AS (UPDATE here SET a = 1 WHERE a = 2 RETURNING a) SELECT a FROM gone", "", "here RowExclusiveLock", "", ""},
 	{"DO 'BEGIN PERFORM 1; END'", "unseen", "", "", ""},
 	{"ALTER INDEX here_b SET (fillfactor = 50)", "", "", "", ""},
+	{"ALTER INDEX partitioned_id ATTACH PARTITION part_id", "index-lock", "part_id AccessExclusiveLock", "", ""},
 }
 
 const groundOfDatabase = `
@@ -168,6 +169,8 @@ CREATE MATERIALIZED VIEW kept AS SELECT 1 AS one;
 CREATE UNIQUE INDEX kept_one ON kept (one);
 CREATE TABLE partitioned (id int) PARTITION BY RANGE (id);
 CREATE TABLE part PARTITION OF partitioned FOR VALUES FROM (0) TO (10);
+CREATE INDEX part_id ON part ((id + 1));
+CREATE INDEX partitioned_id ON ONLY partitioned ((id + 1));
 CREATE TABLE lone (id int);
 CREATE TABLE split (id int) PARTITION BY RANGE (id);
 CREATE TABLE rest PARTITION OF split DEFAULT;

@@ -36,8 +36,11 @@ type Statement struct {
 type Lock struct {
 	Table string `json:"table"`
 	Mode  string `json:"mode"` // as pg_locks names it
-	// Index says that Table is the name of one of the table's indexes.
-	Index bool `json:"index,omitempty"`
+	// Index says that Table is the name of an index. Of is the table of an index, or the
+	// partitioned table of a partition.
+	Index bool   `json:"index,omitempty"`
+	Of    string `json:"of,omitempty"`
+	own   bool   // the index alone is locked, and not its table
 }
 
 // made is what one statement tells about objects.
@@ -58,7 +61,8 @@ type made struct {
 	usingIndex             string          // the index that becomes the primary key
 	parent                 string          // the partitioned table that gets a partition
 	lost                   []lost          // tables, and parts of tables, that it drops
-	cascade                bool            // and what hangs on them
+	reach                  []reach         // what it locks without naming it
+	reached                []Lock          // the catalog's answer to reach
 	newTypes               []string        // of columns that it adds, and of the domain that it changes
 	bounded                string          // the domain with a constraint that it creates
 	domain                 string          // the domain whose rows it checks

@@ -35,7 +35,7 @@ func find(c *cli.Context) error {
 		return err
 	}
 	found, err := client.Latest(c.Context, repository, registry.Search{
-		Pattern: pattern, Required: c.StringSlice("require"), Key: key, At: c.String("at"), Depth: depth,
+		Pattern: pattern, Required: c.StringSlice("require"), Key: key, At: c.String("at"), Depth: c.Int("depth"),
 	})
 	if err != nil {
 		return slipway.Finish(c, nil, err)
@@ -43,8 +43,6 @@ func find(c *cli.Context) error {
 	return slipway.Finish(c, said{found.Reference, slipway.Fields{"reference": found.Reference, "commit": found.Revision, "tag": found.Tag}},
 		knowsItsCommit(found.Reference, found.Revision, c.String("at") != ""))
 }
-
-const depth = 200 // tags that are looked at, from the newest down
 
 // knowsItsCommit refuses an image whose migrations cannot be known. Going back to a tag needs none.
 func knowsItsCommit(reference, revision string, at bool) error {

@@ -44,6 +44,7 @@ func App() *cli.App {
 				&cli.StringFlag{Name: "at", Usage: "check this `TAG` instead of looking for the newest"},
 				&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("scan", "staging-verified"), Usage: "a `TYPE` of evidence that the image must have"},
 				&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"}, Usage: "the tags' form; its one group `captures` the number"},
+				&cli.IntFlag{Name: "depth", Value: 200, EnvVars: []string{"SLIPWAY_TAG_DEPTH"}, Usage: "look at no more than this many tags, from the highest number down"},
 				registry.VerifyingKey)},
 			{Name: "compare", Usage: "say what production runs now, and the commits between", ArgsUsage: "REGISTRY/REPOSITORY", Action: compare,
 				Flags: join(kube.Flags, join(registry.Flags(5*time.Minute), stable, image, container, commit,
@@ -51,6 +52,8 @@ func App() *cli.App {
 			{Name: "plan", Usage: "say which migrations are pending, or why there is none to make", Action: plan, Flags: []cli.Flag{
 				&cli.StringFlag{Name: "dir", EnvVars: []string{"SLIPWAY_MIGRATIONS"}, Usage: "the `FOLDER` of the migrations; empty where the service has no database"},
 				&cli.BoolFlag{Name: "optional", Usage: "a service that never had the folder has no database"},
+				&cli.BoolFlag{Name: "allow-out-of-order", EnvVars: []string{"SLIPWAY_ALLOW_OUT_OF_ORDER"}, Usage: "take a file that comes before one that is applied already"},
+				&cli.BoolFlag{Name: "allow-gaps", EnvVars: []string{"SLIPWAY_ALLOW_GAPS"}, Usage: "let a number be missing in a series"},
 				&cli.StringFlag{Name: "markdown", Usage: "write the whole plan to a `FILE` as Markdown"}}},
 			{Name: "deploy", Usage: "deploy an image and wait for it; what fails is rolled back", Action: stage,
 				Flags: join(kube.Flags, stable, image, container, record, pull, timeout(10*time.Minute))},

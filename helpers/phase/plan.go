@@ -31,7 +31,7 @@ func plan(c *cli.Context) error {
 		return err
 	}
 	defer database.Close()
-	computed, err := database.Plan(c.Context, files, migrate.Allow{})
+	computed, err := database.Plan(c.Context, files, migrate.Allow{OutOfOrder: c.Bool("allow-out-of-order"), Gaps: c.Bool("allow-gaps")})
 	if err != nil {
 		return err
 	}

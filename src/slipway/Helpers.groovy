@@ -78,6 +78,8 @@ class Helpers implements Serializable {
                 "PGHOST=${settings.value('dbHost')}".toString(),
                 "PGDATABASE=${settings.value('dbName')}".toString(),
                 "PGSSLMODE=${settings.value('dbSslMode')}".toString(),
+                "SLIPWAY_ALLOW_OUT_OF_ORDER=${settings.value('allowOutOfOrder')}".toString(),
+                "SLIPWAY_ALLOW_GAPS=${settings.value('allowGaps')}".toString(),
                 "SLIPWAY_ALLOW_BREAKING=${settings.value('allowBreaking')}".toString(),
             ]) { body() }
         }

@@ -34,6 +34,8 @@ class Settings implements Serializable {
             deployment: ['name', ''],
             container: ['name', ''],
             migrationsDir: ['path', 'migrations'],
+            allowOutOfOrder: ['flag', 'false'],
+            allowGaps: ['flag', 'false'],
             allowBreaking: ['flag', production ? 'false' : 'true'],
             agentImage: ['image', ''],
             cloud: ['text', 'kubernetes'],
@@ -61,6 +63,8 @@ class Settings implements Serializable {
             imageTag: ['tag', ''],
             branch: ['text', 'Staging'],
             tag: ['tag', ''],
+            tagPattern: ['text', ''],
+            tagDepth: ['number', ''],
             severity: ['severity', 'HIGH,CRITICAL'],
             tests: ['path', 'tests/app'],
             builder: ['builder', 'kaniko'],
@@ -173,7 +177,7 @@ class Settings implements Serializable {
     /** Those for the helpers that have a default of their own, by the names that they read in the environment. */
     Map<String, String> options() {
         Map<String, String> options = [:]
-        for (String name in ['container', 'service', 'route', 'tolerance', 'minStable', 'metric', 'errors', 'histogram', 'selector']) {
+        for (String name in ['container', 'service', 'route', 'tolerance', 'minStable', 'metric', 'errors', 'histogram', 'selector', 'tagPattern', 'tagDepth']) {
             if (value(name)) {
                 options[siteName(name)] = value(name)
             }

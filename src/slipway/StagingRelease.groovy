@@ -147,7 +147,7 @@ class StagingRelease extends Release {
 
     private void push(String target) {
         helpers.withRegistry {
-            Map<String, Object> pushed = helpers.run('push', [TARGET: target], Commands.PUSH)
+            Map<String, Object> pushed = helpers.run('push', settings.options() + [TARGET: target], Commands.PUSH)
             reference = pushed.reference
             note('image', reference)
         }

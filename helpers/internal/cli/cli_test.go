@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -166,6 +167,23 @@ func TestAnAnswerIsOneDocumentAndStatesTheExitCode(t *testing.T) {
 		require.NotNil(t, document.Error, name)
 		assert.Equal(t, test.message, document.Error.Message, name)
 		assert.Contains(t, stderr.String(), "error: ", "the console has it as well")
+	}
+}
+
+// What Jenkins masks on its console it does not mask in a build's last line.
+func TestNoErrorRepeatsAPasswordThatWasGiven(t *testing.T) {
+	for _, name := range []string{"PGPASSWORD", "REGISTRY_PASSWORD", "COSIGN_PASSWORD"} {
+		t.Setenv(name, "w0rd of "+name+"/@")
+	}
+	for _, name := range []string{"PGPASSWORD", "REGISTRY_PASSWORD", "COSIGN_PASSWORD"} {
+		secret := "w0rd of " + name + "/@"
+		for _, form := range []string{secret, "w0rd%20of%20" + name + "%2F%40", fmt.Sprintf("%q", secret), base64.StdEncoding.EncodeToString([]byte("bob:" + secret))} {
+			var stdout, stderr bytes.Buffer
+			failure := Errorf(No, "the harbour said %s", form).Because(errors.New(form)).Next("%s", form)
+			Execute(context.Background(), program(&stdout, &stderr, failure), []string{"ship", "set", "--answer"})
+			assert.NotContains(t, stdout.String()+stderr.String(), "w0rd", form)
+			assert.NotContains(t, stdout.String()+stderr.String(), base64.StdEncoding.EncodeToString([]byte(secret))[4:20], form)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"slipway.dev/slipway/helpers/internal/safe"
@@ -67,9 +68,18 @@ func Usagef(format string, arguments ...any) *Error { return Errorf(Usage, forma
 func (e *Error) shown() *Error {
 	masked := *e
 	for _, sentence := range []*string{&masked.Message, &masked.Why, &masked.Hint} {
-		*sentence = safe.Visible(safe.Mask(*sentence))
+		*sentence = safe.Visible(safe.Mask(safe.Without(*sentence, given()...)))
 	}
 	return &masked
+}
+
+// given are the secrets that the environment hands to a command: no error repeats them, in whatever form.
+func given() []string {
+	var secrets []string
+	for _, name := range []string{"PGPASSWORD", "REGISTRY_PASSWORD", "COSIGN_PASSWORD"} {
+		secrets = append(secrets, os.Getenv(name))
+	}
+	return secrets
 }
 
 // AsError finds the Error in err's chain. One that has none could not tell

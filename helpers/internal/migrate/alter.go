@@ -107,7 +107,11 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		}
 		s.Rewrites = true
 		s.find("alter-type", table)
-		s.made.types = append(s.made.types, typeChange{table, command.Name, typeOf(column.GetTypeName()), column.GetRawDefault() != nil, column.GetCollClause() != nil})
+		using := column.GetRawDefault()
+		s.made.types = append(s.made.types, typeChange{
+			table: table, column: command.Name, to: typeOf(column.GetTypeName()), typeName: typeNameOf(column.GetTypeName()),
+			using: using != nil && !castsItself(using, command.Name, column.GetTypeName()), collates: column.GetCollClause() != nil,
+		})
 	case pgquery.AlterTableType_AT_SetExpression:
 		s.Rewrites = true
 		s.find("generated-column", table)
@@ -160,7 +164,9 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		s.find("detach", table)
 	case pgquery.AlterTableType_AT_DetachPartitionFinalize:
 		s.Alone = false
-	case pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged, pgquery.AlterTableType_AT_SetTableSpace, pgquery.AlterTableType_AT_SetAccessMethod:
+	case pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged, pgquery.AlterTableType_AT_SetTableSpace,
+		pgquery.AlterTableType_AT_SetAccessMethod:
+		s.made.keeps = append(s.made.keeps, keptBy(command, table))
 		s.Rewrites = true
 		s.find("rewrite", table)
 	case pgquery.AlterTableType_AT_EnableRowSecurity, pgquery.AlterTableType_AT_ForceRowSecurity:

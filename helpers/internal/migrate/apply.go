@@ -122,6 +122,9 @@ func (d *Database) plan(ctx context.Context, files []Migration, allow Allow) (Pl
 	if err != nil {
 		return plan, err
 	}
+	if err := d.typeFacts(ctx, plan.Pending, &known); err != nil {
+		return plan, err
+	}
 	review(plan.Pending, known)
 	return plan, d.facts(ctx, &plan)
 }

@@ -31,6 +31,9 @@ type catalog struct {
 	constraints map[string]constraint // by table and name
 	bounded     map[string]bool       // of the types: a domain with a constraint
 	users       map[string][]string   // by domain: the tables with such a column
+	typeFacts   map[string]typeFact   // by change of a type
+	state       map[string]string     // by table and what is kept
+	utc         bool                  // the session's time zone is UTC
 }
 
 type column struct {

@@ -45,6 +45,7 @@ type setting struct {
 	resetRole     bool
 	save, back    string // SAVEPOINT, ROLLBACK TO
 	discard       bool   // DISCARD TEMP
+	zone          string // SET timezone
 	schema        string // CREATE SCHEMA
 	droppedSchema []string
 }
@@ -307,6 +308,9 @@ func (s *Statement) rename(from, to string) {
 	for i := range s.made.gone {
 		swap(&s.made.gone[i])
 	}
+	for i := range s.made.keeps {
+		swap(&s.made.keeps[i].table)
+	}
 	for i := range s.made.checks {
 		swap(&s.made.checks[i].table)
 	}
@@ -353,6 +357,16 @@ func classifySetting(set *pgquery.VariableSetStmt, s *Statement) {
 	switch {
 	case set.Kind == pgquery.VariableSetKind_VAR_RESET_ALL:
 		s.made.setting.reset = true
+	case strings.EqualFold(set.Name, "timezone"):
+		s.made.setting.zone = "unknown"
+		if set.Kind == value && len(set.Args) == 1 {
+			switch zone := set.Args[0].GetAConst(); {
+			case zone.GetSval() != nil:
+				s.made.setting.zone = zone.GetSval().Sval
+			case zone.GetIval() != nil && zone.GetIval().Ival == 0:
+				s.made.setting.zone = "UTC"
+			}
+		}
 	case set.Name == "search_path" && set.Kind != value:
 		s.made.setting.reset = true
 	case set.Name == "search_path":

@@ -17,7 +17,7 @@ func review(migrations []Migration, known catalog) {
 	}
 	r := reviewer{
 		catalog: known, notNulls: map[string]bool{}, planned: map[string][]string{}, limited: map[string]bool{},
-		fickle: map[string]bool{}, newFunctions: map[string]bool{},
+		fickle: map[string]bool{}, newFunctions: map[string]bool{}, retyped: map[string]bool{},
 	}
 	for i := range migrations {
 		r.file(&migrations[i])
@@ -28,12 +28,15 @@ type reviewer struct {
 	catalog
 	notNulls     map[string]bool     // by table and column: what the plan has made of NOT NULL
 	planned      map[string][]string // by index that the plan creates: its columns
+	retyped      map[string]bool     // by table and column: the plan has changed the type
+	utcNow       bool                // the session's time zone is UTC
 	newFunctions map[string]bool
 	fickle       map[string]bool // functions that the plan creates: whether they may change the database
 	limited      map[string]bool // domains with a constraint that the plan creates
 }
 
 func (r *reviewer) file(migration *Migration) {
+	r.utcNow = r.utc
 	var enums []string
 	var locked []string
 	for i := range migration.Statements {
@@ -103,38 +106,6 @@ func (r *reviewer) statement(s *Statement) {
 	s.Locks = locks
 	if s.made.columns != nil && s.made.index != "" {
 		r.planned[s.made.index] = s.made.columns
-	}
-}
-
-// types takes back "it is rewritten" where the catalog says that it is not.
-func (r *reviewer) types(s *Statement) {
-	if len(s.made.types) == 0 {
-		return
-	}
-	rewrites, narrows, unknown := false, false, false
-	for _, change := range s.made.types {
-		from, known := r.columns[change.table+" "+change.column]
-		if !known || change.using {
-			unknown = true
-			continue
-		}
-		writes, less := rewritesFor(from.columnType, change.to)
-		rewrites, narrows = rewrites || writes, narrows || less
-	}
-	if unknown {
-		return
-	}
-	if !rewrites {
-		r.looksAgain(s)
-	}
-	if !rewrites && !narrows {
-		s.drop(func(finding Finding) bool { return finding.Name != "alter-type" })
-	}
-	s.Rewrites = rewrites
-	for i := range s.Findings {
-		if s.Findings[i].Name == "alter-type" {
-			s.Findings[i].Breaking = narrows
-		}
 	}
 }
 

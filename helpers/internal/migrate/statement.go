@@ -73,6 +73,7 @@ type made struct {
 	checks                 []check  // that it adds
 	validated              []string // the constraints that it validates
 	revokesOn              []string // the functions that it takes rights on
+	keeps                  []kept
 	prepares               preparation
 	calls                  []string // the functions that it calls
 	functionsMade          []function

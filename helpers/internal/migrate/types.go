@@ -18,13 +18,21 @@ type columnType struct {
 type typeChange struct {
 	table, column string
 	to            columnType
+	typeName      string // for to_regtype
 	using         bool
 	collates      bool // and another order
 }
 
 func typeOf(t *pgquery.TypeName) columnType {
 	found := columnType{name: lastName(t.GetNames()), dims: len(t.GetArrayBounds()) > 0}
-	for _, mod := range t.GetTypmods() {
+	mods := t.GetTypmods()
+	if found.name == "interval" && len(mods) > 0 { // the first says which fields; 32767: all
+		if len(mods) == 1 || mods[0].GetAConst().GetIval().GetIval() != 32767 {
+			return columnType{name: "interval", mods: []int{-1}, dims: found.dims}
+		}
+		mods = mods[1:]
+	}
+	for _, mod := range mods {
 		if number := mod.GetAConst().GetIval(); number != nil {
 			found.mods = append(found.mods, int(number.Ival))
 		}
@@ -61,6 +69,9 @@ func rewritesFor(from, to columnType) (rewrites, narrows bool) {
 	if from.name == to.name && from.dims == to.dims && slices.Equal(from.mods, to.mods) {
 		return false, false
 	}
+	if from.name == to.name && from.dims == to.dims && len(to.mods) == 0 {
+		return false, false
+	}
 	if from.dims || to.dims {
 		return true, true
 	}
@@ -69,22 +80,18 @@ func rewritesFor(from, to columnType) (rewrites, narrows bool) {
 		free := from.name == "text" || from.name == "varchar"
 		return !free, from.name != "bpchar" && !free
 	case from.name == to.name && (to.name == "varchar" || to.name == "varbit"):
-		wider := len(to.mods) == 0 || len(from.mods) == 1 && to.mods[0] >= from.mods[0]
+		wider := len(from.mods) == 1 && to.mods[0] >= from.mods[0]
 		return !wider, !wider
 	case from.name == to.name && to.name == "numeric":
-		if len(to.mods) == 0 {
-			return false, false
-		}
 		if len(from.mods) == 0 {
 			return true, true
 		}
 		sameScale := scale(from) == scale(to)
 		wider := to.mods[0]-scale(to) >= from.mods[0]-scale(from) && scale(to) >= scale(from)
 		return !sameScale || !wider, !wider
-	case from.name == to.name && len(to.mods) == 0 && strings.HasPrefix(to.name, "time"), from.name == to.name && to.name == "interval" && len(to.mods) == 0:
-		return false, false
-	case from.name == to.name && strings.HasPrefix(to.name, "time") && len(from.mods) == 1 && len(to.mods) == 1:
-		return to.mods[0] < from.mods[0], to.mods[0] < from.mods[0]
+	case from.name == to.name && (strings.HasPrefix(to.name, "time") || to.name == "interval"):
+		free := to.mods[0] == 6 || len(from.mods) == 1 && to.mods[0] >= from.mods[0]
+		return !free, !free
 	case from.name == "cidr" && to.name == "inet":
 		return false, false
 	}

@@ -33,6 +33,9 @@ type askedPart struct {
 }
 
 func (a *asked) add(file string, line int, text string) {
+	if a.text.Len() == 0 {
+		a.text.WriteString(";\n") // lib/pq takes a text that begins with COPY for one of its own
+	}
 	a.parts = append(a.parts, askedPart{a.text.Len(), file, line, text})
 	a.text.WriteString(text + "\n;\n")
 }

@@ -73,6 +73,23 @@ def test_metrics_count_by_route_and_status(client: TestClient) -> None:
     assert "app_build_info{" in body
 
 
+def test_what_a_caller_invents_makes_no_time_series(client: TestClient) -> None:
+    def series() -> int:
+        return len(client.get("/metrics").text.splitlines())
+
+    paths = ("/users", "/users/1", "/version", "/nowhere", "/metrics")
+    for path in paths:
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "MADE-UP"):
+            client.request(method, path)
+    before = series()
+    for number in range(300):
+        client.request(f"M{number}", paths[number % len(paths)])
+    for number in range(20):
+        client.get(f"/nowhere/{number}")
+        client.get("/users", params={"limit": number, f"p{number}": ""}, headers={"Host": f"h{number}.example", "User-Agent": str(number)})
+    assert series() <= before + 20  # /users with a limit that is refused: one status, once
+
+
 def test_the_version_is_told(client: TestClient) -> None:
     answer = client.get("/version")
     assert answer.headers["X-Version"] == answer.json()["version"]

@@ -35,7 +35,7 @@ test: setup build ## everything; of test-canary and test-rollout what takes a mi
 	$(MAKE) READY= demo # alone: a canary without processor time is judged as one that is ill
 	echo "test: all suites passed"
 
-test-on-lab: SUITES := test-faults test-scenes
+test-on-lab: SUITES := test-faults test-scenes test-adoption
 test-others: SUITES := lint test-units test-runner test-pods
 test-on-lab test-others:
 	@for suite in $(SUITES); do $(MAKE) $$suite || failed="$${failed:-} $$suite"; done
@@ -78,16 +78,21 @@ test-faults: $(READY) ## both pipelines with faults, a second service, secrets, 
 	@$(LAB) setup traefik
 	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 60m -parallel 4 -v ./faults
 
+test-adoption: $(READY) ## the README's commands of adoption, in their order, on an empty cluster
+	@$(LAB) run --with registry -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 20m -v ./adoption
+
 test-scenes: routers ## of the two long suites what takes a minute: each way a rollout fails, and canaries that are judged
 	@$(LAB) run --with registry,gateway,prometheus -- bash -ec '
 	go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 12 -run TestEachWayToFail .
 	go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 8 -run TestAnalysis .'
 
-build: ## slipway into bin/, statically linked, and a link for each of its names; the runner and the demo beside it
+program: # slipway into bin/, statically linked, and a link for each of its names
 	@mkdir -p bin
 	CGO_ENABLED=1 go build -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o bin/ ./helpers/slipway
 	bin/slipway link bin
-	cd tests/e2e && go build -o ../../bin/demo .
+
+build: program ## slipway into bin/, statically linked, and a link for each of its names; the runner and the demo beside it
+	@cd tests/e2e && go build -o ../../bin/demo .
 	cd ../runner && ./build
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
@@ -123,8 +128,18 @@ bench-canary: setup build
 	go build -C tests/bench/canary/argo -o $(CURDIR)/bin/argo .
 	$(LAB) run --with gateway -- bin/bench-canary
 
-image: setup build ## the agents' image, built by Kaniko on the lab, as REGISTRY/slipway-agent:v1 in image.tar
-	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent.tar
+image: BUILDER ?= $(firstword $(foreach each,docker podman buildah,$(if $(shell command -v $(each)),$(each))))
+image: program ## the agents' image on jenkins/inbound-agent, as slipway-agent:v1 in bin/slipway-agent.tar (BASE=, BUILDER=)
+	@test -n "$(BUILDER)" || { echo "make image needs docker, podman or buildah" >&2; exit 2; }
+	rm -rf bin/agent bin/slipway-agent.tar
+	mkdir -p bin/agent/bin
+	ln bin/slipway bin/agent/bin/
+	$(BUILDER) build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) --tag slipway-agent:v1 --file helpers/Dockerfile bin/agent
+	if [ "$(notdir $(BUILDER))" = buildah ]; then $(BUILDER) push slipway-agent:v1 docker-archive:bin/slipway-agent.tar:slipway-agent:v1
+	else $(BUILDER) save --output bin/slipway-agent.tar slipway-agent:v1; fi
+
+lab-image: setup build ## the lab's own agents' image, which no Jenkins can use, as slipway-agent-lab:v1 in bin/slipway-agent-lab.tar
+	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent-lab.tar
 
 conformance: build ## play pipelines whose answers a real Jenkins gave (CASES=DIR LIBRARY=DIR)
 	@tests/runner/conformance/run $(if $(UNTRUSTED),--untrusted) --with-pods $(CASES) $(LIBRARY)
@@ -138,4 +153,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-on-lab test-others test-units test-undo test-runner test-pods test-canary test-rollout test-crashes test-faults test-scenes routers build lint bench bench-rollout bench-registry bench-migrate bench-canary image conformance setup clean
+.PHONY: help demo test test-on-lab test-others test-units test-undo test-runner test-pods test-canary test-rollout test-crashes test-faults test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean

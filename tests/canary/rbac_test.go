@@ -16,8 +16,8 @@ import (
 // permission is one verb on one kind.
 type permission struct{ group, resource, verb string }
 
-// needed are those of set and abort, by router; k8s/base/rbac.yaml and
-// k8s/base/canary-reaper.yaml grant them.
+// needed are those of set and abort, by router; k8s/site/delivery/rbac.yaml and
+// k8s/site/delivery/canary-reaper.yaml grant them.
 var needed = map[string][]permission{
 	"service": {
 		{"apps", "deployments", "get"}, {"apps", "deployments", "watch"}, {"apps", "deployments", "patch"},
@@ -116,7 +116,7 @@ func TestTheManifestsGrantWhatIsNeeded(t *testing.T) {
 			s := newSite(t, kind, "granted-"+kind)
 			before := s.state(t)
 			for _, file := range []string{"rbac.yaml", "canary-reaper.yaml"} {
-				body, err := os.ReadFile("../../k8s/base/" + file)
+				body, err := os.ReadFile("../../k8s/site/delivery/" + file)
 				require.NoError(t, err)
 				for _, document := range strings.Split(string(body), "\n---\n") {
 					if !strings.Contains(document, "kind: CronJob") {

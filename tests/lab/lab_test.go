@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway.dev/slipway/tests/lab/cache"
+	"slipway.dev/slipway/tests/lab/pins"
 )
 
 func lab(t *testing.T, arguments ...string) *exec.Cmd {
@@ -71,6 +73,25 @@ exit 7`)
 	out, err := command.Output()
 	assert.Equal(t, 7, code(err))
 	assert.Equal(t, "traffic\nno\n401\ndatabase\n", string(out))
+}
+
+// The names are those of the field, with its digests; and each sh of Jenkins' durable-task starts by nohup.
+func TestTheImagesOfPinsYamlRunByTheirNames(t *testing.T) {
+	names, err := pins.Read("../..")
+	require.NoError(t, err)
+	script := "set -e\n"
+	for _, each := range []struct{ key, shell string }{{"kaniko", "/busybox/sh"}, {"trivy", "sh"}, {"python", "sh"}, {"buildah", "sh"}} {
+		script += fmt.Sprintf("kubectl run %[1]s --image=%[2]s --command -- %[3]s -c 'sleep 600' >&2\n", each.key, names[each.key], each.shell)
+		script += fmt.Sprintf("kubectl wait --for=condition=Ready pod/%[1]s --timeout=120s >&2\n", each.key)
+		script += fmt.Sprintf("kubectl exec %[1]s -- %[2]s -c 'nohup %[2]s -c \"grep SigIgn /proc/self/status && echo %[1]s\" 2>/dev/null'\n", each.key, each.shell)
+	}
+	command := lab(t, "run", "--", "sh", "-c", script)
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	require.NoError(t, err)
+	for _, key := range []string{"kaniko", "trivy", "python", "buildah"} {
+		assert.Regexp(t, `(?m)^SigIgn:\t[0-9a-f]*[13579bdf]\n`+key+"$", string(out), "SIGHUP, the first signal, is ignored")
+	}
 }
 
 func TestKilledWithoutMercyNothingIsLeft(t *testing.T) {

@@ -208,7 +208,7 @@ type pod struct {
 }
 
 func TestThePodTemplatesAreAsAgentsMustBe(t *testing.T) {
-	accounts := read(t, "k8s/agents.yaml")
+	accounts := read(t, "k8s/site/agents/agents.yaml")
 	for _, file := range files(t, "resources/slipway/*.yaml") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			body, err := os.ReadFile(file)
@@ -224,9 +224,6 @@ func TestThePodTemplatesAreAsAgentsMustBe(t *testing.T) {
 			}
 			for _, container := range p.Spec.Containers {
 				assert.NotEmpty(t, container.Resources.Requests, container.Name)
-				if container.Image != "AGENT_IMAGE" {
-					assert.Regexp(t, `:[\w.-]*[0-9][\w.-]*$`, container.Image, "%s is pinned", container.Name)
-				}
 				for _, mount := range container.VolumeMounts {
 					assert.True(t, mount.Name != "account" || container.Name == "helpers", "%s has the account", container.Name)
 				}

@@ -21,7 +21,7 @@ type jenkins struct {
 			}
 		}
 		Clouds []struct {
-			Kubernetes struct{ Name, Namespace, CredentialsID string }
+			Kubernetes struct{ Name, Namespace, CredentialsID, ServerURL, ServerCertificate, JenkinsURL string }
 		}
 	}
 	Credentials struct {
@@ -41,9 +41,29 @@ type jenkins struct {
 
 func configuration(t *testing.T) jenkins {
 	t.Helper()
+	return configured(t, "docs/jenkins.yaml")
+}
+
+func configured(t *testing.T, file string) jenkins {
+	t.Helper()
 	var c jenkins
-	require.NoError(t, yaml.Unmarshal([]byte(read(t, "docs/jenkins.yaml")), &c))
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, file)), &c))
 	return c
+}
+
+// Outside the cluster there is the same cloud with another way to it, and a credential that it names.
+func TestAJenkinsOutsideTheClusterNamesCertificateAndToken(t *testing.T) {
+	inside, outside := configuration(t).Jenkins.Clouds, configured(t, "docs/jenkins-outside.yaml")
+	require.Len(t, outside.Jenkins.Clouds, 1)
+	cloud, in := outside.Jenkins.Clouds[0].Kubernetes, inside[0].Kubernetes
+	assert.NotEmpty(t, cloud.ServerCertificate)
+	assert.NotEqual(t, in.ServerURL, cloud.ServerURL)
+	assert.NotEqual(t, in.JenkinsURL, cloud.JenkinsURL)
+	require.Len(t, outside.Credentials.System.DomainCredentials, 1)
+	assert.Equal(t, cloud.CredentialsID, outside.Credentials.System.DomainCredentials[0].Credentials[0]["string"].ID)
+	cloud.ServerURL, cloud.ServerCertificate, cloud.CredentialsID, cloud.JenkinsURL = in.ServerURL, "", "", in.JenkinsURL
+	assert.Equal(t, in, cloud, "the rest is the same")
+	assert.Contains(t, read(t, "k8s/site/agents/controller-token.yaml"), "type: kubernetes.io/service-account-token\n")
 }
 
 func TestJenkinsHasWhatThePipelinesNameByDefault(t *testing.T) {
@@ -66,8 +86,8 @@ func TestJenkinsHasWhatThePipelinesNameByDefault(t *testing.T) {
 	require.Len(t, c.Jenkins.Clouds, 1)
 	cloud := c.Jenkins.Clouds[0].Kubernetes
 	assert.Equal(t, strings.Trim(defaults["cloud"].value, "'"), cloud.Name)
-	assert.Contains(t, read(t, "k8s/agents.yaml"), "kind: Namespace\nmetadata:\n  name: "+cloud.Namespace+"\n")
-	assert.Contains(t, kinds, cloud.CredentialsID)
+	assert.Contains(t, read(t, "k8s/site/agents/agents.yaml"), "kind: Namespace\nmetadata:\n  name: "+cloud.Namespace+"\n")
+	assert.Empty(t, cloud.CredentialsID, "in the cluster the plugin takes its own pod's token, which it does only without")
 	require.Len(t, c.Unclassified.GlobalLibraries.Libraries, 1)
 	library := c.Unclassified.GlobalLibraries.Libraries[0]
 	for _, file := range []string{"Jenkinsfile", "Jenkinsfile.prod"} {

@@ -31,9 +31,9 @@ type rule struct {
 	ResourceNames []string `json:"resourceNames,omitempty"`
 }
 
-// rights reads the rules of k8s/base/rbac.yaml.
+// rights reads the rules of k8s/site/delivery/rbac.yaml.
 func rights(t *testing.T) []rule {
-	body, err := os.ReadFile(filepath.Join(Root(), "k8s/base/rbac.yaml"))
+	body, err := os.ReadFile(filepath.Join(Root(), "k8s/site/delivery/rbac.yaml"))
 	require.NoError(t, err)
 	var role struct {
 		Kind  string `json:"kind"`

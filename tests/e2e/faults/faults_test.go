@@ -270,17 +270,17 @@ func TestAnAgentThatDiesStopsTheBuildBeforeAnythingIsPushed(t *testing.T) {
 // busy: the plugin gives a pod up at the first back-off, before anything has begun.
 func TestAPodWhoseImageIsNotThereAtOnceIsTriedOnceMore(t *testing.T) {
 	const mediaType = "application/vnd.docker.distribution.manifest.v2+json"
-	manifest := registry(t, http.MethodGet, "/v2/slipway-agent/manifests/v1", mediaType, nil)
+	manifest := registry(t, http.MethodGet, "/v2/slipway-agent-lab/manifests/v1", mediaType, nil)
 	begun := make(chan struct{})
 	signal, wait, err := prepared.Start(t.Context(), site.Pipeline{
-		Jenkinsfile: "Jenkinsfile", Job: "late", Settings: map[string]string{"SLIPWAY_AGENT_IMAGE": prepared.Registry + "/slipway-agent:late"},
+		Jenkinsfile: "Jenkinsfile", Job: "late", Settings: map[string]string{"SLIPWAY_AGENT_IMAGE": prepared.Registry + "/slipway-agent-lab:late"},
 		Out: &until{text: "{ (Validate Application)", found: begun},
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return strings.Contains(kubectl(t, "get", "events", "-n", "jenkins", "--field-selector", "reason=Failed", "-o", "jsonpath={.items[*].message}"), "slipway-agent:late")
+		return strings.Contains(kubectl(t, "get", "events", "-n", "jenkins", "--field-selector", "reason=Failed", "-o", "jsonpath={.items[*].message}"), "slipway-agent-lab:late")
 	}, time.Minute, 200*time.Millisecond, "the pod without an image")
-	registry(t, http.MethodPut, "/v2/slipway-agent/manifests/late", mediaType, manifest)
+	registry(t, http.MethodPut, "/v2/slipway-agent-lab/manifests/late", mediaType, manifest)
 	select {
 	case <-begun:
 	case <-time.After(2 * time.Minute):

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"slipway.dev/slipway/tests/lab/cache"
+	"slipway.dev/slipway/tests/lab/pins"
 )
 
 const builder = `apiVersion: v1
@@ -20,13 +21,13 @@ spec:
   terminationGracePeriodSeconds: 1
   containers:
     - name: kaniko
-      image: ghcr.io/osscontainertools/kaniko:v1.24.0-debug
+      image: %q
       command: [/busybox/sleep, infinity]
       volumeMounts: [{name: context, mountPath: /workspace/context}]
   volumes: [{name: context, hostPath: {path: %q}}]
 `
 
-// BuildAgentImage builds the agents' image with Kaniko and keeps it as a tar.
+// BuildAgentImage builds the lab's own agents' image with Kaniko and keeps it as a tar.
 func BuildAgentImage(ctx context.Context, root, dir, tar string) error {
 	s := &Site{Root: root, Dir: dir, Registry: os.Getenv("LAB_REGISTRY")}
 	if _, err := Kubectl(ctx, "create", "namespace", "jenkins"); err != nil {
@@ -58,7 +59,11 @@ func (s *Site) push(ctx context.Context, tar, tag string) (string, error) {
 }
 
 func (s *Site) buildTar(ctx context.Context, folder, tag string, arguments ...string) error {
-	if err := Apply(ctx, fmt.Sprintf(builder, folder)); err != nil {
+	names, err := pins.Read(s.Root)
+	if err != nil {
+		return err
+	}
+	if err := Apply(ctx, fmt.Sprintf(builder, names["kaniko"], folder)); err != nil {
 		return err
 	}
 	defer func() {
@@ -70,11 +75,11 @@ func (s *Site) buildTar(ctx context.Context, folder, tag string, arguments ...st
 	build := append([]string{"exec", "-n", "jenkins", "builder", "--", "/kaniko/executor", "--log-format", "text", "--verbosity", "warn",
 		"--context", "dir:///workspace/context", "--no-push", "--tar-path", "/workspace/context/image.tar", "--destination", tag,
 		"--registry-map", "docker.io=" + os.Getenv("LAB_MIRROR"), "--registry-map", "index.docker.io=" + os.Getenv("LAB_MIRROR")}, arguments...)
-	_, err := Kubectl(ctx, build...)
+	_, err = Kubectl(ctx, build...)
 	return err
 }
 
-// agentContext is what helpers/Dockerfile needs, and nothing else.
+// agentContext is what the lab's own agents' image is built from, and nothing else.
 func (s *Site) agentContext() (string, error) {
 	folder := filepath.Join(s.Dir, "agent")
 	program := filepath.Join(folder, "bin/slipway")
@@ -88,7 +93,7 @@ func (s *Site) agentContext() (string, error) {
 		return "", err
 	}
 	file := filepath.Join(folder, "Dockerfile")
-	if err := copyFile(filepath.Join(s.Root, "helpers/Dockerfile"), file); err != nil || !s.Recording {
+	if err := copyFile(filepath.Join(s.Root, "tests/e2e/site/agent.Dockerfile"), file); err != nil || !s.Recording {
 		return folder, err
 	}
 	return folder, appendTo(file, "COPY bin/recorded /usr/local/bin/\n")
@@ -143,19 +148,19 @@ func (s *Site) agentImage(ctx context.Context) error {
 // buildOnce pushes what Kaniko makes of the folder's Dockerfile: now, or what it
 // made earlier of the same content on the same bases. It gives the reference with its digest.
 func (s *Site) buildOnce(ctx context.Context, name, content, folder, tag string, arguments ...string) (string, error) {
-	images := filepath.Join(os.Getenv("LAB_CACHE"), "images")
-	bases, err := filepath.Glob(filepath.Join(images, "made-*"))
+	made := filepath.Join(os.Getenv("LAB_CACHE"), "images")
+	bases, err := filepath.Glob(filepath.Join(made, "made-*"))
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.New()
 	for _, base := range bases {
-		if err := addFile(sum, images, base); err != nil {
+		if err := addFile(sum, made, base); err != nil {
 			return "", err
 		}
 	}
 	fmt.Fprintf(sum, "%s %q", content, arguments)
-	kept := filepath.Join(images, name, fmt.Sprintf("%x", sum.Sum(nil)))
+	kept := filepath.Join(made, name, fmt.Sprintf("%x", sum.Sum(nil)))
 	if err := cache.Fill(kept, func(unfinished string) error {
 		if err := s.buildTar(ctx, folder, tag, arguments...); err != nil {
 			return err

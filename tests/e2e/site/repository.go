@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -23,7 +24,7 @@ var author = []string{
 }
 
 // CreateRepository makes a repository in dir with the files that are tracked
-// below source, and names remote as its origin.
+// below source, and names remote as its origin. Its Dockerfile stands on the lab's base.
 func CreateRepository(ctx context.Context, source, dir, remote string) (*Repository, error) {
 	tracked, err := Command{Dir: source}.Run(ctx, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
 	if err != nil {
@@ -35,6 +36,9 @@ func CreateRepository(ctx context.Context, source, dir, remote string) (*Reposit
 			return nil, err
 		}
 	}
+	if err := onLabsBase(filepath.Join(dir, "Dockerfile")); err != nil {
+		return nil, err
+	}
 	// The lab's Git server takes no request in pieces, which a push of a program would be.
 	for _, arguments := range [][]string{{"init", "-q", "-b", "Staging"}, {"remote", "add", "origin", remote}, {"config", "http.postBuffer", "104857600"}} {
 		if _, err := r.git(ctx, arguments...); err != nil {
@@ -42,6 +46,21 @@ func CreateRepository(ctx context.Context, source, dir, remote string) (*Reposit
 		}
 	}
 	return r, nil
+}
+
+var pinnedBase = regexp.MustCompile(`(?m)^(FROM [^\s@]+)@sha256:[0-9a-f]{64}`)
+
+// onLabsBase takes the digest from a Dockerfile's FROM: the lab's own image of that name and tag has another one, and
+// a builder checks it. (In pods the names of pins.yaml are as they are: the lab's containerd knows them.)
+func onLabsBase(dockerfile string) error {
+	body, err := os.ReadFile(dockerfile)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(dockerfile, pinnedBase.ReplaceAll(body, []byte("$1")), 0o644)
 }
 
 func copyFile(from, to string) error {

@@ -18,11 +18,11 @@ import (
 	"slipway.dev/slipway/tests/pipelines/runner"
 )
 
-// App is the reference service, as the pipelines name it.
+// App is the reference service, as the pipelines name it. Agent is the lab's own, with a name of its own.
 const (
 	App   = "fastapi-app"
 	Image = "fastapi-postgres-app"
-	Agent = "slipway-agent:v1"
+	Agent = "slipway-agent-lab:v1"
 )
 
 // Site is one that is ready to deliver to.
@@ -114,6 +114,9 @@ func (s *Site) namespaces(ctx context.Context) error {
 		}
 		// Nothing to run yet: the first image comes by hand, or by the first release.
 		if _, err := Kubectl(ctx, "scale", "-n", namespace, "deployment/"+App, "--replicas=0"); err != nil {
+			return err
+		}
+		if _, err := Kubectl(ctx, "set", "image", "cronjob/canary-reaper", "-n", namespace, "canary-reaper="+s.Registry+"/"+Agent); err != nil {
 			return err
 		}
 		// The reaper comes every minute; the demo has it run when it says so.

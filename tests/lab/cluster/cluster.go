@@ -75,6 +75,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 		return c, err
 	}
 	group, groupCtx = errgroup.WithContext(ctx)
+	group.Go(func() error { return c.pinned(groupCtx) })
 	group.Go(func() error { return c.startNode(groupCtx) })
 	group.Go(func() error { return c.startDNS(groupCtx) })
 	group.Go(func() error { return c.provideStorage(groupCtx) })

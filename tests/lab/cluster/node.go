@@ -31,6 +31,7 @@ const cniConfig = `{"cniVersion": "0.4.0", "name": "lab", "plugins": [
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 `
 
+// No image is collected: those of pins.yaml could not be pulled again by their names.
 // Secrets come by TTL cache: by watch, the kubelet waits a second for the first one of a
 // namespace, which is not enough for a busy machine, and then pulls without it.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
@@ -49,6 +50,7 @@ resolvConf: /etc/resolv.conf
 serializeImagePulls: false
 maxParallelImagePulls: 4
 maxPods: 400
+imageGCHighThresholdPercent: 100
 configMapAndSecretChangeDetectionStrategy: Cache
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%%, imagefs.available: 1%%}
 enforceNodeAllocatable: []

@@ -15,6 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"slipway.dev/slipway/tests/lab/cache"
+	"slipway.dev/slipway/tests/lab/pins"
 )
 
 // Input is what the images are made from.
@@ -72,8 +73,12 @@ func Ensure(ctx context.Context, in Input, log io.Writer) error {
 	if err := packageIndex(ctx, in, log); err != nil {
 		return err
 	}
+	names, err := pins.Read(in.repository())
+	if err != nil {
+		return err
+	}
 	var missing []image
-	for _, image := range in.images() {
+	for _, image := range in.images(names) {
 		key, err := in.key(image)
 		if err != nil {
 			return err

@@ -7,17 +7,28 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"slipway.dev/slipway/tests/lab/pins"
 )
+
+// applets of busybox that a shell of Kaniko's and Trivy's images finds.
+const applets = `sh cat sleep ls mkdir cp mv rm chmod grep sed awk env ps kill tee head tail true id touch date test echo pwd printf
+	tr wc find tar chown which sort cut`
+
+// StandIn is what the lab has in the place of jenkins/inbound-agent.
+const StandIn = "lab/stand-in-for-inbound-agent:1"
 
 const path = "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // images are all of them. What the field calls docker.io/library/postgres:15 is
-// library/postgres:15 in the mirror.
-func (in Input) images() []image {
+// library/postgres:15 in the mirror. Those of pins.yaml have the names that stand there.
+func (in Input) images(names map[string]pins.Pin) []image {
+	pinned := func(key string) []string { return []string{names[key].Mirrored()} }
 	var ground v1.Layer // shared, so that a node unpacks it once
 	base := func() (v1.Layer, error) {
 		var err error
@@ -44,12 +55,12 @@ func (in Input) images() []image {
 			if err := program(dir+"/busybox", busybox)(out); err != nil {
 				return err
 			}
-			for _, name := range []string{"sh", "cat", "sleep", "ls", "mkdir", "cp", "mv", "rm", "chmod", "grep", "sed", "awk", "env", "ps", "kill", "tee", "head", "tail", "true", "id", "touch", "date", "nohup", "test", "echo", "pwd", "printf", "tr", "wc", "find", "tar", "chown", "which", "sort", "cut"} {
+			for _, name := range strings.Fields(applets) {
 				if err := link(dir+"/"+name, "busybox")(out); err != nil {
 					return err
 				}
 			}
-			return nil
+			return in.compiled("nohup", dir+"/nohup")(out)
 		}
 	}
 	certificates := program("etc/ssl/certs/ca-certificates.crt", in.dir("systems", "python-2", "etc/ssl/certs/ca-certificates.crt"))
@@ -58,33 +69,21 @@ func (in Input) images() []image {
 		text("usr/local/bin/jenkins-agent", 0o755, idleAgent),
 		text("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/bash\njenkins:x:1000:1000::/home/jenkins:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
 		text("etc/group", 0o644, "root:x:0:\njenkins:x:1000:\nnogroup:x:65534:\n"))
-	kaniko, trivy := in.Programs["kaniko"], in.Programs["trivy"]
+	kaniko, trivy, nohup := in.Programs["kaniko"], in.Programs["trivy"], filepath.Join(in.Source, "images", "nohup", "main.go")
 	return []image{
 		{
-			names: []string{"pause:3.10"}, version: 1, files: []string{filepath.Join(in.Source, "images", "pause", "main.go")},
-			make: func(ctx context.Context) (v1.Image, error) {
-				dir, err := os.MkdirTemp("", "pause")
-				if err != nil {
-					return nil, err
-				}
-				defer os.RemoveAll(dir)
-				build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir, "./images/pause")
-				build.Dir, build.Env = in.Source, append(os.Environ(), "CGO_ENABLED=0")
-				if out, err := build.CombinedOutput(); err != nil {
-					return nil, fmt.Errorf("building pause: %w: %s", err, out)
-				}
-				return assemble(v1.Config{Entrypoint: []string{"/pause"}, User: "65535"}, nil, program("pause", filepath.Join(dir, "pause")))
-			},
+			names: []string{"pause:3.10"}, version: 2, files: []string{filepath.Join(in.Source, "images", "pause", "main.go")},
+			make: alone(v1.Config{Entrypoint: []string{"/pause"}, User: "65535"}, in.compiled("pause", "pause")),
 		},
 		{
-			names: []string{"library/python:3.11-slim"}, version: 2, files: []string{in.dir("pip")},
+			names: pinned("python"), version: 2, files: []string{in.dir("pip")},
 			make: onGround(v1.Config{Env: []string{path, "LANG=C.UTF-8"}, Cmd: []string{"python3"}},
 				system(in.dir("pip"), ""),
 				text("usr/local/bin/pip", 0o755, "#!/usr/bin/python3.11\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"),
 				link("usr/local/bin/python3", "/usr/bin/python3.11"), link("usr/local/bin/python", "/usr/bin/python3.11")),
 		},
 		{
-			names: []string{"library/postgres:15"}, version: 1, files: []string{filepath.Join(in.Source, "images", "postgres-entrypoint.sh")},
+			names: pinned("postgres"), version: 1, files: []string{filepath.Join(in.Source, "images", "postgres-entrypoint.sh")},
 			make: func(ctx context.Context) (v1.Image, error) {
 				below, err := base()
 				if err != nil {
@@ -106,7 +105,7 @@ func (in Input) images() []image {
 			},
 		},
 		{
-			names: []string{"prometheuscommunity/postgres-exporter:v0.11.1"}, version: 1,
+			names: pinned("postgres-exporter"), version: 1,
 			make: func(ctx context.Context) (v1.Image, error) {
 				files, err := in.unpacked(ctx, "prometheus-postgres-exporter")
 				if err != nil {
@@ -117,16 +116,17 @@ func (in Input) images() []image {
 			},
 		},
 		{
-			names: []string{"jenkins/inbound-agent:3355.v388858a_47b_33-3-jdk21", "jenkins/inbound-agent:latest"}, version: 2,
+			// It has no remoting, and so it has not the name of the field's: only the lab's own agents stand on it.
+			names: []string{StandIn}, version: 1,
 			make: agent,
 		},
 		{
-			// The one whose answers the runner is measured against.
+			// The name in the pods of the cases whose answers the runner is measured against.
 			names: []string{"jenkins/inbound-agent:3192.v713e3b_039fb_e-1"}, version: 1,
 			make: agent,
 		},
 		{
-			names: []string{"osscontainertools/kaniko:v1.24.0-debug", "osscontainertools/kaniko:debug"}, version: 1, files: []string{kaniko},
+			names: pinned("kaniko"), version: 2, files: []string{kaniko, nohup},
 			make: alone(v1.Config{Env: []string{"PATH=/usr/local/bin:/kaniko:/busybox", "HOME=/root", "USER=root", "SSL_CERT_DIR=/kaniko/ssl/certs", "DOCKER_CONFIG=/kaniko/.docker/"}, WorkingDir: "/workspace", Entrypoint: []string{"/kaniko/executor"}},
 				program("kaniko/executor", kaniko), shell("busybox"), folder("kaniko/.docker", 0o755, 0), folder("workspace", 0o777, 0),
 				// A shell at the place where Jenkins looks for one.
@@ -135,7 +135,7 @@ func (in Input) images() []image {
 		},
 		{
 			// Debian's buildah under the name of the field's.
-			names: []string{"buildah/stable:v1.42.2"}, version: 3,
+			names: pinned("buildah"), version: 3,
 			make: func(ctx context.Context) (v1.Image, error) {
 				var trees []tree
 				const libraries = "usr/lib/x86_64-linux-gnu/"
@@ -156,7 +156,7 @@ func (in Input) images() []image {
 			},
 		},
 		{
-			names: []string{"aquasec/trivy:0.69.3", "aquasecurity/trivy:0.69.3"}, version: 1, files: []string{trivy},
+			names: pinned("trivy"), version: 2, files: []string{trivy, nohup},
 			make: alone(v1.Config{Env: []string{"PATH=/usr/local/bin:/bin"}, Entrypoint: []string{"trivy"}},
 				program("usr/local/bin/trivy", trivy), shell("bin"), certificates, folder("tmp", 0o1777, 0), folder("root", 0o755, 0)),
 		},
@@ -169,7 +169,7 @@ func (in Input) images() []image {
 			make: alone(v1.Config{Entrypoint: []string{"/sleep", "infinity"}}, program("sleep", busybox)),
 		},
 		{
-			names: []string{"aquasecurity/trivy-db:2"}, version: 1, files: []string{filepath.Join(in.Source, "images", "advisories.json")},
+			names: pinned("trivy-db"), version: 1, files: []string{filepath.Join(in.Source, "images", "advisories.json")},
 			make: func(context.Context) (v1.Image, error) {
 				return trivyDatabase(filepath.Join(in.Source, "images", "advisories.json"))
 			},
@@ -177,9 +177,27 @@ func (in Input) images() []image {
 	}
 }
 
+// compiled is a program of this folder's, built without C.
+func (in Input) compiled(name, to string) tree {
+	return func(out *tar.Writer) error {
+		dir, err := os.MkdirTemp("", name)
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir, "./images/"+name)
+		build.Dir, build.Env = in.Source, append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("building %s: %w: %s", name, err, out)
+		}
+		return program(to, filepath.Join(dir, name))(out)
+	}
+}
+
 // The lab's agent container only has to be there: the runner speaks to it as
 // kubectl exec does, where Jenkins' remoting would.
 const idleAgent = `#!/bin/sh
+echo "this is the lab's stand-in for jenkins/inbound-agent, without Jenkins' remoting: no Jenkins can use it; make image builds the real one" >&2
 trap 'exit 0' TERM INT
 while :; do sleep 3600 & wait $!; done
 `

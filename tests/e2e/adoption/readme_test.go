@@ -1,0 +1,144 @@
+//go:build lab
+
+package adoption
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/e2e/site"
+)
+
+const root = "../../.."
+
+// commands are the shell blocks of the README's chapter on adoption, in their order.
+func commands(t *testing.T) []string {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	_, chapter, found := strings.Cut(string(body), "\n## How a team adopts it\n")
+	require.True(t, found)
+	chapter, _, _ = strings.Cut(chapter, "\n## ")
+	var blocks []string
+	for _, match := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$").FindAllStringSubmatch(chapter, -1) {
+		blocks = append(blocks, match[1])
+	}
+	require.Len(t, blocks, 5)
+	return blocks
+}
+
+// follow runs the blocks in one shell, in a copy of the repository, as a person would. What a person types is on its
+// stdin. The lab can pull no base image: in the place of make image it has its own agents' image already.
+func follow(t *testing.T, blocks ...string) string {
+	t.Helper()
+	copied, err := site.CreateRepository(t.Context(), root, t.TempDir(), "file:///nowhere")
+	require.NoError(t, err)
+	helpers, err := filepath.Abs(filepath.Join(root, "bin"))
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(helpers, filepath.Join(copied.Dir, "bin")))
+	script := "set -euo pipefail\nmake() { [ \"$*\" = image ] && [ -s bin/slipway-agent.tar ]; }\n" + strings.Join(blocks, "\n")
+	typed := os.Getenv("LAB_REGISTRY_USER") + "\n" + os.Getenv("LAB_REGISTRY_PASSWORD") + "\n"
+	out, err := site.Command{Dir: copied.Dir, Env: []string{"SSL_CERT_FILE=" + os.Getenv("LAB_CA")}, Stdin: []byte(typed)}.Run(t.Context(), "bash", "-c", script)
+	require.NoError(t, err, out)
+	return out
+}
+
+func kubectl(t *testing.T, arguments ...string) string {
+	t.Helper()
+	out, err := site.Kubectl(t.Context(), arguments...)
+	require.NoError(t, err)
+	return strings.TrimSpace(out)
+}
+
+// One test: the first half on an empty cluster, the second where the namespaces are in use.
+func TestTheCommandsOfTheReadmeWorkInTheirOrder(t *testing.T) {
+	require.NotContains(t, kubectl(t, "get", "namespaces", "-o", "name"), "jenkins", "an empty cluster")
+	require.NoError(t, buildAgent(t))
+	blocks := commands(t)
+	kubectl(t, "create", "namespace", "prod")
+	inUse(t, "prod")
+	before := others(t, "prod")
+
+	follow(t, blocks...)
+
+	for _, namespace := range []string{"staging", "prod"} {
+		for account, may := range map[string]string{"slipway": "yes", "jenkins": "no"} {
+			answer, _ := site.Kubectl(t.Context(), "auth", "can-i", "patch", "deployments", "-n", namespace, "--as=system:serviceaccount:jenkins:"+account)
+			assert.Equal(t, may, strings.TrimSpace(answer), "%s in %s", account, namespace)
+		}
+		assert.Equal(t, "1", kubectl(t, "get", "statefulset/postgres", "-n", namespace, "-o", "jsonpath={.status.readyReplicas}"))
+		kubectl(t, "create", "job", "reaped", "-n", namespace, "--from=cronjob/canary-reaper")
+		kubectl(t, "wait", "job/reaped", "-n", namespace, "--for=condition=complete", "--timeout=2m")
+	}
+	assert.Equal(t, before, others(t, "prod"), "what was in the namespace is as it was")
+	reachable(t, "prod")
+}
+
+// buildAgent keeps the lab's agents' image where make image would have put the real one.
+func buildAgent(t *testing.T) error {
+	t.Helper()
+	absolute, err := filepath.Abs(root)
+	require.NoError(t, err)
+	tar := filepath.Join(absolute, "bin", "slipway-agent.tar")
+	t.Cleanup(func() { os.Remove(tar) })
+	defer kubectl(t, "delete", "namespace", "jenkins", "--wait=true")
+	return site.BuildAgentImage(t.Context(), absolute, t.TempDir(), tar)
+}
+
+// inUse puts another team's web server and database into the namespace.
+func inUse(t *testing.T, namespace string) {
+	t.Helper()
+	require.NoError(t, site.Apply(t.Context(), `apiVersion: v1
+kind: Pod
+metadata: {name: theirs, labels: {app: postgres, app.kubernetes.io/name: web}}
+spec:
+  containers:
+    - {name: web, image: "tool:1", command: [python3, -m, http.server, "80"], readinessProbe: {httpGet: {port: 80, path: /}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: theirs}
+spec: {selector: {app: postgres}, ports: [{port: 80}]}
+`, "-n", namespace))
+	kubectl(t, "wait", "pod/theirs", "-n", namespace, "--for=condition=Ready", "--timeout=2m")
+}
+
+// others are what was in the namespace before: the pod, and whom its Service reaches.
+func others(t *testing.T, namespace string) string {
+	t.Helper()
+	return kubectl(t, "get", "pod/theirs", "service/theirs", "-n", namespace, "-o", "jsonpath={range .items[*]}{.metadata.uid} {.metadata.labels} {.spec}{'\\n'}{end}") +
+		kubectl(t, "get", "namespace", namespace, "-o", "jsonpath={.metadata.labels}")
+}
+
+// reachable says that no policy of ours selects another team's pod, and that no Service of ours reaches it.
+func reachable(t *testing.T, namespace string) {
+	t.Helper()
+	var policies struct {
+		Items []struct {
+			Spec struct {
+				PodSelector struct{ MatchLabels map[string]string }
+			}
+		}
+	}
+	require.NoError(t, site.Get(t.Context(), &policies, "networkpolicies", "-n", namespace))
+	require.NotEmpty(t, policies.Items)
+	theirs := map[string]string{"app": "postgres", "app.kubernetes.io/name": "web"}
+	for _, policy := range policies.Items {
+		selects := true
+		for key, value := range policy.Spec.PodSelector.MatchLabels {
+			selects = selects && theirs[key] == value
+		}
+		assert.False(t, selects, "a NetworkPolicy selects %v", theirs)
+	}
+	address := kubectl(t, "get", "pod/theirs", "-n", namespace, "-o", "jsonpath={.status.podIP}")
+	for _, service := range []string{"postgres", "fastapi-app", "fastapi-app-stable", "fastapi-app-canary"} {
+		endpoints := kubectl(t, "get", "endpointslices", "-n", namespace, "-l", "kubernetes.io/service-name="+service, "-o", "jsonpath={.items[*].endpoints[*].addresses[*]}")
+		assert.NotContains(t, strings.Fields(endpoints), address, "the Service %s reaches another team's pod", service)
+	}
+}

@@ -24,6 +24,8 @@ func App() *cli.App {
 			&cli.StringFlag{Name: "tar", Usage: "the image, as `FILE` that Kaniko, Buildah or docker save wrote"},
 			&cli.StringSliceFlag{Name: "evidence", Usage: "attach a file to the pushed digest: `TYPE=FILE`"},
 			&cli.StringFlag{Name: "scanner", Usage: "the `FILE` that trivy version --format json printed, for the evidence of the type scan"},
+			&cli.DurationFlag{Name: "scan-max-age",
+				Usage: "refuse a scan whose vulnerability database is older than this `DURATION` (Java's: four times that)"},
 			&cli.StringFlag{Name: "build-url", EnvVars: []string{"BUILD_URL"}, Usage: "the build's `URL`, noted in the evidence"},
 			registry.SigningKey,
 			&cli.StringFlag{Name: "mount-from", Usage: "a `REPOSITORY` of the same registry that may have layers already, such as the base image's"},
@@ -71,7 +73,7 @@ func run(c *cli.Context) error {
 			return slipway.Usagef("--evidence %q is not of the form TYPE=FILE", given)
 		}
 		options.Evidence = append(options.Evidence,
-			registry.Statement{Type: kind, File: file, Scanner: c.String("scanner"), Build: c.String("build-url"), Key: key})
+			registry.Statement{Type: kind, File: file, Scanner: c.String("scanner"), MaxAge: c.Duration("scan-max-age"), Build: c.String("build-url"), Key: key})
 	}
 	if from := c.String("mount-from"); from != "" {
 		other, err := client.Repository(tag.RegistryStr() + "/" + strings.TrimPrefix(from, tag.RegistryStr()+"/"))

@@ -17,7 +17,7 @@ class Commands implements Serializable {
     static final String APPLY = 'slipway migrate-diff apply'
 
     static final String PUSH = 'slipway nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json"' +
-        ' --scanner "$WORKSPACE_TMP/trivy-version.json" "$TARGET"'
+        ' --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age 168h "$TARGET"'
 
     static final String DEPLOY = 'slipway phase deploy --image "$IMAGE"' +
         ' --record "build=$RUN" --record "commit=$COMMIT" --record "plan=$PLAN_ID"'
@@ -40,17 +40,21 @@ class Commands implements Serializable {
 
     static final String UNDO_BOTH = 'slipway phase undo stable canary --run "$RUN" --image "$IMAGE"'
 
-    /** In the container python. */
+    /** In the container python. 0: tests passed; 1: something failed; 100 to 103: what was not done, as StagingRelease says it. */
     static final String VALIDATE = '''
         export PYTHONPYCACHEPREFIX=/tmp/pycache
-        if [ -z "$(find . -name '*.py' -print -quit)" ]; then echo 'there is no Python in here: nothing to compile, install or test'; exit 0; fi
-        python3 -m compileall -q .
-        if [ ! -e requirements.txt ]; then echo 'there is no requirements.txt: nothing to install'; exit 0; fi
+        if [ -z "$(find . -name '*.py' -print -quit)" ]; then exit 100; fi
+        python3 -m compileall -q . || exit 1
+        if [ ! -e requirements.txt ]; then exit 101; fi
         set -- -r requirements.txt
         if [ -e requirements-test.txt ]; then set -- "$@" -r requirements-test.txt; fi
-        pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-compile --target /tmp/packages --require-hashes "$@"
-        if [ ! -d "$TESTS" ]; then printf 'there is no %s: no tests to run\\n' "$TESTS"; exit 0; fi
-        PYTHONPATH=/tmp/packages:. python3 -m pytest "$TESTS"'''
+        hashes=--require-hashes
+        if ! grep -q -e --hash= requirements.txt; then hashes=; fi
+        pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-compile \\
+          --target /tmp/packages $hashes "$@" || exit 1
+        if [ ! -d "$TESTS" ]; then exit 102; fi
+        PYTHONPATH=/tmp/packages:. python3 -m pytest "$TESTS" || exit 1
+        if [ -z "$hashes" ]; then exit 103; fi'''
 
     /** In the container kaniko; REGISTRY_MAPS and BUILD_ARGUMENTS are words without blanks. */
     static final String KANIKO = '''
@@ -78,7 +82,7 @@ class Commands implements Serializable {
     static final String SCAN = '''
         set +xe
         cd /
-        trivy --quiet --cache-dir /tmp/trivy image --skip-java-db-update --offline-scan --scanners vuln --severity "$SEVERITY" \\
+        trivy --quiet --cache-dir /tmp/trivy image --offline-scan --scanners vuln --severity "$SEVERITY" \\
           --exit-code 7 --format json --output "$WORKSPACE_TMP/trivy.json" --input "$WORKSPACE_TMP/image.tar"
         code=$?
         trivy --quiet --cache-dir /tmp/trivy version --format json > "$WORKSPACE_TMP/trivy-version.json"

@@ -7,6 +7,7 @@ class StagingRelease extends Release {
     private static final long serialVersionUID = 1L
 
     private String commit = ''
+    private String validated = ''
     private String reference = ''
     private String runs = ''
     private String rollback = ''
@@ -53,12 +54,33 @@ class StagingRelease extends Release {
     }
 
     void validate() {
+        int code = 0
         steps.container('python') {
             steps.withEnv(index() + ["TESTS=${settings.value('tests')}".toString()]) {
                 steps.timeout(time: 15, unit: 'MINUTES') {
-                    steps.sh(label: 'compile, install and test', script: Commands.VALIDATE)
+                    code = steps.sh(label: 'compile, install and test', returnStatus: true, script: Commands.VALIDATE)
                 }
             }
+        }
+        validated = validation(code, settings.value('tests'))
+        note('validation', validated)
+        steps.echo("validation: ${validated}")
+        if (validated.startsWith('failed')) {
+            helpers.hint = 'read what failed above'
+            steps.error("validation: ${validated}")
+        }
+    }
+
+    /** What is not said to be checked was not checked. */
+    @NonCPS
+    private static String validation(int code, String tests) {
+        switch (code) {
+            case 0: return 'tests passed'
+            case 100: return 'NOT VALIDATED: there is no Python in here, and no other language is known; no tests ran'
+            case 101: return 'NOT VALIDATED: compiled only; there is no requirements.txt (Poetry, uv and others are not known); no tests ran'
+            case 102: return "NOT VALIDATED: compiled and installed only; there is no folder ${tests}, no tests ran".toString()
+            case 103: return 'tests passed; requirements.txt has no hashes: what was installed is not pinned'
+            default: return "failed (exit code ${code})".toString()
         }
     }
 
@@ -125,7 +147,9 @@ class StagingRelease extends Release {
         List<String> environment = ["SEVERITY=${settings.value('severity')}".toString()]
         List<String> bases = settings.value('baseImages').tokenize(',')
         if (!bases.isEmpty()) {
-            environment.add("TRIVY_DB_REPOSITORY=${bases.last().tokenize('=').last()}/aquasecurity/trivy-db:2".toString())
+            String mirror = bases.last().tokenize('=').last()
+            environment.add("TRIVY_DB_REPOSITORY=${mirror}/aquasecurity/trivy-db:2".toString())
+            environment.add("TRIVY_JAVA_DB_REPOSITORY=${mirror}/aquasecurity/trivy-java-db:1".toString())
         }
         steps.withEnv(environment) {
             steps.container('trivy') {
@@ -219,6 +243,9 @@ class StagingRelease extends Release {
     @Override
     protected String state() {
         List<String> parts = []
+        if (validated.startsWith('NOT VALIDATED')) {
+            parts.add(validated)
+        }
         if (!deploys) {
             parts.add("nothing was pushed or deployed${notDeployed ? ": ${notDeployed}" : ''}".toString())
         } else {

@@ -48,7 +48,8 @@ type Evidence struct {
 type Statement struct {
 	Type    string
 	File    string
-	Scanner string // for a scan: the file that trivy version --format json printed, or empty
+	Scanner string        // for a scan: the file that trivy version --format json printed, or empty
+	MaxAge  time.Duration // for a scan: how old its databases may be; 0 is any age
 	Build   string
 	Key     *PrivateKey // signs it; nil leaves it unsigned
 
@@ -92,6 +93,11 @@ func (s *Statement) Read(now time.Time) error {
 	scan, image, err := readScan(s.body, s.Scanner)
 	if err != nil {
 		return slipway.Usagef("%s cannot be evidence of a scan", s.File).Because(err)
+	}
+	if s.MaxAge > 0 {
+		if err := scan.fresh(now, s.MaxAge); err != nil {
+			return err
+		}
 	}
 	s.image = image
 	maps.Copy(s.facts, scan.facts())

@@ -23,6 +23,9 @@ type Scan struct {
 	Scanner  string         `json:"scanner,omitempty"`  // its name and version
 	Database string         `json:"database,omitempty"` // when its database was made, RFC 3339
 	Findings map[string]int `json:"findings"`           // per severity; one that is absent had none, or was not looked for
+
+	archives bool      // Java archives were found, and known by the database of the next line
+	java     time.Time // when that one was made
 }
 
 const scanPrefix = "dev.slipway.scan."
@@ -34,7 +37,7 @@ type report struct {
 	Trivy         struct{ Version string }
 	Metadata      struct{ ImageID string }
 	Results       []struct {
-		Class           string
+		Class, Type     string
 		Vulnerabilities []struct{ Severity string }
 	}
 }
@@ -73,6 +76,7 @@ func (r report) findings() (map[string]int, error) {
 type scanner struct {
 	Version         string
 	VulnerabilityDB *struct{ UpdatedAt time.Time }
+	JavaDB          *struct{ UpdatedAt time.Time }
 }
 
 // readScan reads a report, and from version the scanner's version and its
@@ -85,6 +89,9 @@ func readScan(body []byte, version string) (scan Scan, image string, err error) 
 	}
 	if scan.Findings, err = r.findings(); err != nil {
 		return scan, "", err
+	}
+	for _, result := range r.Results {
+		scan.archives = scan.archives || result.Type == "jar"
 	}
 	if r.Trivy.Version != "" {
 		scan.Scanner = "trivy " + r.Trivy.Version
@@ -104,7 +111,37 @@ func readScan(body []byte, version string) (scan Scan, image string, err error) 
 	if of.VulnerabilityDB != nil {
 		scan.Database = of.VulnerabilityDB.UpdatedAt.UTC().Format(time.RFC3339)
 	}
+	if of.JavaDB != nil {
+		scan.java = of.JavaDB.UpdatedAt
+	}
 	return scan, r.Metadata.ImageID, nil
+}
+
+// javaAge is how much older than the vulnerability database Trivy's Java database may be: it is made once a week, and
+// tells which archive a file is, not what is wrong with it.
+const javaAge = 4
+
+// fresh refuses a scan whose databases were made longer than maximum before now, or are not named.
+func (s Scan) fresh(now time.Time, maximum time.Duration) error {
+	made, err := time.Parse(time.RFC3339, s.Database)
+	if err != nil {
+		return slipway.Errorf(slipway.Unknown, "the scan does not say of when its vulnerability database is").
+			Next("give what trivy version --format json prints: --scanner FILE")
+	}
+	for _, each := range []struct {
+		name, artifact string
+		made           time.Time
+		maximum        time.Duration
+	}{{"vulnerability", "trivy-db:2", made, maximum}, {"Java", "trivy-java-db:1", s.java, javaAge * maximum}} {
+		if each.name == "Java" && !s.archives {
+			continue
+		}
+		if age := now.Sub(each.made); age > each.maximum {
+			return slipway.Errorf(slipway.Unknown, "the scan's %s database is of %s, older than %s: what became known since was not looked for",
+				each.name, each.made.UTC().Format(time.DateOnly), each.maximum).Next("renew the registry's mirror of %s, and scan again", each.artifact)
+		}
+	}
+	return nil
 }
 
 var severityForm = regexp.MustCompile(`^[A-Z]{1,20}$`)

@@ -44,7 +44,8 @@ func follow(t *testing.T, blocks ...string) string {
 	require.NoError(t, os.Symlink(helpers, filepath.Join(copied.Dir, "bin")))
 	script := "set -euo pipefail\nmake() { [ \"$*\" = image ] && [ -s bin/slipway-agent.tar ]; }\n" + strings.Join(blocks, "\n")
 	typed := os.Getenv("LAB_REGISTRY_USER") + "\n" + os.Getenv("LAB_REGISTRY_PASSWORD") + "\n"
-	out, err := site.Command{Dir: copied.Dir, Env: []string{"SSL_CERT_FILE=" + os.Getenv("LAB_CA")}, Stdin: []byte(typed)}.Run(t.Context(), "bash", "-c", script)
+	shell := site.Command{Dir: copied.Dir, Env: []string{"SSL_CERT_FILE=" + os.Getenv("LAB_CA")}, Stdin: []byte(typed)}
+	out, err := shell.Run(t.Context(), "bash", "-c", script)
 	require.NoError(t, err, out)
 	return out
 }
@@ -69,7 +70,8 @@ func TestTheCommandsOfTheReadmeWorkInTheirOrder(t *testing.T) {
 
 	for _, namespace := range []string{"staging", "prod"} {
 		for account, may := range map[string]string{"slipway": "yes", "jenkins": "no"} {
-			answer, _ := site.Kubectl(t.Context(), "auth", "can-i", "patch", "deployments", "-n", namespace, "--as=system:serviceaccount:jenkins:"+account)
+			as := "--as=system:serviceaccount:jenkins:" + account
+			answer, _ := site.Kubectl(t.Context(), "auth", "can-i", "patch", "deployments", "-n", namespace, as)
 			assert.Equal(t, may, strings.TrimSpace(answer), "%s in %s", account, namespace)
 		}
 		assert.Equal(t, "1", kubectl(t, "get", "statefulset/postgres", "-n", namespace, "-o", "jsonpath={.status.readyReplicas}"))
@@ -99,7 +101,10 @@ kind: Pod
 metadata: {name: theirs, labels: {app: postgres, app.kubernetes.io/name: web}}
 spec:
   containers:
-    - {name: web, image: "tool:1", command: [python3, -m, http.server, "80"], readinessProbe: {httpGet: {port: 80, path: /}, periodSeconds: 1}}
+    - name: web
+      image: tool:1
+      command: [python3, -m, http.server, "80"]
+      readinessProbe: {httpGet: {port: 80, path: /}, periodSeconds: 1}
 ---
 apiVersion: v1
 kind: Service
@@ -112,7 +117,8 @@ spec: {selector: {app: postgres}, ports: [{port: 80}]}
 // others are what was in the namespace before: the pod, and whom its Service reaches.
 func others(t *testing.T, namespace string) string {
 	t.Helper()
-	return kubectl(t, "get", "pod/theirs", "service/theirs", "-n", namespace, "-o", "jsonpath={range .items[*]}{.metadata.uid} {.metadata.labels} {.spec}{'\\n'}{end}") +
+	const all = "jsonpath={range .items[*]}{.metadata.uid} {.metadata.labels} {.spec}{end}"
+	return kubectl(t, "get", "pod/theirs", "service/theirs", "-n", namespace, "-o", all) +
 		kubectl(t, "get", "namespace", namespace, "-o", "jsonpath={.metadata.labels}")
 }
 
@@ -138,7 +144,8 @@ func reachable(t *testing.T, namespace string) {
 	}
 	address := kubectl(t, "get", "pod/theirs", "-n", namespace, "-o", "jsonpath={.status.podIP}")
 	for _, service := range []string{"postgres", "fastapi-app", "fastapi-app-stable", "fastapi-app-canary"} {
-		endpoints := kubectl(t, "get", "endpointslices", "-n", namespace, "-l", "kubernetes.io/service-name="+service, "-o", "jsonpath={.items[*].endpoints[*].addresses[*]}")
+		endpoints := kubectl(t, "get", "endpointslices", "-n", namespace, "-l", "kubernetes.io/service-name="+service,
+			"-o", "jsonpath={.items[*].endpoints[*].addresses[*]}")
 		assert.NotContains(t, strings.Fields(endpoints), address, "the Service %s reaches another team's pod", service)
 	}
 }

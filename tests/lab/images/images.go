@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -39,12 +40,16 @@ type image struct {
 	names   []string // repository:tag, as the mirror serves it
 	version int
 	files   []string
+	today   bool // made anew each day: the scan refuses an old database
 	make    func(ctx context.Context) (v1.Image, error)
 }
 
 func (in Input) key(i image) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, i.names, i.version)
+	if i.today {
+		fmt.Fprintln(hash, time.Now().Format(time.DateOnly))
+	}
 	for _, name := range i.files {
 		// A built program's path holds the hash of its sources; a small file is
 		// read. Where the checkout is makes no difference.
@@ -117,6 +122,11 @@ func Ensure(ctx context.Context, in Input, log io.Writer) error {
 	return nil
 }
 
+// marker keeps an image's key. What is built on the bases is built again when one that begins with made- changes.
 func (in Input) marker(i image) string {
-	return in.dir("made-" + strings.NewReplacer("/", "_", ":", "_").Replace(i.names[0]))
+	kind := "made-"
+	if i.today {
+		kind = "data-"
+	}
+	return in.dir(kind + strings.NewReplacer("/", "_", ":", "_").Replace(i.names[0]))
 }

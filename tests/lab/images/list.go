@@ -169,11 +169,12 @@ func (in Input) images(names map[string]pins.Pin) []image {
 			make: alone(v1.Config{Entrypoint: []string{"/sleep", "infinity"}}, program("sleep", busybox)),
 		},
 		{
-			names: pinned("trivy-db"), version: 1, files: []string{filepath.Join(in.Source, "images", "advisories.json")},
+			names: pinned("trivy-db"), version: 2, today: true, files: []string{filepath.Join(in.Source, "images", "advisories.json")},
 			make: func(context.Context) (v1.Image, error) {
 				return trivyDatabase(filepath.Join(in.Source, "images", "advisories.json"))
 			},
 		},
+		{names: pinned("trivy-java-db"), version: 1, today: true, make: trivyJavaDatabase},
 	}
 }
 

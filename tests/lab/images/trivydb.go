@@ -2,11 +2,16 @@ package images
 
 import (
 	"archive/tar"
+	"bytes"
+	"cmp"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -17,9 +22,10 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// advisory is one entry of advisories.json: a real one of GitHub's database.
+// advisory is one entry of advisories.json: a real one of GitHub's database. Without an ecosystem it is pip's.
 type advisory struct {
 	ID         string
+	Ecosystem  string // as Trivy's buckets have it
 	Package    string
 	Vulnerable []string
 	Patched    []string
@@ -29,7 +35,8 @@ type advisory struct {
 
 var severities = map[string]int{"LOW": 1, "MEDIUM": 2, "HIGH": 3, "CRITICAL": 4}
 
-const source = "GitHub Security Advisory Pip"
+// sources are GitHub's, by ecosystem.
+var sources = map[string]string{"pip": "GitHub Security Advisory Pip", "maven": "GitHub Security Advisory Maven"}
 
 // trivyDatabase is a small vulnerability database in the form of Trivy's own:
 // https://github.com/aquasecurity/trivy-db, schema 2, as an OCI artifact.
@@ -50,18 +57,51 @@ func trivyDatabase(list string) (v1.Image, error) {
 	if err := writeDatabase(filepath.Join(dir, "trivy.db"), advisories); err != nil {
 		return nil, fmt.Errorf("writing Trivy's database: %w", err)
 	}
-	metadata, err := json.Marshal(map[string]any{"Version": 2, "UpdatedAt": time.Now().UTC(), "NextUpdate": time.Now().UTC().AddDate(1, 0, 0), "DownloadedAt": time.Time{}})
+	return databaseArtifact("application/vnd.aquasec.trivy.db.layer.v1.tar+gzip", filepath.Join(dir, "trivy.db"), 2)
+}
+
+// jars are the files that Trivy's Java database of the lab knows by their content: an empty archive is log4j-core 2.14.1.
+const jars = `
+CREATE TABLE artifacts(id INTEGER PRIMARY KEY, group_id TEXT, artifact_id TEXT);
+CREATE TABLE indices(artifact_id INTEGER, version TEXT, sha1 BLOB, archive_type TEXT, foreign key (artifact_id) references artifacts(id));
+CREATE UNIQUE INDEX artifacts_idx ON artifacts(artifact_id, group_id);
+CREATE INDEX indices_artifact_idx ON indices(artifact_id);
+CREATE UNIQUE INDEX indices_sha1_idx ON indices(sha1);
+INSERT INTO artifacts VALUES (1, 'org.apache.logging.log4j', 'log4j-core');
+INSERT INTO indices VALUES (1, '2.14.1', x'b04f3ee8f5e43fa3b162981b50bb72fe1acabb33', 'jar');
+`
+
+// trivyJavaDatabase is a small index of Java archives in the form of Trivy's own:
+// https://github.com/aquasecurity/trivy-java-db, schema 1, as an OCI artifact.
+func trivyJavaDatabase(ctx context.Context) (v1.Image, error) {
+	dir, err := os.MkdirTemp("", "trivy-java-db")
 	if err != nil {
 		return nil, err
 	}
-	packed, err := os.Create(filepath.Join(dir, "db.tar.gz"))
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "trivy-java.db")
+	const program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.stdin.read())"
+	write := exec.CommandContext(ctx, "python3", "-c", program, file)
+	write.Stdin = strings.NewReader(jars)
+	if out, err := write.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("writing Trivy's Java database: %w: %s", err, out)
+	}
+	return databaseArtifact("application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip", file, 1)
+}
+
+// databaseArtifact packs a database of today as Trivy downloads it.
+func databaseArtifact(media types.MediaType, file string, schema int) (v1.Image, error) {
+	now := time.Now().UTC()
+	metadata, err := json.Marshal(map[string]any{
+		"Version": schema, "UpdatedAt": now, "NextUpdate": now.AddDate(1, 0, 0), "DownloadedAt": time.Time{},
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer packed.Close()
-	compressed := gzip.NewWriter(packed)
+	var packed bytes.Buffer
+	compressed := gzip.NewWriter(&packed)
 	out := tar.NewWriter(compressed)
-	for _, write := range []tree{program("trivy.db", filepath.Join(dir, "trivy.db")), text("metadata.json", 0o644, string(metadata))} {
+	for _, write := range []tree{program(filepath.Base(file), file), text("metadata.json", 0o644, string(metadata))} {
 		if err := write(out); err != nil {
 			return nil, err
 		}
@@ -72,14 +112,10 @@ func trivyDatabase(list string) (v1.Image, error) {
 	if err := compressed.Close(); err != nil {
 		return nil, err
 	}
-	blob, err := os.ReadFile(packed.Name())
-	if err != nil {
-		return nil, err
-	}
 	artifact := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
 	artifact = mutate.ConfigMediaType(artifact, "application/vnd.aquasec.trivy.config.v1+json")
 	return mutate.Append(artifact, mutate.Addendum{
-		Layer:       static.NewLayer(blob, "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip"),
+		Layer:       static.NewLayer(packed.Bytes(), media),
 		Annotations: map[string]string{"org.opencontainers.image.title": "db.tar.gz"},
 	})
 }
@@ -107,11 +143,16 @@ func writeDatabase(path string, advisories []advisory) error {
 			}
 			return bucket.Put([]byte(key), encoded)
 		}
-		if err := put("pip::"+source, map[string]string{"ID": "ghsa", "Name": source, "URL": "https://github.com/advisories?query=type%3Areviewed+ecosystem%3Apip"}, "data-source"); err != nil {
-			return err
+		for ecosystem, source := range sources {
+			about := map[string]string{"ID": "ghsa", "Name": source, "URL": "https://github.com/advisories?query=type%3Areviewed+ecosystem%3A" + ecosystem}
+			if err := put(ecosystem+"::"+source, about, "data-source"); err != nil {
+				return err
+			}
 		}
 		for _, a := range advisories {
-			if err := put(a.ID, map[string]any{"PatchedVersions": a.Patched, "VulnerableVersions": a.Vulnerable}, "pip::"+source, a.Package); err != nil {
+			ecosystem := cmp.Or(a.Ecosystem, "pip")
+			versions := map[string]any{"PatchedVersions": a.Patched, "VulnerableVersions": a.Vulnerable}
+			if err := put(a.ID, versions, ecosystem+"::"+sources[ecosystem], a.Package); err != nil {
 				return err
 			}
 			detail := map[string]any{"Title": a.Title, "Severity": a.Severity, "VendorSeverity": map[string]int{"ghsa": severities[a.Severity]}}

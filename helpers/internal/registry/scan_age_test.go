@@ -17,8 +17,9 @@ func TestAScanWithAnOldDatabaseIsNoEvidence(t *testing.T) {
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	const (
 		id     = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-		python = `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{"ImageID":"` + id + `"},"Results":[{"Type":"python-pkg"}]}`
-		java   = `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{"ImageID":"` + id + `"},"Results":[{"Type":"python-pkg"},{"Type":"jar","Vulnerabilities":[]}]}`
+		about  = `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{"ImageID":"` + id + `"},`
+		python = about + `"Results":[{"Class":"lang-pkgs","Type":"python-pkg"}]}`
+		java   = about + `"Results":[{"Class":"lang-pkgs","Type":"python-pkg"},{"Class":"lang-pkgs","Type":"jar","Vulnerabilities":[]}]}`
 		trivy  = `{"Version":"0.74.0","VulnerabilityDB":`
 		day    = `{"UpdatedAt":"2026-11-29T06:00:00Z"}`
 	)
@@ -26,7 +27,7 @@ func TestAScanWithAnOldDatabaseIsNoEvidence(t *testing.T) {
 		report, scanner, complaint string
 	}{
 		"of yesterday":           {python, trivy + day + `}`, ""},
-		"a week and a second":    {python, trivy + `{"UpdatedAt":"2026-11-23T11:59:59Z"}}`, "vulnerability database is of 2026-11-23, older than 168h0m0s"},
+		"a week and a second":    {python, trivy + `{"UpdatedAt":"2026-11-23T11:59:59Z"}}`, "database is of 2026-11-23, older than 168h0m0s"},
 		"exactly a week":         {python, trivy + `{"UpdatedAt":"2026-11-23T12:00:00Z"}}`, ""},
 		"no database":            {python, `{"Version":"0.74.0"}`, "does not say of when"},
 		"never updated":          {python, trivy + `{}}`, "of 0001-01-01"},

@@ -181,7 +181,7 @@ class ProductionRelease extends Release {
     /** The analysis' page, whatever the verdict; that it is lost is no reason to stop a run. */
     private void keepReport() {
         try {
-            steps.archiveArtifacts(artifacts: archived('canary-report', 'html'), allowEmptyArchive: true)
+            steps.archiveArtifacts(artifacts: "${archived('canary-report', 'html')}, ${archived('canary-report', 'css')}".toString(), allowEmptyArchive: true)
         } catch (Throwable problem) {
             if (stopped(problem)) {
                 throw problem

@@ -16,8 +16,13 @@ import (
 //go:embed report.html
 var reportPage string
 
+//go:embed report.css
+var reportStyle string
+
 // WriteReport writes the analysis as one self-contained page: no script, no
-// network, for screens and paper. The file is there whole or not at all.
+// network, for screens and paper. Its style is in the page and, for a server
+// that lets only files apply (Jenkins with its builds' artifacts), in a file beside
+// it that ends in .css. A file is there whole or not at all.
 func WriteReport(file string, analysis Analysis) error {
 	failed := func(err error) error {
 		return slipway.Errorf(slipway.Unknown, "the report %s could not be written", file).Because(err)
@@ -44,30 +49,43 @@ func WriteReport(file string, analysis Analysis) error {
 	if err != nil {
 		return failed(err)
 	}
+	sheet := strings.TrimSuffix(file, filepath.Ext(file)) + ".css"
+	shown := newReport(analysis)
+	shown.Style, shown.Sheet = template.CSS(reportStyle), filepath.Base(sheet)
 	var out bytes.Buffer
-	if err := page.Execute(&out, newReport(analysis)); err != nil {
+	if err := page.Execute(&out, shown); err != nil {
 		return failed(err)
 	}
+	for name, body := range map[string]string{sheet: reportStyle, file: safe.Visible(out.String())} {
+		if err := writeWhole(name, body); err != nil {
+			return failed(err)
+		}
+	}
+	return nil
+}
+
+func writeWhole(file, body string) error {
 	unfinished, err := os.CreateTemp(filepath.Dir(file), ".report-*")
 	if err != nil {
-		return failed(err)
+		return err
 	}
 	defer os.Remove(unfinished.Name())
-	_, err = unfinished.WriteString(safe.Visible(out.String()))
-	for _, step := range []func() error{func() error { return unfinished.Chmod(0o644) }, unfinished.Close, func() error { return os.Rename(unfinished.Name(), file) }} {
+	_, err = unfinished.WriteString(body)
+	for _, step := range []func() error{
+		func() error { return unfinished.Chmod(0o644) }, unfinished.Close, func() error { return os.Rename(unfinished.Name(), file) },
+	} {
 		if stepErr := step(); err == nil {
 			err = stepErr
 		}
 	}
-	if err != nil {
-		return failed(err)
-	}
-	return nil
+	return err
 }
 
 // report is what the page shows.
 type report struct {
 	Analysis
+	Style  template.CSS
+	Sheet  string // the name of the style's file beside the page
 	Last   Look
 	Charts []chart
 }

@@ -42,7 +42,7 @@ var packages = map[string]string{
 	"mmdebstrap": "mmdebstrap", "nft": "nftables", "iptables": "iptables", "conntrack": "conntrack",
 	"ip": "iproute2", "git": "git", "shellcheck": "shellcheck", "curl": "curl",
 	"/usr/lib/postgresql/15/bin/postgres": "postgresql-15", "pgbouncer": "pgbouncer",
-	"buildah": "buildah", "skopeo": "skopeo", "zstd": "zstd",
+	"buildah": "buildah", "skopeo": "skopeo", "zstd": "zstd", "chromium": "chromium",
 	"kmod": "kmod", "setpriv": "util-linux", "gcc": "gcc", "/usr/include/stdio.h": "libc6-dev",
 }
 

@@ -15,6 +15,7 @@ SITE    := --with registry,git,prometheus
 CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slipway-lab
 MODULES := . tests/lab tests/e2e tests/pipelines tests/registry tests/canary tests/rollout tests/bench/rollout tests/bench/registry tests/bench/migrate tests/bench/canary
 ANSWER  ?= yes
+CONSOLE ?= short
 TAGS    := netgo,osusergo
 # The same for every go command here, and for the lab's parts, so that what they share is compiled once.
 SHARED  := -trimpath -buildvcs=false -tags=$(TAGS) -gcflags=all=-dwarf=false
@@ -26,8 +27,8 @@ READY ?= setup build
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
-demo: $(READY) ## ship the reference service through both pipelines, on a real cluster (ANSWER=ask lets you approve)
-	@$(LAB) run $(SITE) -- bin/demo -answer $(ANSWER)
+demo: $(READY) ## ship the reference service through both pipelines, on a real cluster (ANSWER=ask lets you approve, CONSOLE=whole shows all)
+	@$(LAB) run $(SITE) -- bin/demo -answer $(ANSWER) -console $(CONSOLE)
 
 test: setup build ## everything; of test-canary and test-rollout what takes a minute
 	@echo "test: what needs the lab most beside the other suites, then the demo; what each one says is printed when it ends"
@@ -88,11 +89,13 @@ test-scenes: routers ## of the two long suites what takes a minute: each way a r
 
 program: # slipway into bin/, statically linked, and a link for each of its names
 	@mkdir -p bin
+	echo "build: the helpers" >&2
 	CGO_ENABLED=1 go build -ldflags '$(LDFLAGS) -linkmode external -extldflags -static' -o bin/ ./helpers/slipway
 	bin/slipway link bin
 
 build: program ## slipway into bin/, statically linked, and a link for each of its names; the runner and the demo beside it
-	@cd tests/e2e && go build -o ../../bin/demo .
+	@echo "build: the demo, and the runner by Maven" >&2
+	cd tests/e2e && go build -o ../../bin/demo .
 	cd ../runner && ./build
 
 lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc

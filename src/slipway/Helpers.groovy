@@ -107,7 +107,7 @@ class Helpers implements Serializable {
 
     /** The same, for what may be done twice: a pod that is lost is tried once more, too. */
     void inPodAgain(String template, int minutes, Closure body) {
-        steps.podTemplate(cloud: settings.value('cloud'), yaml: yaml(template), slaveConnectTimeout: 90) {
+        steps.podTemplate(cloud: settings.value('cloud'), yaml: yaml(template), showRawYaml: false, slaveConnectTimeout: 90) {
             steps.retry(count: 2, conditions: [steps.kubernetesAgent(), steps.nonresumable()]) {
                 steps.timeout(time: minutes, unit: 'MINUTES') {
                     steps.node(steps.POD_LABEL) { body() }

@@ -15,19 +15,23 @@ import (
 
 func main() {
 	answer := flag.String("answer", "yes", "how approvals are answered where the story leaves it open: yes or ask")
-	image := flag.String("image", "", "only build the agents' image, and keep it as this tar")
+	console := flag.String("console", "short", "what is shown of the pipelines' consoles: short or whole")
+	image := flag.String("image", "", "only build the lab's own agents' image, and keep it as this tar")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := run(ctx, *answer, *image); err != nil {
+	if err := run(ctx, *answer, *console, *image); err != nil {
 		fmt.Fprintln(os.Stderr, "demo: "+err.Error())
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, answer, image string) error {
+func run(ctx context.Context, answer, console, image string) error {
 	if answer != "yes" && answer != "ask" {
 		return fmt.Errorf("-answer %q is neither yes nor ask", answer)
+	}
+	if console != "short" && console != "whole" {
+		return fmt.Errorf("-console %q is neither short nor whole", console)
 	}
 	root, err := os.Getwd()
 	if err != nil {
@@ -46,5 +50,5 @@ func run(ctx context.Context, answer, image string) error {
 		return err
 	}
 	defer prepared.Stop()
-	return story.Tell(ctx, prepared, answer, os.Stdout)
+	return story.Tell(ctx, prepared, answer, console == "whole", os.Stdout)
 }

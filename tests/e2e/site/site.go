@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"slipway.dev/slipway/tests/lab/progress"
 	"slipway.dev/slipway/tests/pipelines/runner"
 )
 
@@ -64,7 +65,10 @@ func Prepare(ctx context.Context, root, dir string, options Options, log io.Writ
 		{"the service as it was built and deployed by hand, before there was a pipeline", s.dayZero},
 	} {
 		fmt.Fprintf(log, "site: %s\n", step.says)
-		if err := step.do(ctx); err != nil {
+		done := progress.Report(log, "site")
+		err := step.do(ctx)
+		done()
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", step.says, err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 type teller struct {
 	site    *site.Site
 	answer  string
+	whole   bool // the consoles are shown as Jenkins writes them
 	out     io.Writer
 	traffic *site.Traffic
 	canary  *window // the answers of the last run, while its canary was judged
@@ -32,8 +33,8 @@ type row struct {
 }
 
 // Tell runs the releases one after the other. Its error names every check that did not hold.
-func Tell(ctx context.Context, s *site.Site, answer string, out io.Writer) error {
-	t := &teller{site: s, answer: answer, out: out}
+func Tell(ctx context.Context, s *site.Site, answer string, whole bool, out io.Writer) error {
+	t := &teller{site: s, answer: answer, whole: whole, out: out}
 	if err := t.addUser(ctx); err != nil {
 		return err
 	}
@@ -74,14 +75,16 @@ const analysis = 16 * time.Second
 
 // run runs a pipeline and notes its row.
 func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers ...string) (site.Run, site.Counts, error) {
-	t.canary = &window{out: t.out, traffic: t.traffic, from: "-canary: 1 of 1 available", until: "(Promote to Production)"}
+	console, done := t.console(answers)
+	defer done()
+	t.canary = &window{out: console, traffic: t.traffic, from: "-canary: 1 of 1 available", until: "(Promote to Production)"}
 	pipeline := site.Pipeline{Jenkinsfile: jenkinsfile, Answers: answers, Out: t.canary, Settings: map[string]string{
 		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": analysis.String(), "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
 	}}
 	t.traffic.Reset()
 	var run site.Run
 	var err error
-	if slices.ContainsFunc(answers, func(answer string) bool { return strings.HasSuffix(answer, "ask") }) {
+	if asks(answers) {
 		run, err = t.site.AtTerminal(ctx, pipeline)
 	} else {
 		run, err = t.site.Run(ctx, pipeline)
@@ -98,6 +101,26 @@ func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers .
 	t.rows = append(t.rows, row{release: release, pipeline: name, outcome: run.Result(), stage: run.LastStage(), run: run, prod: short(image), failures: counts.Failed})
 	t.check(run.Shells <= 12, "%s of release %s used %d sh steps, at most 12", name, release, run.Shells)
 	return run, counts, nil
+}
+
+// console is where a run's console goes: whole, or what is readable of it. A person who is asked is not talked to.
+func (t *teller) console(answers []string) (io.Writer, func()) {
+	if t.whole {
+		return t.out, func() {}
+	}
+	ticker := time.NewTicker(time.Second)
+	if asks(answers) {
+		ticker.Stop()
+	}
+	r := newReadable(t.out, ticker.C)
+	return r, func() {
+		ticker.Stop()
+		_ = r.Close()
+	}
+}
+
+func asks(answers []string) bool {
+	return slices.ContainsFunc(answers, func(answer string) bool { return strings.HasSuffix(answer, "ask") })
 }
 
 // push commits what was written, pushes it, and runs the staging pipeline, as the web hook does.

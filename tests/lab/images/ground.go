@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"slipway.dev/slipway/tests/lab/cache"
+	"slipway.dev/slipway/tests/lab/progress"
 )
 
 // The base systems: what Debian's packages give, before anything is added.
@@ -38,6 +39,7 @@ func Ground(ctx context.Context, cacheDir string, log io.Writer) error {
 					return err
 				}
 				fmt.Fprintf(log, "lab: making the base system %s from Debian's packages (usually 1 min)\n", name)
+				defer progress.Report(log, "lab: making the base system "+name)()
 				command := exec.CommandContext(ctx, "mmdebstrap", "--variant=minbase", "--include="+packages, suite, unfinished, mirror)
 				command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 				// What it mounts and starts goes with it, also where it is killed.

@@ -17,6 +17,7 @@ import (
 
 	"slipway.dev/slipway/tests/lab/cache"
 	"slipway.dev/slipway/tests/lab/pins"
+	"slipway.dev/slipway/tests/lab/progress"
 )
 
 // Input is what the images are made from.
@@ -102,7 +103,9 @@ func Ensure(ctx context.Context, in Input, log io.Writer) error {
 	defer mirror.close()
 	for _, image := range missing {
 		fmt.Fprintf(log, "lab: making the image %s\n", image.names[0])
+		done := progress.Report(log, "lab: making the image "+image.names[0])
 		made, err := image.make(ctx)
+		done()
 		if err != nil {
 			return fmt.Errorf("making the image %s: %w", image.names[0], err)
 		}

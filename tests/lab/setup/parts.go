@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"slipway.dev/slipway/tests/lab/cache"
+	"slipway.dev/slipway/tests/lab/progress"
 )
 
 // A Part is a program of the cluster that is built from Go modules. What they have in
@@ -112,6 +113,7 @@ func (p Part) Build(ctx context.Context, cacheDir, source string, log io.Writer)
 	return path, cache.Fill(filepath.Dir(path), func(unfinished string) error {
 		fmt.Fprintf(log, "lab: building %s (a first build usually takes %s on two cores)\n", p.Name, p.usual)
 		start := time.Now()
+		defer progress.Report(log, "lab: building "+p.Name)()
 		modfile, err := p.modfile(ctx, path, source)
 		if err != nil {
 			return fmt.Errorf("building %s: %w", p.Name, err)

@@ -17,6 +17,7 @@ import (
 
 	"slipway.dev/slipway/tests/lab/cache"
 	"slipway.dev/slipway/tests/lab/images"
+	"slipway.dev/slipway/tests/lab/progress"
 )
 
 // Needs names what the machine lacks and nothing here can install.
@@ -61,6 +62,7 @@ func Packages(ctx context.Context, log io.Writer) error {
 		return nil
 	}
 	fmt.Fprintf(log, "lab: installing %s\n", strings.Join(missing, " "))
+	defer progress.Report(log, "lab: installing Debian's packages")()
 	const policy = "/usr/sbin/policy-rc.d"
 	if _, err := os.Stat(policy); os.IsNotExist(err) {
 		if err := os.WriteFile(policy, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {

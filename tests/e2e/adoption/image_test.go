@@ -28,7 +28,7 @@ func TestABaseThatCanNeverConnectIsRefused(t *testing.T) {
 	build := func(before string) error {
 		folder := t.TempDir()
 		require.NoError(t, os.Mkdir(filepath.Join(folder, "bin"), 0o755))
-		require.NoError(t, os.Symlink(filepath.Join(absolute, "bin/slipway"), filepath.Join(folder, "bin/slipway")))
+		require.NoError(t, os.Link(filepath.Join(absolute, "bin/slipway"), filepath.Join(folder, "bin/slipway")))
 		require.NoError(t, os.WriteFile(filepath.Join(folder, "Dockerfile"), base.ReplaceAll(dockerfile, []byte(before)), 0o644))
 		s := &site.Site{Root: absolute, Dir: t.TempDir(), Registry: os.Getenv("LAB_REGISTRY")}
 		_, err := s.Build(t.Context(), folder, s.Registry+"/agent-test:1")

@@ -181,7 +181,9 @@ class ProductionRelease extends Release {
     /** The analysis' page, whatever the verdict; that it is lost is no reason to stop a run. */
     private void keepReport() {
         try {
-            steps.archiveArtifacts(artifacts: "${archived('canary-report', 'html')}, ${archived('canary-report', 'css')}".toString(), allowEmptyArchive: true)
+            // Of a page, Jenkins applies only a style that is a file beside it.
+            List<String> files = [archived('canary-report', 'html'), archived('canary-report', 'css')]
+            steps.archiveArtifacts(artifacts: files.join(','), allowEmptyArchive: true)
         } catch (Throwable problem) {
             if (stopped(problem)) {
                 throw problem

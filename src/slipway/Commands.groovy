@@ -17,7 +17,7 @@ class Commands implements Serializable {
     static final String APPLY = 'slipway migrate-diff apply'
 
     static final String PUSH = 'slipway nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json"' +
-        ' --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age 168h "$TARGET"'
+        ' --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age "$SCAN_AGE" "$TARGET"'
 
     static final String DEPLOY = 'slipway phase deploy --image "$IMAGE"' +
         ' --record "build=$RUN" --record "commit=$COMMIT" --record "plan=$PLAN_ID"'
@@ -48,8 +48,7 @@ class Commands implements Serializable {
         if [ ! -e requirements.txt ]; then exit 101; fi
         set -- -r requirements.txt
         if [ -e requirements-test.txt ]; then set -- "$@" -r requirements-test.txt; fi
-        hashes=--require-hashes
-        if ! grep -q -e --hash= requirements.txt; then hashes=; fi
+        case "$(cat requirements.txt)" in *--hash=*) hashes=--require-hashes ;; *) hashes= ;; esac
         pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-compile \\
           --target /tmp/packages $hashes "$@" || exit 1
         if [ ! -d "$TESTS" ]; then exit 102; fi

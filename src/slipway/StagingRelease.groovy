@@ -171,7 +171,7 @@ class StagingRelease extends Release {
 
     private void push(String target) {
         helpers.withRegistry {
-            Map<String, Object> pushed = helpers.run('push', settings.options() + [TARGET: target], Commands.PUSH)
+            Map<String, Object> pushed = helpers.run('push', settings.options() + [TARGET: target, SCAN_AGE: '168h'], Commands.PUSH)
             reference = pushed.reference
             note('image', reference)
         }

@@ -73,7 +73,8 @@ func run(c *cli.Context) error {
 			return slipway.Usagef("--evidence %q is not of the form TYPE=FILE", given)
 		}
 		options.Evidence = append(options.Evidence,
-			registry.Statement{Type: kind, File: file, Scanner: c.String("scanner"), MaxAge: c.Duration("scan-max-age"), Build: c.String("build-url"), Key: key})
+			registry.Statement{Type: kind, File: file, Scanner: c.String("scanner"), MaxAge: c.Duration("scan-max-age"),
+				Build: c.String("build-url"), Key: key})
 	}
 	if from := c.String("mount-from"); from != "" {
 		other, err := client.Repository(tag.RegistryStr() + "/" + strings.TrimPrefix(from, tag.RegistryStr()+"/"))

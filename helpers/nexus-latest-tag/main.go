@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
@@ -75,12 +74,6 @@ func run(c *cli.Context) error {
 	}
 	if err != nil {
 		return slipway.Finish(c, nil, err)
-	}
-	if len(found.Impossible) > 0 {
-		logrus.Warnf("the registry lists what cannot be a tag, and it was passed over: %q", found.Impossible[:min(5, len(found.Impossible))])
-	}
-	if key == nil && len(search.Required) > 0 {
-		logrus.Warnf("no --key is given, so the evidence is not checked: whoever may push to %s may have written it", repository)
 	}
 	return slipway.Finish(c, found, nil)
 }

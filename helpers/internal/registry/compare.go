@@ -14,28 +14,49 @@ import (
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
-// How many images are compared with the one of the highest number: those below it,
-// and those with the lowest numbers, where a job that is made anew begins.
+// How far the comparison goes from either end of the lower numbers: to so many images
+// that have the evidence, past so many that have not. A job that is made anew begins
+// with the lowest.
 const (
-	comparedBelow  = 25
-	comparedLowest = 25
+	comparedVerified = 10
+	comparedTags     = 50
+	comparedFaults   = 3 // tags that the registry fails to answer
 )
 
 // compare fails where an image with a lower number is newer than the one found: it got
 // its evidence later, or its commit follows. Then numbers do not tell which is meant.
 func (e *evidenceReader) compare(ctx context.Context, high Image, lower []string, search Search) error {
-	if len(lower) > comparedBelow+comparedLowest {
-		lower = slices.Concat(lower[:comparedBelow], lower[len(lower)-comparedLowest:])
-	}
+	light := *e
+	light.light = true
 	compared := map[string]bool{high.Digest: true}
-	for _, tag := range lower {
+	below := lower[:min(len(lower), comparedTags)]
+	lowest := slices.Clone(lower[max(len(below), len(lower)-comparedTags):])
+	slices.Reverse(lowest)
+	for _, end := range [][]string{lowest, below} {
+		if err := light.compareEnd(ctx, high, end, search, compared); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *evidenceReader) compareEnd(ctx context.Context, high Image, tags []string, search Search, compared map[string]bool) error {
+	verified, faults := 0, 0
+	for _, tag := range tags {
+		if verified == comparedVerified || faults == comparedFaults {
+			return nil
+		}
 		low, err := e.inspectVerified(ctx, tag, search, compared)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err != nil {
+			faults++
 			logrus.Warnf("%s could not be compared with %s: %v", tag, high.Tag, err)
 			continue
+		}
+		if low.Digest != "" {
+			verified++
 		}
 		if why := newer(ctx, low, high, search); why != "" {
 			return slipway.Errorf(slipway.Conflict, "%s has the highest number, and %s %s", high.Tag, tag, why).

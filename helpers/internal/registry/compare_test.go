@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,6 +97,46 @@ func TestAJobThatIsMadeAnewIsNoticed(t *testing.T) {
 			assert.Equal(t, "latest-7", found.Tag)
 		})
 	}
+}
+
+// Among hundreds of tags, some are compared: a job that is made anew begins with the lowest.
+func TestAJobThatIsMadeAnewIsNoticedAmongHundreds(t *testing.T) {
+	client, host := serve(t)
+	requests := 0
+	front := (&witness{}).server(t, func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		proxyTo(host).ServeHTTP(w, r)
+	})
+	first := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	verified := func(tag string, at time.Time) {
+		pushed := push(t, client, host+"/app:"+tag, "")
+		forge(t, client, host+"/app@"+pushed.Digest, "staging-verified", "s", map[string]string{annotationCreated: at.Format(time.RFC3339)})
+	}
+	push(t, client, host+"/app:latest-100", "")
+	repository, err := client.Repository(strings.TrimPrefix(front.URL, "http://") + "/app")
+	require.NoError(t, err)
+	s, err := client.open(t.Context(), repository, "pull,push")
+	require.NoError(t, err)
+	failed, err := s.manifest(t.Context(), "latest-100")
+	require.NoError(t, err)
+	for number := 101; number < 400; number++ {
+		_, err := s.putManifest(t.Context(), fmt.Sprintf("latest-%d", number), failed.MediaType, failed.Body)
+		require.NoError(t, err)
+	}
+	verified("latest-400", first.Add(-time.Hour))
+	verified("latest-412", first)
+	search := Search{Pattern: standard, Required: []string{"staging-verified"}}
+	requests = 0
+	found, err := client.Latest(t.Context(), repository, search)
+	require.NoError(t, err)
+	assert.Equal(t, "latest-412", found.Tag)
+	assert.LessOrEqual(t, requests, 2*comparedTags+20)
+
+	push(t, client, host+"/app:latest-6", "")
+	verified("latest-7", first.Add(time.Hour))
+	_, err = client.Latest(t.Context(), repository, search)
+	assert.Equal(t, slipway.Conflict, slipway.AsError(err).Code, "%v", err)
+	assert.ErrorContains(t, err, "latest-7 was verified later")
 }
 
 func TestAFolderThatIsNoCloneIsWrongUsage(t *testing.T) {

@@ -263,6 +263,7 @@ func (c *Client) Verify(ctx context.Context, subject name.Digest, required []str
 		}
 		return list, failure.Next("see what it has: image-evidence list %s", subject)
 	}
+	warnUnsigned(key, subject.Context().String())
 	return list, nil
 }
 

@@ -31,6 +31,7 @@ type evidenceReader struct {
 	tags    []string   // of the repository, where they are known already
 	keeps   bool       // the registry has the referrers API, and keeps the list itself
 	lacks   bool       // it has not
+	light   bool       // the statements themselves are left unread, since only their times matter
 }
 
 // read looks in the places where evidence may be, the cheapest first, until it
@@ -202,7 +203,7 @@ func (e *evidenceReader) signed(ctx context.Context, subject v1.Hash, c content)
 func (e *evidenceReader) content(ctx context.Context, about *manifest, kind string, layer v1.Descriptor) (
 	findings map[string]int, why string, err error,
 ) {
-	if e.key == nil && kind != scanType {
+	if e.light || e.key == nil && kind != scanType {
 		return nil, "", nil
 	}
 	var scan report

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/sirupsen/logrus"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
@@ -74,6 +75,7 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 					return found, s.explain(err, "comparing the images of "+repository.String())
 				}
 			}
+			search.warn(found)
 			found.Image = image
 			found.Reference = repository.Tag(tag).String() + "@" + image.Digest
 			return found, nil
@@ -81,6 +83,23 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 		found.PassedOver = append(found.PassedOver, PassedOver{Image: image, Why: why})
 	}
 	return found, nothing(repository, search, found)
+}
+
+// warn says on stderr what a person must know of an answer, though it is one.
+func (s Search) warn(found Found) {
+	if some := found.Impossible[:min(5, len(found.Impossible))]; len(some) > 0 {
+		logrus.Warnf("the registry lists %d names that cannot be tags, and they are passed over: %q", len(found.Impossible), some)
+	}
+	if len(s.Required) > 0 {
+		warnUnsigned(s.Key, found.Repository)
+	}
+}
+
+// warnUnsigned says what evidence is worth where no key is given to check it.
+func warnUnsigned(key *PublicKey, repository string) {
+	if key == nil {
+		logrus.Warnf("no --key is given, so the evidence is not checked: whoever may push to %s could have written it", repository)
+	}
 }
 
 var revision = regexp.MustCompile(`^[0-9a-f]{7,64}$`)

@@ -122,6 +122,7 @@ func (d *Database) plan(ctx context.Context, files []Migration, allow Allow) (Pl
 	if err != nil {
 		return plan, err
 	}
+	known.server = server
 	if err := d.typeFacts(ctx, plan.Pending, &known); err != nil {
 		return plan, err
 	}

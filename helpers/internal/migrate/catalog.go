@@ -33,6 +33,7 @@ type catalog struct {
 	users       map[string][]string   // by domain: the tables with such a column
 	typeFacts   map[string]typeFact   // by change of a type
 	state       map[string]string     // by table and what is kept
+	server      int                   // the major version; 0 without a database
 	utc         bool                  // the session's time zone is UTC
 }
 
@@ -73,6 +74,7 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 				_, last := splitName(name)
 				functions = append(functions, unquoted(last))
 			}
+			tables = append(tables, s.made.reads...)
 			types = append(types, s.made.newTypes...)
 			indexes = append(indexes, s.made.usingIndex)
 		}

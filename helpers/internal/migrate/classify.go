@@ -282,12 +282,14 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		case pgquery.ObjectType_OBJECT_COLUMN:
 			s.lock(nameOf(parts[:max(len(parts)-1, 0)]), shareUpdateExclusive)
 		}
+	case *pgquery.Node_CreateEnumStmt:
+		s.Kind, s.made.enumType = "CREATE TYPE", lastName(n.CreateEnumStmt.TypeName)
 	case *pgquery.Node_AlterEnumStmt:
 		s.Kind = "ALTER TYPE"
 		if n.AlterEnumStmt.OldVal != "" {
 			s.find("rename", "")
 		} else {
-			s.made.enumValue = n.AlterEnumStmt.NewVal
+			s.made.enumValue = newValue{lastName(n.AlterEnumStmt.TypeName), n.AlterEnumStmt.NewVal}
 		}
 	default:
 		classifyRest(node, body, s)

@@ -129,6 +129,7 @@ func (m *Migration) Parse() error {
 		}
 	}
 	m.prepared()
+	m.readEnums()
 	if sum := in.checksum(); sum != m.Checksum {
 		return slipway.Errorf(slipway.Conflict, "%s changed while it was read", m.Name).Next("run this again")
 	}

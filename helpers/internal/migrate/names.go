@@ -308,6 +308,9 @@ func (s *Statement) rename(from, to string) {
 	for i := range s.made.gone {
 		swap(&s.made.gone[i])
 	}
+	for i := range s.made.reads {
+		swap(&s.made.reads[i])
+	}
 	for i := range s.made.keeps {
 		swap(&s.made.keeps[i].table)
 	}

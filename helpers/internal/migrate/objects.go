@@ -35,6 +35,7 @@ func classifyCreate(n *pgquery.CreateStmt, s *Statement) {
 			continue
 		}
 		s.noteColumn(column)
+		s.made.added = append(s.made.added, newColumn(s.made.table, column, false, false))
 		switch lastName(column.GetTypeName().GetNames()) {
 		case "int4", "serial", "serial4", "int2", "smallserial":
 			integers = append(integers, column.Colname)

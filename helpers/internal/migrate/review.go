@@ -3,9 +3,6 @@ package migrate
 import (
 	"slices"
 	"strings"
-
-	pgquery "github.com/pganalyze/pg_query_go/v6"
-	"google.golang.org/protobuf/proto"
 )
 
 // review looks at the statements as a whole, in the order in which they run, and
@@ -37,18 +34,20 @@ type reviewer struct {
 
 func (r *reviewer) file(migration *Migration) {
 	r.utcNow = r.utc
-	var enums []string
+	var enums []newValue
+	newTypes := map[string]bool{}
 	var locked []string
 	for i := range migration.Statements {
 		s := &migration.Statements[i]
 		r.statement(s)
 		for _, value := range enums {
-			if !migration.Alone && migration.uses(s, value) {
-				s.find("enum-used", "")
+			if !migration.Alone {
+				r.enumUsed(s, value)
 			}
 		}
-		if s.made.enumValue != "" {
-			enums = append(enums, s.made.enumValue)
+		newTypes[s.made.enumType] = s.made.enumType != ""
+		if added := s.made.enumValue; added.value != "" && !(newTypes[added.of] && r.server >= 17) {
+			enums = append(enums, added)
 		}
 		if migration.Alone {
 			continue
@@ -206,24 +205,4 @@ func (r *reviewer) conflicts(s *Statement) {
 			s.breaks("drop-index", true)
 		}
 	}
-}
-
-// uses says whether a statement holds a string of that value.
-func (m *Migration) uses(s *Statement, value string) bool {
-	if !strings.Contains(s.text, value) {
-		return false
-	}
-	tree, err := pgquery.Parse(s.text)
-	if err != nil {
-		return false
-	}
-	found := false
-	for _, raw := range tree.Stmts {
-		each(raw.Stmt, func(message proto.Message) {
-			if text, ok := message.(*pgquery.String); ok && text.Sval == value {
-				found = true
-			}
-		})
-	}
-	return found
 }

@@ -68,11 +68,12 @@ type made struct {
 	domain                 string          // the domain whose rows it checks
 	detached               string          // the partition that it detaches
 	database               string          // the database that it creates or drops
-	enumValue              string
-	notNull                []string // the columns that it sets NOT NULL
-	checks                 []check  // that it adds
-	validated              []string // the constraints that it validates
-	revokesOn              []string // the functions that it takes rights on
+	enumValue              newValue        // that it adds
+	enumType               string          // that it creates
+	notNull                []string        // the columns that it sets NOT NULL
+	checks                 []check         // that it adds
+	validated              []string        // the constraints that it validates
+	revokesOn              []string        // the functions that it takes rights on
 	keeps                  []kept
 	prepares               preparation
 	calls                  []string // the functions that it calls

@@ -40,7 +40,7 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 	if address == "" && os.Getenv("PGHOST") == "" && os.Getenv("PGHOSTADDR") == "" && os.Getenv("PGSERVICE") == "" {
 		return nil, slipway.Usagef("no database is named").Next("set PGHOST, PGDATABASE, PGUSER and PGPASSWORD, or PGSERVICE, or DATABASE_URL, or give --database-url-file")
 	}
-	config, err := pq.NewConfig(address)
+	config, dialer, err := configure(address)
 	if err != nil {
 		return nil, slipway.Usagef("the database's address makes no sense").Because(withoutSecrets(err, address, os.Getenv("PGPASSWORD"))).
 			Next("it has the form postgres://USER@HOST:PORT/DATABASE, or comes from PGHOST and the like")
@@ -64,6 +64,7 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 	if err != nil {
 		return nil, slipway.Usagef("the database's address makes no sense").Because(withoutSecrets(err, address, config.Password)).Next("check PGSSLMODE and PGSSLROOTCERT")
 	}
+	connector.Dialer(pqDialer{dialer})
 	d := &Database{
 		host: config.Host, user: config.User, name: config.Database, secrets: []string{config.Password, address},
 		pool: sql.OpenDB(pq.ConnectorWithNoticeHandler(connector, notice)),
@@ -153,6 +154,9 @@ func (d *Database) explain(err error) error {
 			return slipway.Usagef("%s has no database %s", d.host, d.name).Because(why).Next("check PGDATABASE")
 		case strings.Contains(answer.Message, "unsupported startup parameter"):
 			return d.pooler().Because(why)
+		case answer.Code == "42704" && answer.Severity == "FATAL":
+			return slipway.Usagef("the database's address has a parameter that neither libpq nor the server knows").Because(why).
+				Next("remove it from DATABASE_URL or PGOPTIONS")
 		case answer.Code == "42501":
 			return slipway.Usagef("%s may not do what this needs", d.user).Because(why).Next("grant it, or use the role that owns the schema")
 		case answer.Code == "25006":

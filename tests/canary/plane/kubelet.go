@@ -27,6 +27,9 @@ func (p Pod) path() string {
 	return "/api/v1/namespaces/" + p.Metadata.Namespace + "/pods/" + p.Metadata.Name
 }
 
+// node is where all pods are.
+const node = "node1"
+
 // Kubelet is the loop.
 type Kubelet struct {
 	plane *Plane
@@ -56,6 +59,8 @@ func (k *Kubelet) follow(ctx context.Context) error {
 	}
 	defer response.Body.Close()
 	events := json.NewDecoder(response.Body)
+	// Endpoints are those of pods on a Node; that there is one already is as good.
+	_, _ = k.plane.Do(ctx, http.MethodPost, "/api/v1/nodes", map[string]any{"metadata": map[string]any{"name": node}})
 	for {
 		var event struct {
 			Type   string
@@ -70,7 +75,10 @@ func (k *Kubelet) follow(ctx context.Context) error {
 		case pod.Metadata.DeletionTimestamp != "":
 			_, _ = k.plane.Do(ctx, http.MethodDelete, pod.path()+"?gracePeriodSeconds=0", nil) // gone already is as good
 		case pod.Status.PodIP == "":
-			_ = k.say(ctx, pod, true) // a pod that is gone again needs nothing
+			// A pod that is gone again needs nothing.
+			_, _ = k.plane.Do(ctx, http.MethodPost, pod.path()+"/binding",
+				map[string]any{"metadata": map[string]any{"name": pod.Metadata.Name}, "target": map[string]any{"kind": "Node", "name": node}})
+			_ = k.say(ctx, pod, true)
 		}
 	}
 }

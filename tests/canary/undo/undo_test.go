@@ -206,7 +206,7 @@ func play(t *testing.T, number int64) (killed int64) {
 		w.release(w.Context(), history{Autoscaled: -1, Rescaled: -1}, image("late", 3), "run-dead")
 		w.run(w.Context(), "canary-weight", "abort", "--app", "app", "--run", "run-dead") // the reaper's work
 	}
-	h.left = w.images("app")
+	h.left, h.leftAt = w.images("app"), w.replicas("app")
 	if h.Blinking {
 		if err := w.kubelet.Blink(w.Context(), w.namespace, true); err != nil {
 			t.Fatal(err)
@@ -255,6 +255,9 @@ func (w *world) mustBe(h history, images map[string]string, replicas int) {
 		}
 	}
 	now, most := w.replicas("app"), max(replicas, int(h.Autoscaled), int(h.Rescaled))
+	if maps.Equal(images, h.left) {
+		most = max(most, h.leftAt)
+	}
 	if h.Autoscaled >= 0 {
 		replicas = min(replicas, int(h.Autoscaled)) // as it was when stable was changed
 	}

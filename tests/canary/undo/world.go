@@ -53,7 +53,9 @@ type history struct {
 	Quota       int  // of pods; 0 for none
 	PausedLater bool // somebody pauses it while the release goes on
 
-	left map[string]string // images when the release began: a run that changes nothing leaves what a dead one has left
+	// Images and replicas when the release began: a run that changes nothing leaves what a dead one has left.
+	left   map[string]string
+	leftAt int
 }
 
 func some(random *rand.Rand) history {
@@ -226,17 +228,30 @@ func (w *world) images(name string) map[string]string {
 // programs is where make build puts them.
 var programs, _ = filepath.Abs("../../../bin")
 
-// run is one call of a helper; it gives the exit code, -1 where it was killed.
+// run is one call of a helper; it gives the exit code, -1 where it was killed. Nothing is
+// called wrongly.
 func (w *world) run(ctx context.Context, helper string, arguments ...string) int {
-	var said bytes.Buffer
-	command := exec.CommandContext(ctx, filepath.Join(programs, helper), append(arguments, "-n", w.namespace)...)
-	command.Env = append(os.Environ(), "KUBECONFIG="+w.door.Kubeconfig, "BUILD_URL=")
-	command.Stdout, command.Stderr = &said, &said
-	_ = command.Run() // its exit code tells
-	code := command.ProcessState.ExitCode()
-	w.said = append(w.said, fmt.Sprintf("$ %s %s: exit %d\n%s", helper, strings.Join(arguments, " "), code, said.String()))
-	if code == 2 { // nothing here is called wrongly
+	w.Helper()
+	said, code := w.call(ctx, helper, append(arguments, "-n", w.namespace)...)
+	w.said = append(w.said, said)
+	if code == 2 {
 		w.Errorf("%s", strings.Join(w.said, "\n"))
 	}
 	return code
+}
+
+// tell is what a helper says.
+func (w *world) tell(helper string, arguments ...string) string {
+	said, _ := w.call(w.Context(), helper, arguments...)
+	return said
+}
+
+func (w *world) call(ctx context.Context, helper string, arguments ...string) (said string, code int) {
+	var out bytes.Buffer
+	command := exec.CommandContext(ctx, filepath.Join(programs, helper), arguments...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+w.door.Kubeconfig, "BUILD_URL=")
+	command.Stdout, command.Stderr = &out, &out
+	_ = command.Run() // its exit code tells
+	code = command.ProcessState.ExitCode()
+	return fmt.Sprintf("$ %s %s: exit %d\n%s", helper, strings.Join(arguments, " "), code, out.String()), code
 }

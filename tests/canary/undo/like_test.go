@@ -23,8 +23,8 @@ func TestACanaryIsLikeStable(t *testing.T) {
 					http.MethodPost,
 					strings.TrimSuffix(w.deployment(""), "/"),
 					map[string]any{"metadata": map[string]any{"name": "app-canary"}, "spec": map[string]any{
-						"replicas": 0, "selector": map[string]any{"matchLabels": map[string]any{"app": "other"}}, "tem
-							plate": map[string]any{"metadata": map[string]any{"labels": labels},
+						"replicas": 0, "selector": map[string]any{"matchLabels": map[string]any{"app": "other"}},
+						"template": map[string]any{"metadata": map[string]any{"labels": labels},
 							"spec": map[string]any{
 								"containers": []any{map[string]any{"name": "app", "image": "old", "env": []any{map[string]any{"name": "LEVEL", "value": "debug"}}}},
 							}}}},
@@ -97,8 +97,8 @@ func TestPodsOfALongNameAreTheirOwners(t *testing.T) {
 			http.MethodPost,
 			strings.TrimSuffix(w.deployment(""), "/"),
 			map[string]any{"metadata": map[string]any{"name": name}, "spec": map[string]any{
-				"replicas": 2, "selector": map[string]any{"matchLabels": map[string]any{"app": name}}, "template
-					": map[string]any{"metadata": map[string]any{"labels": labels},
+				"replicas": 2, "selector": map[string]any{"matchLabels": map[string]any{"app": name}},
+				"template": map[string]any{"metadata": map[string]any{"labels": labels},
 					"spec": map[string]any{"containers": []any{map[string]any{"name": "app", "image": image("good", 1)}}}}}},
 		)
 		for _, each := range [][]string{

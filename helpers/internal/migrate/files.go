@@ -26,6 +26,7 @@ type Migration struct {
 	// Repeatable says that it is applied again whenever its text changes.
 	Repeatable bool `json:"repeatable,omitempty"`
 
+	same   bool // another file has the same number
 	path   string
 	text   string // all of it, where it is one chunk: what is sent is what was read and approved
 	chunks []int  // the lengths of the parts in which a large file is sent
@@ -70,22 +71,51 @@ func Load(dir string) ([]Migration, error) {
 		}
 		return compare(a.Version, b.Version) < 0
 	})
-	for i := 1; i < len(migrations); i++ {
-		if compare(migrations[i].Version, migrations[i-1].Version) == 0 {
-			return nil, slipway.Errorf(slipway.Conflict, "%s and %s have the same version", migrations[i-1].Name, migrations[i].Name).Next("give one of them the next free number")
-		}
-	}
+	nameDuplicates(migrations)
 	return migrations, nil
 }
 
-// compare orders versions as numbers of any length.
+// nameDuplicates gives files of one number versions of their own, 0001_a and 0001_b:
+// a plan takes them only where the history has them all.
+func nameDuplicates(migrations []Migration) {
+	same := func(i, k int) bool {
+		return k >= 0 && k < len(migrations) && !migrations[i].Repeatable && !migrations[k].Repeatable &&
+			compare(fileName.FindStringSubmatch(migrations[i].Name)[1], fileName.FindStringSubmatch(migrations[k].Name)[1]) == 0
+	}
+	for i := range migrations {
+		if migrations[i].same = same(i, i-1) || same(i, i+1); migrations[i].same {
+			match := fileName.FindStringSubmatch(migrations[i].Name)
+			migrations[i].Version = match[1] + "_" + match[2]
+		}
+	}
+}
+
+// compare orders versions as numbers of any length, those of one number by what
+// follows it.
 func compare(a, b string) int {
-	x, _ := new(big.Int).SetString(a, 10)
-	y, _ := new(big.Int).SetString(b, 10)
+	if order := compareNumbers(a, b); order != 0 || !isNumber(a) || !isNumber(b) {
+		return order
+	}
+	_, restA := splitVersion(a)
+	_, restB := splitVersion(b)
+	return strings.Compare(restA, restB)
+}
+
+func compareNumbers(a, b string) int {
+	numberA, _ := splitVersion(a)
+	numberB, _ := splitVersion(b)
+	x, _ := new(big.Int).SetString(numberA, 10)
+	y, _ := new(big.Int).SetString(numberB, 10)
 	if x == nil || y == nil {
 		return strings.Compare(a, b)
 	}
 	return x.Cmp(y)
+}
+
+// splitVersion parts 0001_a into 0001 and _a.
+func splitVersion(version string) (number, rest string) {
+	rest = strings.TrimLeft(version, "0123456789")
+	return version[:len(version)-len(rest)], rest
 }
 
 // What other tools write for the same: goose, dbmate and tern.

@@ -47,6 +47,7 @@ const ours = "applied_at applied_by checksum commit duration_ms name plan_id ver
 var tools = []tool{
 	{"golang-migrate", "dirty version", "SELECT version::text, dirty FROM %s", true},
 	{"dbmate or Rails", "version", "SELECT version::text, false FROM %s", false},
+	{"Sequel", "filename", "SELECT filename::text, false FROM %s", false},
 	{"Ecto", "inserted_at version", "SELECT version::text, false FROM %s", false},
 }
 

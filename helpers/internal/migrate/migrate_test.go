@@ -219,12 +219,6 @@ func TestFilesThatCannotBeRightAreRefusedBeforeAnythingRuns(t *testing.T) {
 			assert.Equal(t, slipway.Usage, slipway.AsError(err).Code)
 		})
 	}
-	dir := t.TempDir()
-	for _, name := range []string{"1_a.sql", "01_b.sql"} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("SELECT 1"), 0o600))
-	}
-	_, err := Load(dir)
-	assert.ErrorContains(t, err, "have the same version")
 }
 
 func TestAnEmptyFolderHasNothingPending(t *testing.T) {

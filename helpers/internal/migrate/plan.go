@@ -57,6 +57,16 @@ func Compute(files []Migration, history []Applied, server int, allow Allow) (Pla
 			plan.Current = row.Version
 		}
 	}
+	for i, file := range files {
+		if _, done := recorded[file.Version]; file.same && !done {
+			other := files[min(i+1, len(files)-1)]
+			if compareNumbers(other.Version, file.Version) != 0 || other.Name == file.Name {
+				other = files[i-1]
+			}
+			return plan, slipway.Errorf(slipway.Conflict, "%s and %s have the same version", min(other.Name, file.Name), max(other.Name, file.Name)).
+				Next("give one of them the next free number; where both are applied already: migrate-diff baseline VERSION --reason ...")
+		}
+	}
 	if drift := driftOf(files, history); len(drift) > 0 {
 		return plan, drift[0].err()
 	}

@@ -185,8 +185,12 @@ func (d *Database) unmarked(ctx context.Context, files []Migration, version stri
 	var marked []Migration
 	found := false
 	for _, file := range files {
-		if !file.Repeatable && compare(file.Version, version) <= 0 {
-			found = found || compare(file.Version, version) == 0
+		order := compare(file.Version, version)
+		if _, rest := splitVersion(version); rest == "" {
+			order = compareNumbers(file.Version, version) // all files of that number
+		}
+		if !file.Repeatable && order <= 0 {
+			found = found || order == 0
 			if !known[file.Version] {
 				marked = append(marked, file)
 			}
@@ -220,6 +224,9 @@ func (d *Database) foreignHistory(ctx context.Context, files []Migration, other 
 				continue
 			}
 			order := compare(file.Version, version)
+			if strings.TrimSuffix(file.Name, ".sql") == strings.TrimSuffix(version, ".sql") {
+				order = 0 // a tool that keeps names
+			}
 			found = found || order == 0
 			if order == 0 || other.upTo && order < 0 {
 				marked = append(marked, file)
@@ -247,7 +254,11 @@ func (d *Database) mark(ctx context.Context, move string, marked []Migration, re
 			break
 		}
 		err = d.exec(ctx, "%s", d.record(Applied{Version: file.Version, Name: file.Name, Checksum: file.Checksum, AppliedBy: options.AppliedBy, PlanID: "baseline", Commit: options.Commit}, "0", false))
-		written.What = append(written.What, file.Name+" is marked as applied")
+		what := file.Name + " is marked as applied"
+		if file.same {
+			what += ", as version " + file.Version + ": another file has its number, and their order is that of their names"
+		}
+		written.What = append(written.What, what)
 		written.Versions = append(written.Versions, file.Version)
 	}
 	if err == nil {

@@ -55,7 +55,14 @@ func connect(c *cli.Context, most int) ([]migrate.Migration, *migrate.Database, 
 		address = strings.TrimSpace(string(body))
 	}
 	database, err := migrate.Connect(c.Context, address)
-	return files, database, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := database.UseSchema(c.Context, c.String("history-schema")); err != nil {
+		database.Close()
+		return nil, nil, err
+	}
+	return files, database, nil
 }
 
 func plan(c *cli.Context) error {

@@ -62,6 +62,9 @@ func (r runner) alone(ctx context.Context) error {
 // invalid index behind; statement_timeout bounds them.
 func (r runner) settings(ctx context.Context) error {
 	set := fmt.Sprintf("SET lock_timeout=0;SET statement_timeout=%d;", r.options.StatementTimeout.Milliseconds())
+	if r.server >= 17 {
+		set += "SET transaction_timeout=0;"
+	}
 	if r.checks {
 		set += "SET client_connection_check_interval=1000;"
 	}
@@ -110,6 +113,9 @@ func (r runner) outside(ctx context.Context, i int, begun bool) error {
 			var answer *pq.Error
 			if errors.As(err, &answer) {
 				_ = r.exec(ctx, "%s", r.note(i, false)) // it is known that it was not finished
+				if answer.Code == "57014" {
+					err = r.named(ctx, err)
+				}
 				if left := r.clear(ctx, s, mine); left != nil {
 					logrus.Warn(left)
 				}

@@ -232,6 +232,7 @@ func classifyConstraint(constraint *pgquery.Constraint, table string, s *Stateme
 		other := relation(constraint.Pktable)
 		s.lock(other, shareRowExclusive)
 		if constraint.SkipValidation {
+			s.made.unproven = true
 			s.find("references", other)
 			return
 		}
@@ -244,6 +245,7 @@ func classifyConstraint(constraint *pgquery.Constraint, table string, s *Stateme
 			s.find("check", table)
 		}
 	case pgquery.ConstrType_CONSTR_UNIQUE, pgquery.ConstrType_CONSTR_PRIMARY:
+		s.made.promotes = s.made.promotes || constraint.Indexname != ""
 		if constraint.Indexname == "" {
 			s.Scans = true
 			s.find("unique", table)
@@ -258,6 +260,8 @@ func classifyConstraint(constraint *pgquery.Constraint, table string, s *Stateme
 // use for keys, that give another value each time:
 // SELECT DISTINCT proname FROM pg_proc WHERE provolatile = 'v'.
 var volatile = map[string]bool{
+	"random_normal": true, "uuidv4": true, "uuidv7": true, "uuid_generate_v6": true, "uuid_generate_v7": true, "pg_current_wal_lsn": true, "txid_current": true,
+	"pg_current_xact_id": true, "gen_uuid_v7": true, "nanoid": true, "ulid_generate": true, "gen_ulid": true,
 	"random": true, "clock_timestamp": true, "timeofday": true, "gen_random_uuid": true, "nextval": true, "setval": true, "currval": true, "lastval": true,
 	"uuid_generate_v1": true, "uuid_generate_v1mc": true, "uuid_generate_v4": true, "gen_random_bytes": true, "gen_salt": true,
 }

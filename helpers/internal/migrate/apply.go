@@ -92,6 +92,9 @@ func (d *Database) plan(ctx context.Context, files []Migration, allow Allow) (Pl
 	if err != nil {
 		return Plan{}, err
 	}
+	if err := d.mine(files, history); err != nil {
+		return Plan{}, err
+	}
 	plan, err := Compute(files, history, server, allow)
 	if err != nil {
 		return plan, err
@@ -118,6 +121,9 @@ func (d *Database) plan(ctx context.Context, files []Migration, allow Allow) (Pl
 		return plan, err
 	}
 	resolve(plan.Pending, in)
+	if plan.Begins, err = d.begun(ctx, plan.Pending); err != nil {
+		return plan, err
+	}
 	known, err := d.catalog(ctx, plan.Pending)
 	if err != nil {
 		return plan, err
@@ -166,7 +172,7 @@ func (d *Database) Apply(ctx context.Context, files []Migration, options Options
 		}
 		for _, file := range plan.Pending {
 			start := time.Now()
-			run := runner{d, file, options, plan.ID, plan.Server >= 14}
+			run := runner{d, file, options, plan.ID, plan.Server >= 14, plan.Server, start}
 			if err := run.apply(ctx); err != nil {
 				return err
 			}

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/lib/pq"
 	"github.com/sirupsen/logrus"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 // Database is one pinned connection: locks and settings belong to a session.
@@ -23,6 +26,7 @@ type Database struct {
 	user    string
 	name    string
 	secrets []string
+	words   *lastWord
 	place   place
 }
 
@@ -30,6 +34,9 @@ type Database struct {
 type place struct {
 	schema, table, progress, repairs string // ready for SQL
 	key                              int64  // of the advisory lock
+	// elsewhere says that the history was found behind first, the schema in which new tables are made.
+	elsewhere bool
+	first     string
 }
 
 // Connect opens the connection that the address says, or, where it is empty, the
@@ -41,8 +48,8 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 		return nil, slipway.Usagef("no database is named").Next("set PGHOST, PGDATABASE, PGUSER and PGPASSWORD, or PGSERVICE, or DATABASE_URL, or give --database-url-file")
 	}
 	config, dialer, err := configure(address)
-	if err != nil {
-		return nil, slipway.Usagef("the database's address makes no sense").Because(withoutSecrets(err, address, os.Getenv("PGPASSWORD"))).
+	if err != nil || misplaced(address) {
+		return nil, slipway.Usagef("the database's address makes no sense").Because(errors.New(whyNoAddress(address, err))).
 			Next("it has the form postgres://USER@HOST:PORT/DATABASE, or comes from PGHOST and the like")
 	}
 	if config.SSLMode == "" {
@@ -64,9 +71,11 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 	if err != nil {
 		return nil, slipway.Usagef("the database's address makes no sense").Because(withoutSecrets(err, address, config.Password)).Next("check PGSSLMODE and PGSSLROOTCERT")
 	}
-	connector.Dialer(pqDialer{dialer})
+	words := &lastWord{pqDialer: pqDialer{dialer}}
+	connector.Dialer(words)
 	d := &Database{
-		host: config.Host, user: config.User, name: config.Database, secrets: []string{config.Password, address},
+		words: words,
+		host:  config.Host, user: config.User, name: config.Database, secrets: []string{config.Password, address},
 		pool: sql.OpenDB(pq.ConnectorWithNoticeHandler(connector, notice)),
 	}
 	attempt, cancel := context.WithTimeout(ctx, 15*time.Second)
@@ -108,29 +117,59 @@ func (d *Database) Close() {
 // change the search path.
 func (d *Database) locate(ctx context.Context) error {
 	var schema sql.NullString
-	err := d.conn.QueryRowContext(ctx, `SELECT quote_ident(s.name), ('x' || left(md5(concat_ws(' ', 'slipway', current_database(), s.name, $1::text)), 16))::bit(64)::bigint
-		FROM (SELECT coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)), current_schema()) AS name) s`,
-		historyTable).Scan(&schema, &d.place.key)
+	var first sql.NullString
+	err := d.conn.QueryRowContext(ctx, `SELECT quote_ident(current_schema()), quote_ident(coalesce(
+		(SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)), current_schema()))`, historyTable).Scan(&first, &schema)
 	if err != nil {
 		return err
 	}
 	if !schema.Valid {
 		return slipway.Usagef("the search_path of %s names no schema that exists", d.user).Next("create the schema, or set the search_path of the role")
 	}
-	d.place.schema = schema.String
-	d.place.table = schema.String + "." + historyTable
-	d.place.progress = schema.String + "." + historyTable + "_progress"
-	d.place.repairs = schema.String + "." + historyTable + "_repairs"
-	return nil
+	d.place.first, d.place.elsewhere = first.String, first.Valid && first.String != schema.String
+	return d.keepIn(ctx, schema.String)
+}
+
+// keepIn names the tables of the history in a schema, which is ready for SQL, and the lock's key.
+func (d *Database) keepIn(ctx context.Context, schema string) error {
+	d.place.schema = schema
+	d.place.table = schema + "." + historyTable
+	d.place.progress = schema + "." + historyTable + "_progress"
+	d.place.repairs = schema + "." + historyTable + "_repairs"
+	return d.conn.QueryRowContext(ctx, `SELECT ('x' || left(md5(concat_ws(' ', 'slipway', current_database(), (SELECT nspname FROM pg_namespace WHERE oid = to_regnamespace($2)), $1::text)), 16))::bit(64)::bigint`,
+		historyTable, schema).Scan(&d.place.key)
+}
+
+// whyNoAddress says what is wrong with an address without any part of it: what a
+// parser quotes may be the password.
+func whyNoAddress(address string, err error) string {
+	isURL := strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://")
+	switch {
+	case strings.ContainsFunc(address, unicode.IsControl):
+		return "it holds a line end, a tab or another control character"
+	case err != nil && !misplaced(address) && ownWords.MatchString(err.Error()):
+		return err.Error()
+	case isURL:
+		return "a character in it must be written as %XX: in the user name and the password # is %23, / is %2F, ? is %3F, @ is %40, % is %25"
+	case address == "":
+		return "one of the PG* variables, or the service file, has a value that it cannot have"
+	}
+	return "it is neither a URL nor a list of keyword=value, or one of its values cannot be"
+}
+
+// ownWords are the errors that quote nothing but a parameter's known name.
+var ownWords = regexp.MustCompile(`^(a port is no number|a quoted value has no end|it is neither a URL|the (user|password|host|port|dbname) is not percent-encoded|keepalives\w*|gssencmode=require|sslcrl|sslcrldir|requirepeer)\b`)
+
+// misplaced says whether an @ stands behind the host of a URL: then a character of the
+// password has ended it, and a part of the password would be taken for host or database.
+func misplaced(address string) bool {
+	_, rest, isURL := strings.Cut(address, "://")
+	end := strings.IndexAny(rest, "/?#")
+	return isURL && end >= 0 && strings.Contains(rest[end:], "@") && !strings.Contains(rest[:end], "@")
 }
 
 func withoutSecrets(err error, secrets ...string) error {
-	text := err.Error()
-	for _, secret := range secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "****")
-		}
-	}
+	text := safe.Without(err.Error(), secrets...)
 	if text == err.Error() {
 		return err
 	}

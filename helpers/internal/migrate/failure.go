@@ -28,6 +28,16 @@ var next = map[string]string{
 	"42710": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
 }
 
+// ended says what to do where the server has ended the session, by SQLSTATE.
+var ended = map[string]string{
+	"25P04": "give the role that migrates no transaction_timeout: ALTER ROLE ... SET transaction_timeout = 0",
+	"25P03": "give the role that migrates no idle_in_transaction_session_timeout: ALTER ROLE ... SET idle_in_transaction_session_timeout = 0",
+	"57P05": "give the role that migrates no idle_session_timeout: ALTER ROLE ... SET idle_session_timeout = 0",
+	"57P01": "somebody has ended the session (pg_terminate_backend), or the server was stopped",
+	"57P02": "another session has crashed, and the server has restarted",
+	"57P03": "wait until the server has started",
+}
+
 const mend = "mend the file"
 
 // failed says what the error of a file means, and where in the file it was.
@@ -119,6 +129,18 @@ func brief(sql string) string {
 func (r runner) lost(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return slipway.Errorf(slipway.Unknown, "stopped while %s ran", r.file.Name).Next("run it again: what was applied is recorded, and is not applied twice")
+	}
+	var answer *pq.Error
+	if !errors.As(err, &answer) {
+		answer = r.whyEnded()
+	}
+	if answer != nil { // FATAL or PANIC
+		hint, known := ended[string(answer.Code)]
+		if !known {
+			hint = "look at the server's log"
+		}
+		why := withoutSecrets(fmt.Errorf("%s: %s (SQLSTATE %s)", answer.Severity, answer.Message, answer.Code), r.secrets...)
+		return slipway.Errorf(slipway.Unknown, "the server ended the session while %s ran", r.file.Name).Because(why).Next("%s; then run it again: what was applied is recorded, and is not applied twice", hint)
 	}
 	return slipway.Errorf(slipway.Unknown, "the connection was lost while %s ran", r.file.Name).Because(withoutSecrets(err, r.secrets...)).
 		Next("run it again: what was applied is recorded, and is not applied twice")

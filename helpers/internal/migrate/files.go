@@ -48,6 +48,9 @@ func Load(dir string) ([]Migration, error) {
 	migrations := []Migration{}
 	for _, entry := range entries {
 		name := entry.Name()
+		if err := leftOut(dir, entry); err != nil {
+			return nil, err
+		}
 		if entry.IsDir() || !strings.HasSuffix(name, ".sql") || strings.HasSuffix(name, ".down.sql") || strings.HasPrefix(name, ".") {
 			continue
 		}

@@ -36,6 +36,8 @@ type Plan struct {
 	Applied int         `json:"applied"`
 	Pending []Migration `json:"pending"`
 	Tables  []Table     `json:"tables"` // those that the pending statements lock
+	// Begins is what is to be known of a database that has tables and no history.
+	Begins string `json:"begins,omitempty"`
 	// Snapshots are the sessions that a statement with CONCURRENTLY waits for.
 	Snapshots []Holder `json:"snapshots,omitempty"`
 	// Slots says which replication slots keep what the plan writes.

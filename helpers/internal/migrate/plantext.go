@@ -141,6 +141,9 @@ func (p Plan) lines() []string {
 			lines = append(lines, line)
 		}
 	}
+	if p.Begins != "" {
+		lines = append(lines, "begins   "+p.Begins)
+	}
 	for _, table := range p.Tables {
 		lines = append(lines, table.lines()...)
 	}

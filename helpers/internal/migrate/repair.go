@@ -196,6 +196,9 @@ func (d *Database) unmarked(ctx context.Context, files []Migration, version stri
 			}
 		}
 	}
+	if !found && trimZeros(version) == "0" {
+		return nil, nil // the files begin with the database as it is
+	}
 	if !found {
 		return nil, slipway.Usagef("no file has the version %s", version).Next("name the last file that the database has")
 	}
@@ -241,8 +244,8 @@ func (d *Database) foreignHistory(ctx context.Context, files []Migration, other 
 
 func (d *Database) mark(ctx context.Context, move string, marked []Migration, reason string, options Options, written *Written) error {
 	written.What, written.Versions = []string{"every file up to there is marked already"}, []string{}
-	if len(marked) == 0 && move == "" {
-		return nil
+	if _, exists, err := d.columnsOfHistory(ctx); err != nil || len(marked) == 0 && move == "" && exists {
+		return err
 	}
 	err := d.exec(ctx, "BEGIN;%s", move)
 	if err == nil {

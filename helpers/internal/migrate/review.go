@@ -37,6 +37,7 @@ func (r *reviewer) file(migration *Migration) {
 	var enums []newValue
 	newTypes := map[string]bool{}
 	var locked []string
+	held := map[string]string{} // by table: the strongest lock that the file has taken
 	for i := range migration.Statements {
 		s := &migration.Statements[i]
 		r.statement(s)
@@ -52,6 +53,7 @@ func (r *reviewer) file(migration *Migration) {
 		if migration.Alone {
 			continue
 		}
+		s.readsWhileHeld(held)
 		if len(s.Locks) > 0 && s.Locks[0].Mode == accessExclusive {
 			if len(locked) > 0 && !slices.Contains(locked, s.Locks[0].Table) {
 				s.find("many-locks", s.Locks[0].Table)
@@ -89,6 +91,7 @@ func (r *reviewer) statement(s *Statement) {
 			s.find("volatile-default", table)
 		}
 	}
+	r.refused(s, table)
 	r.nothingToDo(s, table)
 	r.reachesOf(s)
 	r.conflicts(s)

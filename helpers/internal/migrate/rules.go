@@ -44,6 +44,7 @@ var Rules = []Rule{
 	{"index", Danger, "nobody can write to the table until the index is built", "CREATE INDEX CONCURRENTLY" + apart, false, true},
 	{"drop-index", Warning, "it waits for everybody who uses the table, and who comes after waits for it", "DROP INDEX CONCURRENTLY" + apart, false, true},
 	{"reindex", Danger, "nobody can write until the index is built", "REINDEX CONCURRENTLY" + apart, false, true},
+	{"refused", Danger, "PostgreSQL refuses it on a partitioned table", "its partitions one by one", false, true},
 	{"index-lock", Warning, "it takes ACCESS EXCLUSIVE on the index until the file ends, and every query on the table waits, since the planner opens all of its indexes", quietTime, false, true},
 	{"index-name", Warning, "an index without a name cannot be found again when its building was interrupted", "name it", false, false},
 	{"volatile-default", Danger, rewritten, inBatches, false, true},

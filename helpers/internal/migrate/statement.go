@@ -61,6 +61,8 @@ type made struct {
 	usingIndex             string          // the index that becomes the primary key
 	parent                 string          // the partitioned table that gets a partition
 	lost                   []lost          // tables, and parts of tables, that it drops
+	promotes               bool            // makes a constraint of an index
+	unproven               bool            // adds a foreign key NOT VALID
 	reach                  []reach         // what it locks without naming it
 	reached                []Lock          // the catalog's answer to reach
 	newTypes               []string        // of columns that it adds, and of the domain that it changes

@@ -23,9 +23,20 @@ type Entry struct {
 }
 
 // Status tells what was applied and what is pending, whether or not the two belong together.
-func (d *Database) Status(ctx context.Context, files []Migration) (Status, error) {
+func (d *Database) Status(ctx context.Context, files []Migration) (found Status, err error) {
+	err = d.bounded(ctx, func() error {
+		found, err = d.status(ctx, files)
+		return err
+	})
+	return found, err
+}
+
+func (d *Database) status(ctx context.Context, files []Migration) (Status, error) {
 	history, err := d.History(ctx)
 	if err != nil {
+		return Status{}, err
+	}
+	if err := d.mine(files, history); err != nil {
 		return Status{}, err
 	}
 	interrupted, err := d.interrupted(ctx)

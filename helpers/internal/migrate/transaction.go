@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ type runner struct {
 	// checks says that the server can look whether its client is still there
 	// (client_connection_check_interval, since PostgreSQL 14).
 	checks bool
+	server int       // its major version
+	began  time.Time // on the file
 }
 
 func (r runner) apply(ctx context.Context) error {
@@ -172,8 +175,11 @@ func (r runner) retried(ctx context.Context, run func(context.Context) error) er
 		}
 		r.rollBack(ctx)
 		var answer *pq.Error
-		if !errors.As(err, &answer) || !passing[string(answer.Code)] || attempt >= r.options.LockAttempts {
+		if !errors.As(err, &answer) || !passing[string(answer.Code)] {
 			return err
+		}
+		if attempt >= r.options.LockAttempts {
+			return r.named(ctx, err)
 		}
 		logrus.Warnf("%s: %s; attempt %d of %d%s", r.file.Name, answer.Message, attempt, r.options.LockAttempts, r.whoHolds(ctx))
 		if err := pause(ctx, min(time.Duration(attempt)*200*time.Millisecond, 2*time.Second)+rand.N(300*time.Millisecond)); err != nil {
@@ -192,12 +198,34 @@ func (r runner) rollBack(ctx context.Context) {
 	_ = r.exec(ctx, "ROLLBACK")
 }
 
+// named adds to an error who holds what the file needs.
+func (r runner) named(ctx context.Context, err error) error {
+	known := slipway.AsError(err)
+	if who := r.whoHolds(ctx); who != "" {
+		known.Why += who
+	}
+	return known
+}
+
+// whoHolds names those in the way, each with the table that it holds.
 func (r runner) whoHolds(ctx context.Context) string {
+	var all []string
 	names, strongest := Plan{Pending: []Migration{r.file}}.locked()
 	for _, name := range names {
-		if holders, err := r.holders(ctx, name, strongest[name]); err == nil && len(holders) > 0 {
-			return fmt.Sprintf("; %s: %s", name, holders[0])
+		holders, err := r.holders(ctx, name, strongest[name])
+		if err != nil {
+			break
+		}
+		for _, holder := range holders {
+			all = append(all, fmt.Sprintf("; %s: %s", name, holder))
 		}
 	}
-	return ""
+	if slices.ContainsFunc(r.file.Statements, Statement.concurrent) {
+		if snapshots, err := r.snapshots(ctx); err == nil {
+			for _, holder := range snapshots {
+				all = append(all, "; "+holder.String())
+			}
+		}
+	}
+	return strings.Join(all[:min(len(all), 5)], "")
 }

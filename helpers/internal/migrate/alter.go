@@ -132,6 +132,9 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		}
 	case pgquery.AlterTableType_AT_SetIdentity:
 		for _, option := range command.Def.GetList().GetItems() {
+			if name := option.GetDefElem().GetDefname(); name == "restart" || name == "maxvalue" {
+				s.find("sequence", table)
+			}
 			if element := option.GetDefElem(); element.GetDefname() == "generated" && element.GetArg().GetInteger().GetIval() == 'a' {
 				s.find("identity", table)
 			}
@@ -171,8 +174,11 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		s.find("rewrite", table)
 	case pgquery.AlterTableType_AT_EnableRowSecurity, pgquery.AlterTableType_AT_ForceRowSecurity:
 		s.find("row-security", table)
-	case pgquery.AlterTableType_AT_DisableTrig, pgquery.AlterTableType_AT_DisableTrigAll, pgquery.AlterTableType_AT_DisableTrigUser:
+	case pgquery.AlterTableType_AT_DisableTrig, pgquery.AlterTableType_AT_DisableTrigAll, pgquery.AlterTableType_AT_DisableTrigUser,
+		pgquery.AlterTableType_AT_EnableReplicaTrig:
 		s.find("triggers-off", table)
+	case pgquery.AlterTableType_AT_DisableRule, pgquery.AlterTableType_AT_EnableReplicaRule:
+		s.find("access", table)
 	case pgquery.AlterTableType_AT_DropInherit:
 		s.find("detach", table)
 	case pgquery.AlterTableType_AT_ChangeOwner, pgquery.AlterTableType_AT_ReplicaIdentity,

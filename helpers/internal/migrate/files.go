@@ -218,7 +218,7 @@ func (m *Migration) check(marked bool) error {
 func (m *Migration) refuse(err error) error {
 	var at errorAt
 	if errors.As(err, &at) {
-		return slipway.Usagef("%s:%s", m.Name, at.Error()).Next("mend the file; nothing was applied")
+		return slipway.Usagef("%s:%s", m.Name, at.Error()).Next("correct the file; nothing was applied")
 	}
 	return slipway.Usagef("%s cannot be read", m.Name).Because(err)
 }

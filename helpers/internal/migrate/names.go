@@ -84,10 +84,11 @@ func (in *scope) statement(s *Statement, alone bool) {
 	}
 	for _, name := range s.names() {
 		full := in.find(name)
+		absent := in.exists != nil && s.made.missingOK && !in.exists[full] && slices.Contains(s.made.gone, name)
 		if in.path != nil && (in.created[full] || !slices.Equal(in.path, in.home)) {
 			s.rename(name, in.shown(full))
 		}
-		if in.created[full] {
+		if in.created[full] || absent { // IF EXISTS, and it does not
 			s.made.ours[in.shown(full)] = true
 		}
 	}
@@ -395,6 +396,7 @@ func classifyConfig(call *pgquery.FuncCall, s *Statement) {
 		return
 	}
 	name, value := call.Args[0].GetAConst().GetSval(), call.Args[1].GetAConst().GetSval()
+	s.privilegedSetting(name.GetSval(), value.GetSval())
 	switch {
 	case name == nil || strings.EqualFold(name.Sval, "search_path") && value == nil:
 		s.made.setting.unknown = true

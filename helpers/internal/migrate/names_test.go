@@ -57,7 +57,7 @@ func TestWhatThePlanCreatesIsAnObjectAndNoName(t *testing.T) {
 		{[]string{"SELECT 1 AS id INTO TEMP orders; DROP TABLE orders; DELETE FROM orders"}, "delete-all", ""},
 		{[]string{"CREATE TEMP TABLE orders (id int); DISCARD TEMP; DROP TABLE orders"}, "drop-table*", ""},
 		{[]string{"CREATE TEMP TABLE mine (id int); CREATE VIEW orders AS SELECT id FROM mine; DROP VIEW orders; " +
-			"DROP TABLE orders"}, "drop-object* drop-table*", ""},
+			"DROP TABLE orders"}, "drop-table*", ""},
 		{[]string{"CREATE TEMP VIEW users AS SELECT 1 AS id", "ALTER TABLE users DROP COLUMN email"}, ";drop-column*", ""},
 		{[]string{"CREATE TABLE fresh (id int); DROP TABLE fresh; " +
 			"ALTER TABLE users RENAME TO fresh;", "DROP TABLE fresh"}, "rename*;drop-table*", ""},
@@ -98,6 +98,12 @@ func TestWhatThePlanCreatesIsAnObjectAndNoName(t *testing.T) {
 		{[]string{"CREATE SEQUENCE IF NOT EXISTS users; DROP TABLE users"}, "drop-table*", "drop-table*"},
 		{[]string{"CREATE TEMP TABLE IF NOT EXISTS users (id int); DROP TABLE users"}, "", ""},
 		{[]string{"CREATE TABLE users2 (id int); CREATE TABLE IF NOT EXISTS users2 (id int); DROP TABLE users2"}, "", ""},
+
+		{[]string{"DROP TABLE IF EXISTS unheard, users; CREATE TABLE unheard (id int)"}, "drop-table*", "drop-table* drop-table*"},
+		{[]string{"DROP TABLE IF EXISTS unheard; DROP VIEW IF EXISTS unheard CASCADE"}, "", "drop-table* drop-object*"},
+		{[]string{"DROP TABLE IF EXISTS unheard; CREATE TEMP TABLE users (id int); DROP TABLE IF EXISTS users; DROP TABLE IF EXISTS users"},
+			"drop-table*", "drop-table* drop-table* many-locks"},
+		{[]string{"CREATE SEQUENCE s; CREATE MATERIALIZED VIEW m AS SELECT 1 AS a; DROP SEQUENCE s; DROP MATERIALIZED VIEW m"}, "", ""},
 
 		{[]string{"CREATE INDEX ON fresh (id);", "ALTER TABLE users ADD COLUMN q int;"}, "index;", ""},
 		{[]string{"CREATE INDEX CONCURRENTLY ON users (id);", "ALTER TABLE orders ADD COLUMN q int;", "ALTER " +

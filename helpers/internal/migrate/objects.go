@@ -171,6 +171,7 @@ func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 	what := strings.ReplaceAll(strings.TrimPrefix(n.RemoveType.String(), "OBJECT_"), "_", " ")
 	s.Kind = "DROP " + strings.Replace(what, "MATVIEW", "MATERIALIZED VIEW", 1)
 	cascade := n.Behavior == pgquery.DropBehavior_DROP_CASCADE
+	s.made.missingOK = n.MissingOk
 	for _, object := range n.Objects {
 		parts := object.GetList().GetItems()
 		switch n.RemoveType {

@@ -15,6 +15,16 @@ func classifyPrivileged(node *pgquery.Node, s *Statement) {
 		s.find("privilege", "")
 	case *pgquery.Node_AlterOwnerStmt:
 		s.find("privilege", "")
+	case *pgquery.Node_RenameStmt:
+		if n.RenameStmt.RenameType == pgquery.ObjectType_OBJECT_ROLE {
+			s.find("privilege", "")
+		}
+	case *pgquery.Node_AlterSeqStmt:
+		for _, option := range n.AlterSeqStmt.Options {
+			if name := option.GetDefElem().GetDefname(); name == "restart" || name == "maxvalue" || name == "as" {
+				s.find("sequence", relation(n.AlterSeqStmt.Sequence))
+			}
+		}
 	case *pgquery.Node_DropRoleStmt:
 		s.find("privilege", "")
 		s.find("revoke", "")
@@ -60,7 +70,7 @@ func classifyPrivileged(node *pgquery.Node, s *Statement) {
 	case *pgquery.Node_AlterSystemStmt, *pgquery.Node_CreateTableSpaceStmt, *pgquery.Node_DropTableSpaceStmt,
 		*pgquery.Node_AlterTableSpaceOptionsStmt, *pgquery.Node_CheckPointStmt,
 		*pgquery.Node_CreateSubscriptionStmt, *pgquery.Node_AlterSubscriptionStmt, *pgquery.Node_DropSubscriptionStmt,
-		*pgquery.Node_CreateForeignServerStmt, *pgquery.Node_AlterForeignServerStmt, *pgquery.Node_CreateFdwStmt, *pgquery.Node_AlterFdwStmt,
+		*pgquery.Node_CreateForeignTableStmt, *pgquery.Node_CreateForeignServerStmt, *pgquery.Node_AlterForeignServerStmt, *pgquery.Node_CreateFdwStmt, *pgquery.Node_AlterFdwStmt,
 		*pgquery.Node_ImportForeignSchemaStmt, *pgquery.Node_CreateEventTrigStmt, *pgquery.Node_AlterEventTrigStmt,
 		*pgquery.Node_CreatedbStmt, *pgquery.Node_DropdbStmt, *pgquery.Node_AlterDatabaseStmt, *pgquery.Node_CreateAmStmt:
 		s.find("server", "")
@@ -71,13 +81,24 @@ func classifyPrivileged(node *pgquery.Node, s *Statement) {
 			}
 		}
 	case *pgquery.Node_VariableSetStmt:
-		if n.VariableSetStmt.Name == "session_replication_role" && n.VariableSetStmt.Kind == pgquery.VariableSetKind_VAR_SET_VALUE &&
-			!strings.EqualFold(n.VariableSetStmt.Args[0].GetAConst().GetSval().GetSval(), "origin") {
-			s.find("triggers-off", "")
+		if n.VariableSetStmt.Kind == pgquery.VariableSetKind_VAR_SET_VALUE && len(n.VariableSetStmt.Args) == 1 {
+			s.privilegedSetting(n.VariableSetStmt.Name, n.VariableSetStmt.Args[0].GetAConst().GetSval().GetSval())
 		}
 	}
 	if strings.HasPrefix(s.made.writes, "pg_catalog.") || strings.HasPrefix(s.made.writes, "pg_") && !strings.Contains(s.made.writes, ".") {
 		s.find("server", s.made.writes) // what DDL keeps consistent is written by hand
+	}
+}
+
+// privilegedSetting: SET and set_config can turn triggers off, and change the role.
+func (s *Statement) privilegedSetting(name, value string) {
+	switch strings.ToLower(name) {
+	case "session_replication_role":
+		if !strings.EqualFold(value, "origin") {
+			s.find("triggers-off", "")
+		}
+	case "role", "session_authorization":
+		s.find("privilege", "")
 	}
 }
 

@@ -63,6 +63,18 @@ var risks = []struct{ sql, want, lint string }{
 	{"DELETE FROM users WHERE id = 1", "", ""},
 	{"UPDATE users SET email = '' WHERE NOT false", "update-all", ""},
 
+	{"ALTER TABLE users ALTER COLUMN id RESTART", "sequence", ""},
+	{"ALTER SEQUENCE users_id_seq RESTART WITH 1", "sequence", ""},
+	{"ALTER SEQUENCE users_id_seq AS smallint", "sequence", ""},
+	{"ALTER SEQUENCE users_id_seq INCREMENT BY 2", "", ""},
+	{"ALTER TABLE users ENABLE REPLICA TRIGGER t", "triggers-off", ""},
+	{"SELECT set_config('session_replication_role', 'replica', true)", "triggers-off", ""},
+	{"SELECT set_config('role', 'admin', true)", "privilege", ""},
+	{"ALTER ROLE app RENAME TO other", "rename* privilege", ""},
+	{"MERGE INTO users u USING orders o ON true WHEN MATCHED THEN DELETE", "delete-all", ""},
+	{"MERGE INTO users u USING orders o ON u.id = o.n WHEN MATCHED THEN DELETE", "", ""},
+	{"MERGE INTO users u USING orders o ON 1 = 1 WHEN MATCHED THEN UPDATE SET email = ''", "update-all", ""},
+
 	{"SELECT drop_col('users','email')", "unseen", ""},
 	{"SELECT * FROM drop_col('users','email')", "unseen", ""},
 	{"SELECT 1 WHERE public.drop_col('users','email') IS NULL", "unseen", ""},

@@ -77,6 +77,7 @@ type made struct {
 	validated              []string        // the constraints that it validates
 	revokesOn              []string        // the functions that it takes rights on
 	keeps                  []kept
+	missingOK              bool // DROP ... IF EXISTS
 	prepares               preparation
 	calls                  []string // the functions that it calls
 	functionsMade          []function

@@ -108,7 +108,7 @@ func unpackGzip(out io.Writer, in io.Reader) error {
 }
 
 // unpackZstd takes the windows that container runtimes take, whose library this is
-// (zstd --ultra -22 and --long=27 make 128 MB); of a large one it holds what the layer fills.
+// (zstd --ultra -22 and --long=27 make 128 MB), and holds at most one window a layer.
 func unpackZstd(out io.Writer, in io.Reader) error {
 	unpacked, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(zstd.MaxWindowSize))

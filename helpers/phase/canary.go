@@ -19,22 +19,27 @@ import (
 var traffic = []cli.Flag{
 	&cli.StringFlag{Name: "app", EnvVars: []string{"SLIPWAY_APP"}, Usage: "the application's `NAME`, which names the Lease"},
 	stable,
-	&cli.StringFlag{Name: "canary", EnvVars: []string{"SLIPWAY_CANARY"}, Usage: "the canary `DEPLOYMENT`; without it stable's name with -canary"},
-	&cli.StringFlag{Name: "router", EnvVars: []string{"SLIPWAY_ROUTER"}, Usage: strings.Join(canary.Routers, ", ") + "; without it what refers to both"},
+	&cli.StringFlag{Name: "canary", EnvVars: []string{"SLIPWAY_CANARY"},
+		Usage: "the canary `DEPLOYMENT`; without it stable's name with -canary"},
+	&cli.StringFlag{Name: "router", EnvVars: []string{"SLIPWAY_ROUTER"},
+		Usage: strings.Join(canary.Routers, ", ") + "; without it what refers to both"},
 	&cli.StringFlag{Name: "service", EnvVars: []string{"SLIPWAY_SERVICE"}, Usage: "the `SERVICE` that selects both, where there are several"},
 	&cli.StringFlag{Name: "route", EnvVars: []string{"SLIPWAY_ROUTE"}, Usage: "the `NAME` of the route, where there are several"},
 	runFlag,
 }
 
-var tolerance = &cli.Float64Flag{Name: "tolerance", Value: 2, EnvVars: []string{"SLIPWAY_TOLERANCE"}, Usage: "how many `POINTS` the share may be off"}
+var tolerance = &cli.Float64Flag{Name: "tolerance", Value: 2, EnvVars: []string{"SLIPWAY_TOLERANCE"},
+	Usage: "how many `POINTS` the share may be off"}
 
 // source are the flags of the analysis, as canary-weight analyze has them.
 var source = []cli.Flag{
 	&cli.StringFlag{Name: "prometheus", EnvVars: []string{"PROMETHEUS_URL"}, Usage: "its `URL`"},
 	&cli.StringFlag{Name: "metric", Value: "http_requests_total", EnvVars: []string{"SLIPWAY_METRIC"}, Usage: "the counter of requests"},
 	&cli.StringFlag{Name: "errors", Value: `status=~"5.."`, EnvVars: []string{"SLIPWAY_ERRORS"}, Usage: "the `MATCHERS` of those that failed"},
-	&cli.StringFlag{Name: "histogram", Value: "http_request_duration_seconds", EnvVars: []string{"SLIPWAY_HISTOGRAM"}, Usage: "of their durations, classic or native"},
-	&cli.StringFlag{Name: "selector", Value: `namespace="$namespace",app="$deployment"`, EnvVars: []string{"SLIPWAY_SELECTOR"}, Usage: "the `MATCHERS` of one version"},
+	&cli.StringFlag{Name: "histogram", Value: "http_request_duration_seconds", EnvVars: []string{"SLIPWAY_HISTOGRAM"},
+		Usage: "of their durations, classic or native"},
+	&cli.StringFlag{Name: "selector", Value: `namespace="$namespace",app="$deployment"`, EnvVars: []string{"SLIPWAY_SELECTOR"},
+		Usage: "the `MATCHERS` of one version"},
 	&cli.DurationFlag{Name: "interval", Value: 30 * time.Second, Usage: "between two looks"},
 	&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "of all looks"},
 	&cli.Float64Flag{Name: "min-requests", Value: 500, Usage: "fewer say nothing"},

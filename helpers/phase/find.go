@@ -50,7 +50,8 @@ func knowsItsCommit(reference, revision string, at bool) error {
 	case commitID.MatchString(revision), at:
 		return nil
 	case revision == "":
-		return slipway.Errorf(slipway.No, "%s does not say which commit it was built from", reference).Next("build it by stagingPipeline, which labels it")
+		return slipway.Errorf(slipway.No, "%s does not say which commit it was built from", reference).
+			Next("build it by stagingPipeline, which labels it")
 	}
 	return slipway.Errorf(slipway.No, "%s says that it was built from %q, which is no commit", reference, revision).
 		Next("build it by stagingPipeline, which labels it")

@@ -23,10 +23,13 @@ import (
 var (
 	stable    = &cli.StringFlag{Name: "stable", EnvVars: []string{"SLIPWAY_STABLE"}, Usage: "the stable `DEPLOYMENT`"}
 	image     = &cli.StringFlag{Name: "image", Usage: "the image of this release: `REPOSITORY:TAG@sha256:...`"}
-	container = &cli.StringFlag{Name: "container", EnvVars: []string{"SLIPWAY_CONTAINER"}, Usage: "the `NAME` of the container, where a pod has several"}
-	runFlag   = &cli.StringFlag{Name: "run", EnvVars: []string{"BUILD_URL"}, Usage: "what this run is called, such as the build's `URL`"}
-	record    = &cli.StringSliceFlag{Name: "record", Usage: "note `KEY=VALUE` on the Deployment, as the annotation slipway.dev/KEY; an empty value is left out"}
-	pull      = &cli.StringFlag{Name: "pull-secret", Value: "nexus-pull", Usage: "the `NAME` of the Secret with which the nodes pull; it gets the login of REGISTRY_USERNAME"}
+	container = &cli.StringFlag{Name: "container", EnvVars: []string{"SLIPWAY_CONTAINER"},
+		Usage: "the `NAME` of the container, where a pod has several"}
+	runFlag = &cli.StringFlag{Name: "run", EnvVars: []string{"BUILD_URL"}, Usage: "what this run is called, such as the build's `URL`"}
+	record  = &cli.StringSliceFlag{Name: "record",
+		Usage: "note `KEY=VALUE` on the Deployment, as the annotation slipway.dev/KEY; an empty value is left out"}
+	pull = &cli.StringFlag{Name: "pull-secret", Value: "nexus-pull",
+		Usage: "the `NAME` of the Secret with which the nodes pull; it gets the login of REGISTRY_USERNAME"}
 	expires   = &cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this the canary may be taken back by anyone"}
 	commit    = &cli.StringFlag{Name: "commit", Usage: "the `COMMIT` that the image was built from"}
 	reporting = &cli.StringFlag{Name: "report", Value: "canary-report.html", Usage: "write the analysis' page to this `FILE`"}
@@ -40,33 +43,42 @@ func App() *cli.App {
 		// A comma may be a part of a value that is recorded.
 		DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{
-			{Name: "find", Usage: "find the newest image that may be promoted, or check one tag", ArgsUsage: "REGISTRY/REPOSITORY", Action: find, Flags: join(registry.Flags(5*time.Minute),
-				&cli.StringFlag{Name: "at", Usage: "check this `TAG` instead of looking for the newest"},
-				&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("scan", "staging-verified"), Usage: "a `TYPE` of evidence that the image must have"},
-				&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"}, Usage: "the tags' form; its one group `captures` the number"},
-				&cli.IntFlag{Name: "depth", Value: 200, EnvVars: []string{"SLIPWAY_TAG_DEPTH"}, Usage: "look at no more than this many tags, from the highest number down"},
-				registry.VerifyingKey)},
+			{Name: "find", Usage: "find the newest image that may be promoted, or check one tag", ArgsUsage: "REGISTRY/REPOSITORY",
+				Action: find, Flags: join(registry.Flags(5*time.Minute),
+					&cli.StringFlag{Name: "at", Usage: "check this `TAG` instead of looking for the newest"},
+					&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("scan", "staging-verified"),
+						Usage: "a `TYPE` of evidence that the image must have"},
+					&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"},
+						Usage: "the tags' form; its one group `captures` the number"},
+					&cli.IntFlag{Name: "depth", Value: 200, EnvVars: []string{"SLIPWAY_TAG_DEPTH"},
+						Usage: "look at no more than this many tags, from the highest number down"},
+					registry.VerifyingKey)},
 			{Name: "compare", Usage: "say what production runs now, and the commits between", ArgsUsage: "REGISTRY/REPOSITORY", Action: compare,
 				Flags: join(kube.Flags, join(registry.Flags(5*time.Minute), stable, image, container, commit,
 					&cli.IntFlag{Name: "replicas", Value: 2, Usage: "pods of a first release, where the Deployment asks for none"})...)},
 			{Name: "plan", Usage: "say which migrations are pending, or why there is none to make", Action: plan, Flags: []cli.Flag{
-				&cli.StringFlag{Name: "dir", EnvVars: []string{"SLIPWAY_MIGRATIONS"}, Usage: "the `FOLDER` of the migrations; empty where the service has no database"},
+				&cli.StringFlag{Name: "dir", EnvVars: []string{"SLIPWAY_MIGRATIONS"},
+					Usage: "the `FOLDER` of the migrations; empty where the service has no database"},
 				&cli.BoolFlag{Name: "optional", Usage: "a service that never had the folder has no database"},
-				&cli.BoolFlag{Name: "allow-out-of-order", EnvVars: []string{"SLIPWAY_ALLOW_OUT_OF_ORDER"}, Usage: "take a file that comes before one that is applied already"},
+				&cli.BoolFlag{Name: "allow-out-of-order", EnvVars: []string{"SLIPWAY_ALLOW_OUT_OF_ORDER"},
+					Usage: "take a file that comes before one that is applied already"},
 				&cli.BoolFlag{Name: "allow-gaps", EnvVars: []string{"SLIPWAY_ALLOW_GAPS"}, Usage: "let a number be missing in a series"},
 				&cli.StringFlag{Name: "markdown", Usage: "write the whole plan to a `FILE` as Markdown"}}},
 			{Name: "deploy", Usage: "deploy an image and wait for it; what fails is rolled back", Action: stage,
 				Flags: join(kube.Flags, stable, image, container, record, pull, timeout(10*time.Minute))},
-			{Name: "smoke", Usage: "ask the service once, and attach the evidence staging-verified to the digest that answered", ArgsUsage: "URL", Action: smoke,
-				Flags: join(kube.Flags, join(registry.Flags(10*time.Minute), stable, image, runFlag, registry.SigningKey)...)},
+			{Name: "smoke", Usage: "ask the service once, and attach the evidence staging-verified to the digest that answered", ArgsUsage: "URL",
+				Action: smoke,
+				Flags:  join(kube.Flags, join(registry.Flags(10*time.Minute), stable, image, runFlag, registry.SigningKey)...)},
 			{Name: "canary", Usage: "put the image on the canary and give it its share of the traffic", ArgsUsage: "WEIGHT", Action: beginCanary,
 				Flags: join(kube.Flags, join(traffic, image, container, record, pull, tolerance, expires, timeout(5*time.Minute),
 					&cli.IntFlag{Name: "max-extra", Value: 5, Usage: "how many pods more than now, in all"},
-					&cli.IntFlag{Name: "min-stable", Value: -1, EnvVars: []string{"SLIPWAY_MIN_STABLE"}, Usage: "never fewer stable pods; without it never fewer than now"})...)},
+					&cli.IntFlag{Name: "min-stable", Value: -1, EnvVars: []string{"SLIPWAY_MIN_STABLE"},
+						Usage: "never fewer stable pods; without it never fewer than now"})...)},
 			{Name: "judge", Usage: "say whether the canary is healthy: by Prometheus where it is named, else by whether it stays up", Action: judge,
 				Flags: join(kube.Flags, join(traffic, append(source, image, expires, reporting,
 					&cli.DurationFlag{Name: "hold", Value: time.Minute, Usage: "without Prometheus: how long it must stay up"})...)...)},
-			{Name: "promote", Usage: "put the image on stable, if what was approved is still true, and wait for it", ArgsUsage: "WEIGHT", Action: promote,
+			{Name: "promote", Usage: "put the image on stable, if what was approved is still true, and wait for it", ArgsUsage: "WEIGHT",
+				Action: promote,
 				Flags: join(kube.Flags, join(traffic, image, container, record, pull, tolerance, expires, timeout(10*time.Minute),
 					&cli.StringFlag{Name: "from", Usage: "the image of stable that the approval named: `REPOSITORY:TAG@sha256:...`"},
 					&cli.BoolFlag{Name: "first", Usage: "what was approved is a first release, without a canary"},

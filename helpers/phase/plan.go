@@ -20,7 +20,8 @@ func plan(c *cli.Context) error {
 		return slipway.Finish(c, nil, err)
 	}
 	if skipped != "" {
-		return slipway.Finish(c, said{skipped, slipway.Fields{"skipped": skipped, "planId": "", "pending": 0, "current": "", "breaking": "", "plan": skipped}}, nil)
+		fields := slipway.Fields{"skipped": skipped, "planId": "", "pending": 0, "current": "", "breaking": "", "plan": skipped}
+		return slipway.Finish(c, said{skipped, fields}, nil)
 	}
 	files, err := migrate.Load(c.String("dir"))
 	if err != nil {
@@ -54,7 +55,8 @@ func withoutDatabase(ctx context.Context, clone repository, dir string, optional
 	}
 	last, err := clone.lastTouching(ctx, dir)
 	if err != nil {
-		return "", slipway.Errorf(slipway.Unknown, "git cannot say whether there ever was a folder %s", dir).Because(err).Next("run it inside a clone")
+		return "", slipway.Errorf(slipway.Unknown, "git cannot say whether there ever was a folder %s", dir).Because(err).
+			Next("run it inside a clone")
 	}
 	if last != "" {
 		return "", slipway.Errorf(slipway.No, "the folder %s is gone, and %s was the last commit that had it", dir, last).
@@ -62,7 +64,8 @@ func withoutDatabase(ctx context.Context, clone repository, dir string, optional
 	}
 	whole, err := clone.whole(ctx)
 	if err != nil {
-		return "", slipway.Errorf(slipway.Unknown, "git cannot say whether there ever was a folder %s", dir).Because(err).Next("run it inside a clone")
+		return "", slipway.Errorf(slipway.Unknown, "git cannot say whether there ever was a folder %s", dir).Because(err).
+			Next("run it inside a clone")
 	}
 	if !whole {
 		return "", slipway.Errorf(slipway.Unknown, "this clone is shallow: whether there ever was a folder %s cannot be told", dir).

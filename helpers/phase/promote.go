@@ -89,7 +89,7 @@ func still(now deploy.Outcome, from string, first bool) error {
 			now.Deployment, now.From, from).Next(next)
 	}
 	if first && !now.First {
-		return slipway.Errorf(slipway.Conflict, "deployment/%s was changed while the approval waited: it has run, and a first release was approved, without a canary",
+		return slipway.Errorf(slipway.Conflict, "deployment/%s was changed while the approval waited: it has run, and the approval named a first release",
 			now.Deployment).Next(next)
 	}
 	return nil

@@ -98,7 +98,8 @@ func ask(ctx context.Context, address string, pause time.Duration) ([]byte, erro
 	if err != nil || where.Scheme != "http" && where.Scheme != "https" || where.Host == "" {
 		return nil, slipway.Usagef("%q is no http:// or https:// URL", address)
 	}
-	client := &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: 20 * time.Second}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	var failure error
 	for attempt := range 4 {
 		if attempt > 0 {

@@ -30,7 +30,8 @@ class Commands implements Serializable {
     static final String JUDGE = 'slipway phase judge --image "$IMAGE" --run "$RUN" --expires "$EXPIRES" --hold "$HOLD"' +
         ' --prometheus "$PROMETHEUS" --duration "$DURATION" --interval "$INTERVAL" --min-requests "$LEAST" --report "$REPORT"'
 
-    static final String PROMOTE = 'slipway phase promote --image "$IMAGE" --run "$RUN" --from "$FROM" --first="$FIRST" --replicas "$REPLICAS"' +
+    static final String PROMOTE = 'slipway phase promote --image "$IMAGE" --run "$RUN" --from "$FROM" --first="$FIRST"' +
+        ' --replicas "$REPLICAS"' +
         ' --expires "$EXPIRES" --record "build=$RUN" --record "commit=$COMMIT" --record "plan=$PLAN_ID" --record "canary-share=$SHARE"' +
         ' --record "migration-approved-by=$MIGRATION_APPROVER" --record "approved-by=$APPROVER" "$WEIGHT"'
 

@@ -26,7 +26,8 @@ class ProductionRelease extends Release {
     private Map<String, String> names() {
         Map<String, Object> migration = facts.migration ?: [:]
         return settings.options() + [
-            SLIPWAY_NAMESPACE: settings.value('namespace'), SLIPWAY_APP: settings.value('app'), SLIPWAY_STABLE: settings.value('deployment'),
+            SLIPWAY_NAMESPACE: settings.value('namespace'), SLIPWAY_APP: settings.value('app'),
+            SLIPWAY_STABLE: settings.value('deployment'),
             SLIPWAY_CANARY: settings.value('canaryDeployment'), SLIPWAY_ROUTER: settings.value('router'), RUN: run(),
             WEIGHT: settings.value('canaryWeight'), MAX_EXTRA: settings.value('canaryMaxExtra'), EXPIRES: settings.value('canaryExpires'),
             REPOSITORY: "${settings.value('registry')}/${settings.value('image')}".toString(), IMAGE_TAG: settings.value('imageTag'),
@@ -57,7 +58,8 @@ class ProductionRelease extends Release {
             checkOutSource()
             steps.stash(name: 'migrations', includes: "${settings.value('migrationsDir') ?: 'migrations'}/**", allowEmpty: true)
             helpers.withRegistry { compare() }
-            plan = settings.value('imageTag') ? noMigration("imageTag ${settings.value('imageTag')}: the database is left as it is, whatever that image was built with") : migrationPlan()
+            String tag = settings.value('imageTag')
+            plan = tag ? noMigration("imageTag ${tag}: the database is left as it is, whatever that image was built with") : migrationPlan()
         }
     }
 
@@ -72,7 +74,8 @@ class ProductionRelease extends Release {
         } catch (Exception problem) {
             if (problem.class.simpleName == 'AbortException') {
                 helpers.hint = 'build and verify a commit that the repository has; or go back to an image by its tag: imageTag'
-                steps.error("checkout: the commit ${commit}, of which ${reference} was built, cannot be had: ${Text.visible(problem.message ?: '')}")
+                String why = Text.visible(problem.message ?: '')
+                steps.error("checkout: the commit ${commit}, of which ${reference} was built, cannot be had: ${why}")
             }
             throw problem
         }
@@ -100,7 +103,8 @@ class ProductionRelease extends Release {
         boolean breaks = plan.breaking != ''
         if (breaks && settings.value('allowBreaking') != 'true') {
             helpers.hint = 'split it into steps that both versions can live with, or accept it for this release: allowBreaking: true'
-            steps.error("migration: the plan ${plan.planId} breaks the version that production runs now, ${Text.shown(before)}: ${plan.breaking}")
+            String now = Text.shown(before)
+            steps.error("migration: the plan ${plan.planId} breaks the version that production runs now, ${now}: ${plan.breaking}")
         }
         approve('migration', 'Migrate', "Apply ${plan.pending} migrations to the production database of ${settings.value('app')}?",
             (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') + text)
@@ -123,7 +127,8 @@ class ProductionRelease extends Release {
         try {
             steps.timeout(time: minutes, unit: 'MINUTES') {
                 while (!by) {
-                    answer = steps.input(id: button, message: message, ok: button, submitter: settings.value('approvers'), submitterParameter: 'approver',
+                    answer = steps.input(id: button, message: message, ok: button,
+                        submitter: settings.value('approvers'), submitterParameter: 'approver',
                         parameters: [steps.string(name: 'comment', defaultValue: '', description: text)])
                     by = Text.approver(answer, 'approver')
                     if (!by) {
@@ -134,7 +139,8 @@ class ProductionRelease extends Release {
         } catch (Throwable problem) {
             if (stopped(problem)) {
                 boolean late = steps.currentBuild.duration - began >= minutes * 60000L
-                stopCause = late ? "the approval of the ${what} timed out after ${minutes} min" : "stopped while the approval of the ${what} waited: the lines above say whether it was rejected or aborted, and by whom"
+                stopCause = late ? "the approval of the ${what} timed out after ${minutes} min" :
+                    "stopped while the approval of the ${what} waited: the lines above say whether it was rejected or aborted, and by whom"
                 helpers.hint = late ? 'run the pipeline again when somebody can approve it; approvalTimeout says for how many minutes it waits' : ''
             }
             throw problem
@@ -166,8 +172,8 @@ class ProductionRelease extends Release {
     /** By Prometheus where there is one, else by whether it stays up. */
     private String judge() {
         Map<String, String> looks = [
-            PROMETHEUS: settings.value('prometheusUrl'), DURATION: settings.value('analysisDuration'), INTERVAL: settings.value('analysisInterval'),
-            LEAST: settings.value('analysisMinRequests'), HOLD: settings.value('hold'), REPORT: archived('canary-report', 'html'),
+            PROMETHEUS: settings.value('prometheusUrl'), DURATION: settings.value('analysisDuration'),
+            INTERVAL: settings.value('analysisInterval'), LEAST: settings.value('analysisMinRequests'), HOLD: settings.value('hold'), REPORT: archived('canary-report', 'html'),
         ]
         try {
             return helpers.run('canary health', names() + looks, Commands.JUDGE).summary
@@ -252,35 +258,18 @@ class ProductionRelease extends Release {
                 }
             }
         } catch (Throwable failed) {
-            done = ["the undoing did not finish (${Text.visible(failed.message ?: 'stopped')}); the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString()]
+            String why = Text.visible(failed.message ?: 'stopped')
+            done = ["the undoing did not finish (${why}); the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString()]
             byHand = [undoByHand()]
         }
         undone = done.join('; ')
     }
 
-    /** A pod that does not come within its time, as after a controller's restart, is asked for once more. */
-    private void inFreshPod(Closure body) {
-        int minutes = 20
-        long began = steps.currentBuild.duration
-        boolean begun = false
-        try {
-            helpers.inPodAgain('production', minutes) {
-                begun = true
-                body()
-            }
-        } catch (Throwable problem) {
-            if (begun || steps.currentBuild.duration - began < minutes * 60000L) {
-                throw problem
-            }
-            steps.echo('no pod came for the undoing: one more is asked for')
-            helpers.inPodAgain('production', minutes) { body() }
-        }
-    }
-
     /** What a person types who does the same. */
     private String undoByHand() {
         String half = promotionBegun && !promoted ? "stable canary --image ${reference}" : 'canary'
-        return "slipway phase undo -n ${settings.value('namespace')} --app ${settings.value('app')} --stable ${settings.value('deployment')} --canary ${settings.value('canaryDeployment')} --run '${run()}' ${half}".toString()
+        String names = "--app ${settings.value('app')} --stable ${settings.value('deployment')} --canary ${settings.value('canaryDeployment')}"
+        return "slipway phase undo -n ${settings.value('namespace')} ${names} --run '${run()}' ${half}".toString()
     }
 
     @Override

@@ -31,6 +31,10 @@ class Release implements Serializable {
 
     /** One run of an application at a time, where the plugin for it is there; in production the Lease holds in any case. */
     void alone(Closure body) {
+        if (!changesSomething()) {
+            body()
+            return
+        }
         boolean held = false
         try {
             steps.lock(resource: "slipway-${settings.value('namespace')}-${settings.value('app')}".toString()) {
@@ -42,6 +46,30 @@ class Release implements Serializable {
                 throw absent
             }
             body()
+        }
+    }
+
+    /** Whether the run may change what others see: what only looks waits for nobody. */
+    protected boolean changesSomething() {
+        return true
+    }
+
+    /** A pod that does not come within its time, as after a controller's restart, is asked for once more. */
+    protected void inFreshPod(Closure body) {
+        int minutes = 20
+        long began = steps.currentBuild.duration
+        boolean begun = false
+        try {
+            helpers.inPodAgain('production', minutes) {
+                begun = true
+                body()
+            }
+        } catch (Throwable problem) {
+            if (begun || steps.currentBuild.duration - began < minutes * 60000L) {
+                throw problem
+            }
+            steps.echo('no pod came for the undoing: one more is asked for')
+            helpers.inPodAgain('production', minutes) { body() }
         }
     }
 
@@ -132,7 +160,7 @@ class Release implements Serializable {
     /** One line for people. Of a stop Jenkins tells a library nothing; what is not known here stands in the lines above. */
     protected String because(Throwable problem) {
         if (stopped(problem)) {
-            return stopCause ?: "stopped in ${stages.isEmpty() ? 'the beginning' : stages.last().name}: the lines above say by whom or by what".toString()
+            return stopCause ?: "stopped in ${stages.isEmpty() ? 'the beginning' : stages.last().name}: the lines above say by what".toString()
         }
         return Text.visible(problem.message ?: problem.toString())
     }
@@ -254,7 +282,8 @@ class Release implements Serializable {
         } else {
             plan = helpers.run('migration plan', variables, Commands.PLAN)
         }
-        note('migration', [planId: plan.planId, pending: plan.pending, breaking: plan.breaking != '', current: plan.current, applied: [], skipped: plan.skipped ?: ''])
+        note('migration', [planId: plan.planId, pending: plan.pending, breaking: plan.breaking != '', current: plan.current,
+                           applied: [], skipped: plan.skipped ?: ''])
         return plan
     }
 

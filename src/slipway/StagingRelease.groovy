@@ -33,13 +33,18 @@ class StagingRelease extends Release {
         helpers.again { source = steps.checkout(steps.scm) }
         commit = source.GIT_COMMIT
         String branch = steps.env.BRANCH_NAME ?: ''
-        deploys = steps.env.CHANGE_ID == null && branch == settings.value('branch')
+        deploys = changesSomething()
         note('commit', commit)
         note('branch', branch)
         if (!deploys) {
             notDeployed = "${built(branch)}: validate, build and scan, and nothing more".toString()
             steps.echo(notDeployed)
         }
+    }
+
+    @Override
+    protected boolean changesSomething() {
+        return steps.env.CHANGE_ID == null && steps.env.BRANCH_NAME == settings.value('branch')
     }
 
     /** What is built, and why it is not what is deployed. */
@@ -212,7 +217,8 @@ class StagingRelease extends Release {
     private Map<String, String> names() {
         String service = "http://${settings.value('deployment')}.${settings.value('namespace')}.svc.cluster.local"
         return settings.options() + [
-            IMAGE: reference, COMMIT: commit, RUN: run(), PLAN_ID: facts.migration.planId, SMOKE_URL: service + settings.value('smokePath'),
+            IMAGE: reference, COMMIT: commit, RUN: run(), PLAN_ID: facts.migration.planId,
+            SMOKE_URL: service + settings.value('smokePath'),
             SLIPWAY_NAMESPACE: settings.value('namespace'), SLIPWAY_APP: settings.value('app'), SLIPWAY_STABLE: settings.value('deployment'),
         ]
     }
@@ -225,7 +231,7 @@ class StagingRelease extends Release {
         }
         String where = settings.value('namespace')
         try {
-            helpers.inPodAgain('production', 30) {
+            inFreshPod {
                 Map<String, Object> back = helpers.askTwice('staging back to its last good revision', names(), Commands.UNDO_STABLE)
                 rollback = back.exit == 0 ? "${where}: ${back.stable}" : Helpers.sentence(where, back)
             }
@@ -251,7 +257,9 @@ class StagingRelease extends Release {
         } else {
             parts.add(reference ? "pushed ${Text.shown(reference)}".toString() : 'nothing was pushed')
             parts.add(database())
-            parts.add(rollback ?: runs ? "${settings.value('namespace')} runs ${Text.shown(runs)}${facts.evidence == null ? ', which is not verified' : ''}".toString() : "${settings.value('namespace')} was not changed".toString())
+            String where = settings.value('namespace')
+            String unverified = facts.evidence == null ? ', which is not verified' : ''
+            parts.add(rollback ?: runs ? "${where} runs ${Text.shown(runs)}${unverified}".toString() : "${where} was not changed".toString())
         }
         return parts.join('; ')
     }

@@ -58,7 +58,8 @@ class Text implements Serializable {
     /** Who answered an input, or an empty text where the answer names nobody: https://plugins.jenkins.io/pipeline-input-step/ */
     @NonCPS
     static String approver(Object answer, String parameter) {
-        Object by = answer instanceof Map ? answer[parameter] : answer instanceof CharSequence ? answer : null // without a parameter's value it comes alone
+        // Without the values of parameters the user comes alone.
+        Object by = answer instanceof Map ? answer[parameter] : answer instanceof CharSequence ? answer : null
         String name = by == null ? '' : by.toString().trim()
         return name == 'anonymous' || name == 'SYSTEM' ? '' : name
     }

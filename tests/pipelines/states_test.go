@@ -75,6 +75,7 @@ func TestAJobWithoutABranchIsToldSo(t *testing.T) {
 	assert.NotContains(t, p.console, "null")
 	assert.Contains(t, p.console, "now    nothing was pushed or deployed: this job has no branch", "the last lines say it too")
 	assert.NotContains(t, fmt.Sprint(keys(p)), "phase deploy")
+	assert.Zero(t, count(t, p, "lock"), "what only looks waits for nobody")
 }
 
 // Going back to an image takes no commit; a release does, and says which one is gone.

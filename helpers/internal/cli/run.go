@@ -86,7 +86,7 @@ func prepare(app *cli.App) {
 		&cli.StringFlag{Name: outputFlag, Aliases: []string{"o"}, Value: "text", EnvVars: []string{outputVariable},
 			Usage: "how the result is written to stdout: `text` or json"},
 		&cli.BoolFlag{Name: answerFlag, EnvVars: []string{answerVariable},
-			Usage: "for a pipeline: exit 0 in any case, and write one line of JSON with the exit code, the fields that a pipeline reads, and the error"},
+			Usage: "for a pipeline: exit 0, and write one line of JSON with the real exit code, the fields that a pipeline reads, and the error"},
 		&cli.StringFlag{Name: logLevelFlag, Value: "info", EnvVars: []string{"SLIPWAY_LOG_LEVEL"},
 			Usage: "what is logged to stderr: debug, `info`, warn or error"},
 	)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -114,13 +115,13 @@ func TestNoPodsAreNeverGood(t *testing.T) {
 }
 
 // A node tells of what happened to a container up to lateness after it, with times cut to
-// the second; its pod has no probe and ends again and again. Nothing calls it done, nor
-// does anything that was restarted once and lives longer than before wait for ever.
+// the second; its pod has no probe and ends again and again. It is never done while it has
+// not ended yet, and where it has and the node has not told, the node is asked.
 func TestACrashLoopWithoutProbesIsNeverDone(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 60 {
 		lives := time.Duration(random.IntN(6001)) * time.Millisecond
-		lateness := time.Duration(random.IntN(1500)) * time.Millisecond
+		lateness := time.Duration(random.IntN(30000)) * time.Millisecond
 		offset := time.Duration(random.IntN(1000)) * time.Millisecond
 		w := rollingOut().of(1)
 		w.judge(0)
@@ -136,11 +137,13 @@ func TestACrashLoopWithoutProbesIsNeverDone(t *testing.T) {
 				LastTransitionTime: metav1.NewTime(begin.Truncate(time.Second))}
 			told := begin.Add(lives + lateness)
 			for at := begin.Add(lateness); at.Before(told); at = at.Add(250 * time.Millisecond) {
-				verdict := w.judge(at.Sub(start))
-				if verdict.State == Done {
-					t.Fatalf("a container that ends after %s was done %s after its start (restarts %d, told %s late)", lives, at.Sub(begin), restarts,
-						lateness)
+				if w.judge(at.Sub(start)).State != Done {
+					continue
 				}
+				if at.Before(begin.Add(lives)) {
+					t.Fatalf("a container that ends after %s was done %s after its start (restarts %d)", lives, at.Sub(begin), restarts)
+				}
+				require.Len(t, toAsk(w.Objects, w.Memory, at), 1, "it has ended, which the node tells %s late", lateness)
 			}
 			last = &corev1.ContainerStateTerminated{ExitCode: 3, StartedAt: run.State.Running.StartedAt,
 				FinishedAt: metav1.NewTime(begin.Add(lives).Truncate(time.Second))}
@@ -156,6 +159,19 @@ func TestACrashLoopWithoutProbesIsNeverDone(t *testing.T) {
 	}
 }
 
+func TestTheNodeIsAskedWhereNothingButAStatusTells(t *testing.T) {
+	asked := func(at time.Duration, changes ...func(*corev1.Pod)) int {
+		w := rollingOut().of(1).pod("new", "a", changes...).pod("old", "b", unprobed)
+		w.judge(0)
+		return len(toAsk(w.Objects, w.Memory, start.Add(at)))
+	}
+	assert.Equal(t, 1, asked(10*time.Second, unprobed))
+	assert.Equal(t, 0, asked(2*time.Minute, unprobed), "it was told to run long ago")
+	assert.Equal(t, 0, asked(10*time.Second), "its readiness probe looks at it")
+	assert.Equal(t, 1, asked(10*time.Second, func(p *corev1.Pod) { p.Status.ContainerStatuses[0].RestartCount = 1 }))
+	assert.Equal(t, 0, asked(10*time.Second, unprobed, ends(0, 1)))
+}
+
 func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 	restarted := func(lived time.Duration) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
@@ -165,8 +181,8 @@ func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 				FinishedAt: metav1.NewTime(start)}
 		}
 	}
-	for lived, needed := range map[time.Duration]time.Duration{time.Second: 12 * time.Second, 30 * time.Second: 32 * time.Second,
-		3 * time.Hour: 12 * time.Second} {
+	for lived, needed := range map[time.Duration]time.Duration{time.Second: 10 * time.Second, 30 * time.Second: 30 * time.Second,
+		3 * time.Hour: 10 * time.Second} {
 		w := rollingOut().of(1).pod("new", "a", restarted(lived))
 		assert.Equal(t, Progressing, w.judge(0, needed-time.Second).State, lived)
 		assert.Equal(t, Done, w.judge(needed).State, lived)
@@ -174,8 +190,8 @@ func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 	w := rollingOut().of(1).pod("new", "a", unprobed, func(p *corev1.Pod) {
 		p.Spec.Containers[0].LivenessProbe = &corev1.Probe{PeriodSeconds: 10, FailureThreshold: 3}
 	})
-	assert.Equal(t, Progressing, w.judge(0, 31*time.Second).State, "the only probe has not had its time to kill")
-	assert.Equal(t, Done, w.judge(32*time.Second).State)
+	assert.Equal(t, Progressing, w.judge(0, 29*time.Second).State, "the only probe has not had its time to kill")
+	assert.Equal(t, Done, w.judge(30*time.Second).State)
 	w.Events = []*corev1.Event{event("a", "spec.containers{app}", "Normal", "Killing", "Container app failed liveness probe", 40*time.Second)}
 	assert.Equal(t, Progressing, w.judge(time.Minute).State, "it is ready until its grace period is over, and about to be killed")
 	assert.NotEmpty(t, Suspicious(w.Objects, start.Add(time.Minute)), "so that its events are read")
@@ -184,7 +200,7 @@ func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 	w = rollingOut().of(1).pod("new", "a", unprobed)
 	assert.Empty(t, Suspicious(w.Objects, start.Add(time.Minute)))
 	w.judge(0)
-	w.Memory = w.Memory.AfterOutage(start.Add(8 * time.Second))
-	assert.Equal(t, Progressing, w.judge(15*time.Second).State, "what happened during an outage may not be told yet")
-	assert.Equal(t, Done, w.judge(16*time.Second).State)
+	w.Memory = w.Memory.AfterOutage(start.Add(5 * time.Second))
+	assert.Equal(t, Progressing, w.judge(10*time.Second).State, "what happened during an outage may not be told yet")
+	assert.Equal(t, Done, w.judge(11*time.Second).State)
 }

@@ -9,15 +9,15 @@ import (
 )
 
 // A container without a readiness probe is ready as soon as it is started, also when it is
-// about to end. It counts when it has run for Graces.Proof since its start was told, and for
-// twice as long in addition as its node took to tell: it may take as long to tell of the end.
+// about to end. It counts when it has run for Graces.Proof since its start was told. After an
+// end it has to run for longer than before that end, where it then ended within a minute,
+// and for longer than the kubelet's first back-off in any case. Whether it has ended since
+// it was told to run, which a busy node is late to tell, is asked of the node: see toAsk.
 const (
-	toldAtLeast  = time.Second // as often does the kubelet look at its containers
-	proofSlowest = settle      // then the kubelet's regular report is over as well
-	// After an end a container has to run for longer than before that end, where it then
-	// ended within a minute, and for longer than the kubelet's first back-off in any case.
 	proofAfterEnd = 10 * time.Second
 	proofShortRun = time.Minute
+	proofUnasked  = settle          // instead, where the node cannot be asked: its regular report is over
+	askedFor      = 2 * time.Minute // what was told to run longer ago is not asked about
 )
 
 // sound says that the pod counts: it is available by its own status, and each of its
@@ -56,9 +56,7 @@ func proven(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *M
 		return true, 0 // whether it has to run is another question
 	}
 	began, needed := memory.Told[run(pod, status)], time.Duration(0)
-	told := began
 	if container.ReadinessProbe == nil {
-		told = later(told, readySince(pod)) // the kubelet noticed the start when it called the pod ready
 		needed = o.Criteria.Graces.Proof
 		if container.LivenessProbe != nil { // it kills what it judges, after its own time
 			began = later(began, readySince(pod))
@@ -79,9 +77,31 @@ func proven(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *M
 	case needed == 0:
 		return true, 0
 	}
-	slowness := max(told.Sub(running.StartedAt.Time), toldAtLeast)
-	needed += min(2*slowness, max(0, proofSlowest-o.Criteria.Graces.Proof))
 	return now.Sub(later(began, memory.Returned)) >= needed, needed
+}
+
+// runningContainer is one that is told to run.
+type runningContainer struct {
+	pod  *corev1.Pod
+	name string
+}
+
+// toAsk are the containers of the new pods that nothing but their status tells to run, and
+// that not for long: no readiness probe looks at them, or they have ended before.
+func toAsk(o Objects, memory *Memory, now time.Time) []runningContainer {
+	var list []runningContainer
+	for _, pod := range o.newPods() {
+		for _, status := range containers(pod) {
+			container, stays := spec(pod, status.Name)
+			if !stays || status.State.Running == nil || container.ReadinessProbe != nil && status.RestartCount == 0 {
+				continue
+			}
+			if now.Sub(later(memory.Told[run(pod, status)], memory.Returned)) < askedFor {
+				list = append(list, runningContainer{pod, status.Name})
+			}
+		}
+	}
+	return list
 }
 
 // killable says that the kubelet may be about to kill what it calls ready: a container

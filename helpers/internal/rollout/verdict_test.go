@@ -168,9 +168,9 @@ func TestDone(t *testing.T) {
 		}, Progressing, "2 of 3 pods say"},
 		"enough": {func(w *world) { w.status(2, 2, 3).Criteria.MinAvailable = &least }, Done, ""},
 		"restarted a moment ago": {func(w *world) { w.Pods[0].Status.ContainerStatuses[0].RestartCount = 1 }, Progressing,
-			"when it has run for 12s"},
+			"when it has run for 10s"},
 		"started a moment ago, and nothing probes it": {func(w *world) { w.Pods[0].Spec.Containers[0].ReadinessProbe = nil }, Progressing,
-			"when it has run for 8s"},
+			"when it has run for 6s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := rollingOut().pod("new", "a").pod("new", "b").pod("new", "c")
@@ -182,16 +182,13 @@ func TestDone(t *testing.T) {
 	}
 }
 
-func TestANodeThatIsSlowToTellIsWaitedForLonger(t *testing.T) {
-	// doneAt is when the container counts that was told of then and whose pod was ready then.
-	doneAt := func(first bool, told, readyAt time.Duration) time.Duration {
+func TestWhatHasRunForAWhileCountsFromWhenItWasTold(t *testing.T) {
+	doneAt := func(first bool, told time.Duration) time.Duration {
 		w := rollingOut().of(1)
 		if !first {
 			w.judge(0)
 		}
-		w.pod("new", "a", unprobed, func(p *corev1.Pod) {
-			p.Status.Conditions[0].LastTransitionTime = metav1.NewTime(start.Add(readyAt))
-		})
+		w.pod("new", "a", unprobed)
 		for at := told; ; at += time.Second {
 			if w.judge(at).State == Done {
 				return at
@@ -199,13 +196,10 @@ func TestANodeThatIsSlowToTellIsWaitedForLonger(t *testing.T) {
 		}
 	}
 	second := time.Second
-	assert.Equal(t, 9*second, doneAt(true, second, 0), "it was there before, and its start is cut to the second")
-	assert.Equal(t, 30*second, doneAt(true, 30*second, 0), "it has run for long enough")
-	assert.Equal(t, 9*second, doneAt(false, second, 0), "it was told at once")
-	assert.Equal(t, 15*second, doneAt(false, 3*second, 0), "it was told of after 3 s")
-	assert.Equal(t, 16*second, doneAt(false, 2*second, 4*second), "the kubelet noticed it after 4 s")
-	assert.Equal(t, 28*second, doneAt(false, 8*second, 0), "it gets 20 s at most")
-	assert.Equal(t, 21*second, doneAt(false, second, 30*second), "also where another container made the pod ready later")
+	assert.Equal(t, 7*second, doneAt(true, second), "it was there before, and its start is cut to the second")
+	assert.Equal(t, 30*second, doneAt(true, 30*second), "it has run for long enough")
+	assert.Equal(t, 7*second, doneAt(false, second), "it was told at once")
+	assert.Equal(t, 14*second, doneAt(false, 8*second), "it was told late")
 }
 
 func TestANodeWhoseClockIsWrong(t *testing.T) {
@@ -221,8 +215,8 @@ func TestANodeWhoseClockIsWrong(t *testing.T) {
 				w.judge(0)
 			}
 			w.pod("new", "a", clock)
-			assert.Equal(t, Progressing, w.judge(time.Second, 8*time.Second).State, "%s: it may end within 6 s", name)
-			assert.Equal(t, Done, w.judge(21*time.Second).State, name)
+			assert.Equal(t, Progressing, w.judge(time.Second, 6*time.Second).State, "%s: it may end within 6 s", name)
+			assert.Equal(t, Done, w.judge(7*time.Second).State, name)
 			w = rollingOut().status(1, 3, 4)
 			if !first {
 				w.judge(0)

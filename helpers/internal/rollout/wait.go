@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -38,6 +39,8 @@ const (
 	tick      = 250 * time.Millisecond // the clock asks again: graces run out without an event
 	attention = 5 * time.Second        // how often what is suspicious is looked at
 	present   = "the present state"    // what is read beside the watches
+
+	askedAtOnce = 8 // containers whose nodes are asked at the same time
 )
 
 // follower follows one workload, its revisions and its pods, and nothing else.
@@ -245,7 +248,34 @@ func (f *follower) confirm(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	f.judge(objects, now)
+	if f.verdict.State == Done && before.State == Done && !f.stillRun(ctx, now) {
+		return false, nil
+	}
 	return f.verdict.State == before.State && f.verdict.Code == before.Code, nil
+}
+
+// stillRun asks the nodes whether the containers run that nothing but a status tells to run.
+// Where a node cannot be asked the containers have to run for longer instead.
+func (f *follower) stillRun(ctx context.Context, now time.Time) bool {
+	var group errgroup.Group
+	group.SetLimit(askedAtOnce)
+	for _, one := range toAsk(f.objects, f.memory, now) {
+		group.Go(func() error { return kube.StillRuns(ctx, f.cluster, one.pod, one.name) })
+	}
+	err := group.Wait()
+	var ended *kube.EndedError
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, &ended):
+		f.verdict.State, f.verdict.Cause = Progressing, ended.Error()
+		return false
+	case f.options.Graces.Proof >= proofUnasked:
+		return true
+	}
+	f.options.Graces.Proof = proofUnasked
+	f.verdict.State = Progressing
+	return false
 }
 
 // probe asks an API server that did not answer a confirmation whether it is back.

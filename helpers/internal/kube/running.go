@@ -1,0 +1,63 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+const (
+	askingRuns     = 10 * time.Second // how long a node may take to answer
+	answersAtLeast = 300 * time.Millisecond
+)
+
+// EndedError says that a container has ended though its pod's status does not say so yet.
+type EndedError struct{ Pod, Container string }
+
+func (e *EndedError) Error() string {
+	return fmt.Sprintf("the container %s of %s has ended, and the pod's status does not say so yet", e.Container, e.Pod)
+}
+
+// StillRuns asks the node whether the container runs; an *EndedError says that it does not,
+// another error that the node could not be asked. The kubelet ends the stream of a log that
+// is followed when the runtime says that the container has ended, however late it then is to
+// report that. A container that runs and writes nothing leaves the stream without any answer:
+// it is taken to run when a request that was made later has been answered, and the stream
+// has had as much time again.
+func StillRuns(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container string) error {
+	ctx, cancel := context.WithTimeout(ctx, askingRuns)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- follow(ctx, cluster, pod, container) }()
+	begin := time.Now()
+	if _, err := logOf(ctx, cluster, pod, container, false); err != nil {
+		return err
+	}
+	waited := time.NewTimer(max(time.Since(begin), answersAtLeast))
+	defer waited.Stop()
+	select {
+	case err := <-ended:
+		if err == nil {
+			return &EndedError{pod.Name, container}
+		}
+		return err
+	case <-waited.C:
+		return nil
+	}
+}
+
+// follow returns when the container has ended.
+func follow(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container string) error {
+	none := int64(0)
+	options := &corev1.PodLogOptions{Container: container, Follow: true, TailLines: &none}
+	stream, err := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	_, err = io.Copy(io.Discard, stream)
+	return err
+}

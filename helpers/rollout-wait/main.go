@@ -46,7 +46,7 @@ func App() *cli.App {
 			grace("webhook", "admission webhooks and policies may refuse pods", &graces.Webhook),
 			grace("stuck", "nothing may move", &graces.Stuck),
 			&cli.DurationFlag{Name: "proof", Value: graces.Proof, Destination: &graces.Proof,
-				Usage: "how long a container without a readiness probe has to run to count, and twice the time in addition that its node took to report the start"},
+				Usage: "how long a container without a readiness probe has to run to count"},
 		),
 		Action: func(c *cli.Context) error { return run(c, graces) },
 	}

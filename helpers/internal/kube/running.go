@@ -22,21 +22,32 @@ func (e *EndedError) Error() string {
 }
 
 // StillRuns asks the node whether the container runs; an *EndedError says that it does not,
-// another error that the node could not be asked. The kubelet ends the stream of a log that
-// is followed when the runtime says that the container has ended, however late it then is to
-// report that. A container that runs and writes nothing leaves the stream without any answer:
-// it is taken to run when a request that was made later has been answered, and the stream
-// has had as much time again.
+// another error that the node could not be asked. The kubelet begins its answer to a log that
+// is followed before it asks the runtime, and ends it when the runtime says that the container
+// has ended, however late the pod's status is. That it runs is taken from an answer that has
+// begun and does not end: not while the kubelet answers another request about the same
+// container, and not for twice as long after that.
+// https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/kubelet_pods.go (GetKubeletContainerLogs)
 func StillRuns(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container string) error {
 	ctx, cancel := context.WithTimeout(ctx, askingRuns)
 	defer cancel()
+	none := int64(0)
+	options := &corev1.PodLogOptions{Container: container, Follow: true, TailLines: &none}
+	stream, err := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
 	ended := make(chan error, 1)
-	go func() { ended <- follow(ctx, cluster, pod, container) }()
+	go func() {
+		_, err := io.Copy(io.Discard, stream)
+		ended <- err
+	}()
 	begin := time.Now()
 	if _, err := logOf(ctx, cluster, pod, container, false); err != nil {
 		return err
 	}
-	waited := time.NewTimer(max(time.Since(begin), answersAtLeast))
+	waited := time.NewTimer(max(2*time.Since(begin), answersAtLeast))
 	defer waited.Stop()
 	select {
 	case err := <-ended:
@@ -47,17 +58,4 @@ func StillRuns(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container
 	case <-waited.C:
 		return nil
 	}
-}
-
-// follow returns when the container has ended.
-func follow(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container string) error {
-	none := int64(0)
-	options := &corev1.PodLogOptions{Container: container, Follow: true, TailLines: &none}
-	stream, err := cluster.Core().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	_, err = io.Copy(io.Discard, stream)
-	return err
 }

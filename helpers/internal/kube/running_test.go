@@ -19,7 +19,10 @@ func TestWhetherAContainerStillRuns(t *testing.T) {
 		ended  bool
 		fails  bool
 	}{
-		"it runs and writes nothing": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false, false},
+		"it runs and writes nothing": {func(w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, false, false},
 		"it runs and writes": {func(w http.ResponseWriter, r *http.Request) {
 			_, _ = w.Write([]byte("line\n"))
 			w.(http.Flusher).Flush()

@@ -193,10 +193,43 @@ func TestUndoNeverLeavesLessThanBefore(t *testing.T) {
 	}
 }
 
+// TestUndoOfWhatIsKnown plays what generated histories come to seldom: each kind once, to its end.
+func TestUndoOfWhatIsKnown(t *testing.T) {
+	good := history{Replicas: 3, Image: image("good", 1), Scaled: -1, Autoscaled: -1, Rescaled: -1}
+	for name, change := range map[string]func(*history){
+		"by-hand":        func(*history) {},
+		"to-none":        func(h *history) { h.Rescaled = 0 },
+		"fewer":          func(h *history) { h.Rescaled, h.MarkedGood = 1, true },
+		"more":           func(h *history) { h.Rescaled, h.Earlier = 5, true },
+		"no-sets":        func(h *history) { h.NoHistory, h.Recreate = true, true },
+		"blinking":       func(h *history) { h.Blinking = true },
+		"several":        func(h *history) { h.Sidecar, h.Init, h.Foreign = true, true, true },
+		"first":          func(h *history) { h.Replicas, h.Image = 0, image("bad", 1) },
+		"first-with-pod": func(h *history) { h.Image, h.Rescaled = image("bad", 1), 1 },
+		"dead":           func(h *history) { h.Dead, h.Rescaled = true, 0 },
+		"paused-later":   func(h *history) { h.PausedLater, h.Rescaled = true, 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := good
+			change(&h)
+			playing(t, "known-"+name, h, image("late", 4), 0, 0)
+		})
+	}
+}
+
 func play(t *testing.T, number int64) (killed int64) {
 	random := rand.New(rand.NewSource(number))
-	h := some(random)
-	w := newWorld(t, fmt.Sprintf("undo-%d", number))
+	kinds := []string{"late", "late", "late", "late", "bad"}
+	to := image(kinds[random.Intn(len(kinds))], 4)
+	return playing(t, fmt.Sprintf("undo-%d", number), some(random), to, max(0, random.Intn(20)-7), max(0, random.Intn(8)-3))
+}
+
+// playing plays one history. The release is killed at its write number at, the undoing at
+// the one number again; 0 kills nobody.
+func playing(t *testing.T, namespace string, h history, to string, at, again int) (killed int64) {
+	const run = "run-now"
+	w := newWorld(t, namespace)
 	defer func() {
 		_, _ = running.Do(context.Background(), http.MethodDelete, "/api/v1/namespaces/"+w.namespace, nil)
 	}()
@@ -212,15 +245,12 @@ func play(t *testing.T, number int64) (killed int64) {
 			t.Fatal(err)
 		}
 	}
-	kinds := []string{"late", "late", "bad"}
-	to, run := image(kinds[random.Intn(len(kinds))], 4), "run-now"
 	if h.Blinking { // deploy-image must not take it for a first release
 		w.run(w.Context(), "deploy-image", "deployment/app", "--container", "app", "--image", to, "--dry-run", "-o", "json")
 		if said := w.said[len(w.said)-1]; strings.Contains(said, `"first": true`) && replicas > 0 {
 			t.Errorf("what had served is taken for a first release: %+v\n%s", h, said)
 		}
 	}
-	at := random.Intn(12) // 0 kills nobody
 	before := w.door.Writes()
 	w.release(w.killing(at), h, to, run)
 	if h.Blinking {
@@ -231,7 +261,7 @@ func play(t *testing.T, number int64) (killed int64) {
 	if at > 0 && w.door.Writes()-before >= at {
 		killed++
 	}
-	if again := random.Intn(6); again > 0 {
+	if again > 0 {
 		before = w.door.Writes()
 		if w.undo(w.killing(again), to, run); w.door.Writes()-before >= again {
 			killed++

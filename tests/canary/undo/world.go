@@ -77,7 +77,7 @@ func some(random *rand.Rand) history {
 	if chance(20) {
 		h.Autoscaled = int32(1 + random.Intn(6))
 	}
-	if chance(20) {
+	if chance(40) {
 		h.Rescaled = int32(random.Intn(6))
 	}
 	if chance(15) {

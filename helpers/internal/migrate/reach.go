@@ -78,7 +78,7 @@ const members = `WITH RECURSIVE asked AS (
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, c.oid, 1 FROM pg_class c WHERE a.how = 'typed' AND c.reloftype = to_regtype(a.name)
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, i.inhparent, 1 FROM pg_inherits i WHERE a.how = 'parent' AND i.inhrelid = a.root
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, c.oid, 1 FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE a.how = 'owned' AND r.rolname = a.name
-			AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I')
+			AND c.relkind <> 't'
 	) x WHERE x.root IS NOT NULL
 	UNION SELECT f.ord, f.how, f.mode, f.name, x.member, 1 FROM family f, LATERAL (
 		SELECT i.inhrelid AS member FROM pg_inherits i WHERE i.inhparent = f.member AND f.how NOT IN ('self', 'parent', 'owned') AND (f.how <> 'children' OR f.depth = 0)

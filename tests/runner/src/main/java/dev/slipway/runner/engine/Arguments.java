@@ -88,7 +88,8 @@ public final class Arguments implements Serializable {
         Object value = get(name, isDefault);
         if (value != null && !(value instanceof String)) {
             String type = Build.current().steps.type(step);
-            throw notInstantiated("java.lang.ClassCastException: " + type + "." + name + " expects class java.lang.String but received " + value.getClass());
+            throw notInstantiated("java.lang.ClassCastException: " + type + "." + name + " expects class java.lang.String but received "
+                    + value.getClass());
         }
     }
 

@@ -23,7 +23,8 @@ final class Causes {
         } else if (options.cause.matches("upstream:.+#[0-9]+")) {
             String job = options.cause.substring(options.cause.indexOf(':') + 1, options.cause.lastIndexOf('#'));
             int number = Integer.parseInt(options.cause.substring(options.cause.lastIndexOf('#') + 1));
-            Map<String, Object> upstream = cause("hudson.model.Cause$UpstreamCause", "Started by upstream project \"" + job + "\" build number " + number);
+            Map<String, Object> upstream = cause("hudson.model.Cause$UpstreamCause", "Started by upstream project \"" + job
+                    + "\" build number " + number);
             upstream.put("upstreamBuild", number);
             upstream.put("upstreamProject", job);
             upstream.put("upstreamUrl", "job/" + job.replace("/", "/job/") + "/");

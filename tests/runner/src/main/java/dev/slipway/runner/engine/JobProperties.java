@@ -48,15 +48,19 @@ public final class JobProperties {
         try {
             DocumentBuilderFactory factory = DocumentBuilderFactory.newInstance();
             factory.setFeature("http://apache.org/xml/features/disallow-doctype-decl", true);
-            Element root = factory.newDocumentBuilder().parse(new InputSource(new StringReader("<properties>" + xml + "</properties>"))).getDocumentElement();
+            Element root = factory.newDocumentBuilder().parse(new InputSource(new StringReader("<properties>" + xml
+                    + "</properties>"))).getDocumentElement();
             Map<String, Object> all = new LinkedHashMap<>();
             for (Element property : children(root)) {
                 String name = property.getTagName().replaceAll("^.*\\.", "");
                 switch (name) {
                     case "ParametersDefinitionProperty" -> all.put("parameters", parameters(property));
-                    case "DisableConcurrentBuildsJobProperty" -> all.put("disableConcurrentBuilds", "true".equals(text(property, "abortPrevious")) ? "abortPrevious" : "queue");
-                    case "PipelineTriggersJobProperty" -> all.put("pipelineTriggers", children(property).stream().flatMap(each -> children(each).stream()).map(each ->
-                            each.getTagName().endsWith("TimerTrigger") ? "cron" : each.getTagName().endsWith("ReverseBuildTrigger") ? "upstream" : each.getTagName()).toList());
+                    case "DisableConcurrentBuildsJobProperty" -> all.put("disableConcurrentBuilds", "true".equals(text(property,
+                            "abortPrevious")) ? "abortPrevious" : "queue");
+                    case "PipelineTriggersJobProperty" -> all.put("pipelineTriggers",
+                            children(property).stream().flatMap(each -> children(each).stream()).map(each ->
+                            each.getTagName().endsWith("TimerTrigger") ? "cron" : each.getTagName().endsWith("ReverseBuildTrigger")
+                                    ? "upstream" : each.getTagName()).toList());
                     default -> all.put(name, true);
                 }
             }

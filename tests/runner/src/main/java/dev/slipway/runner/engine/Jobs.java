@@ -39,7 +39,8 @@ public final class Jobs {
     private <T> T change(Change<T> change) throws IOException {
         Files.createDirectories(home);
         IN_THIS_PROCESS.lock();
-        try (FileChannel channel = FileChannel.open(home.resolve("shared.lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE); var held = channel.lock()) {
+        try (FileChannel channel = FileChannel.open(home.resolve("shared.lock"), StandardOpenOption.CREATE,
+                StandardOpenOption.WRITE); var held = channel.lock()) {
             Path file = home.resolve("shared.yaml");
             Map<String, Object> all = Files.exists(file) ? new Yaml().load(Files.readString(file)) : new LinkedHashMap<>();
             T answer = change.in(all);

@@ -39,7 +39,8 @@ public final class Loader {
     Loader(Build build) {
         this.build = build;
         trusted = new ScriptLoader(Loader.class.getClassLoader(), configuration(new Transformer()), "trusted");
-        scripts = new ScriptLoader(trusted, configuration(build.options.sandbox ? new UntrustedTransformer() : new Transformer()), build.options.sandbox ? "untrusted" : "trusted");
+        scripts = new ScriptLoader(trusted, configuration(build.options.sandbox ? new UntrustedTransformer() : new Transformer()),
+                build.options.sandbox ? "untrusted" : "trusted");
     }
 
     private static CompilerConfiguration configuration(CpsTransformer transformer) {
@@ -100,7 +101,8 @@ public final class Loader {
     /** The global variable of a library: one instance a build, as in Jenkins. */
     Object variable(String name) {
         Map<String, Object> variables = build.state.variables;
-        if (!variables.containsKey(name) && libraries.values().stream().anyMatch(root -> Files.isRegularFile(root.resolve("vars").resolve(name + ".groovy")))) {
+        if (!variables.containsKey(name)
+                && libraries.values().stream().anyMatch(root -> Files.isRegularFile(root.resolve("vars").resolve(name + ".groovy")))) {
             try {
                 variables.put(name, scripts.loadClass(name).getDeclaredConstructor().newInstance());
             } catch (ReflectiveOperationException problem) {

@@ -46,6 +46,7 @@ final class Masks {
     /** Each line for itself: a secret of several lines is not found. */
     static String masked(String text, Pattern pattern) {
         return pattern == null || pattern.pattern().isEmpty() ? text
-                : Arrays.stream(text.split("\n", -1)).map(line -> pattern.matcher(line).replaceAll("****")).collect(Collectors.joining("\n"));
+                : Arrays.stream(text.split("\n",
+                        -1)).map(line -> pattern.matcher(line).replaceAll("****")).collect(Collectors.joining("\n"));
     }
 }

@@ -10,13 +10,15 @@ public record Parameter(String kind, String name, Object defaultValue, List<Stri
     public static Parameter of(Symbol symbol) {
         Object choices = symbol.get("choices");
         return new Parameter(symbol.symbol, symbol.string("name"), symbol.get("defaultValue"),
-                choices instanceof List<?> list ? list.stream().map(String::valueOf).toList() : choices == null ? List.of() : String.valueOf(choices).lines().toList());
+                choices instanceof List<?> list ? list.stream().map(String::valueOf).toList() : choices == null ? List.of()
+                        : String.valueOf(choices).lines().toList());
     }
 
     /** As it stands in shared.yaml. */
     @SuppressWarnings("unchecked")
     static Parameter of(Map<String, Object> map) {
-        return new Parameter((String) map.get("kind"), (String) map.get("name"), map.get("defaultValue"), (List<String>) map.getOrDefault("choices", List.of()));
+        return new Parameter((String) map.get("kind"), (String) map.get("name"), map.get("defaultValue"),
+                (List<String>) map.getOrDefault("choices", List.of()));
     }
 
     public Map<String, Object> map() {

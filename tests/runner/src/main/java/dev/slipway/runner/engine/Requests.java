@@ -92,7 +92,8 @@ public final class Requests {
     /** As in Jenkins the console does not tell what somebody was not allowed to do. */
     private static void note(Build build, String refusal) {
         try {
-            Files.writeString(build.store.directory().resolve("refused"), refusal + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+            Files.writeString(build.store.directory().resolve("refused"), refusal + "\n", StandardOpenOption.CREATE,
+                    StandardOpenOption.APPEND);
         } catch (IOException lost) {
             build.console.line("runner: a refused request cannot be noted: " + lost.getMessage());
         }
@@ -107,7 +108,8 @@ public final class Requests {
                 build.abortNow(words[1]);
             }
             case "release-clock" -> build.releaseClock();
-            case "superseded" -> build.stop("Superseded by " + words[1], Result.NOT_BUILT, new CauseOfInterruption.CancelledCause(words[1]));
+            case "superseded" -> build.stop("Superseded by " + words[1], Result.NOT_BUILT,
+                    new CauseOfInterruption.CancelledCause(words[1]));
             default -> {
                 for (CpsThread thread : build.program().threads()) {
                     if (thread.running() instanceof Asked step && step.asked(words[0], words[1], words[2], values)) {

@@ -38,11 +38,13 @@ public final class Runner {
         String[] words = options.request.split(" ");
         String line = switch (words[0]) {
             case "stop" -> words.length == 1 ? "stop " + options.user : null;
-            case "input" -> words.length == 3 && Requests.ANSWERS.contains(words[2]) ? "input " + words[1] + ":" + words[2] + " " + options.user : null;
+            case "input" -> words.length == 3 && Requests.ANSWERS.contains(words[2]) ? "input " + words[1] + ":" + words[2] + " "
+                    + options.user : null;
             default -> null;
         };
         if (line == null) {
-            throw new IllegalArgumentException("--request \"" + options.request + "\" is neither \"stop\" nor \"input ID ANSWER\" with an ANSWER of " + Requests.ANSWERS);
+            throw new IllegalArgumentException("--request \"" + options.request
+                    + "\" is neither \"stop\" nor \"input ID ANSWER\" with an ANSWER of " + Requests.ANSWERS);
         }
         Requests.send(job.resolve(String.valueOf(number)), line, options.parameters);
     }
@@ -65,7 +67,8 @@ public final class Runner {
             mayStart(site, jobs);
             jobs.begin(options.jobXml);
         }
-        Store store = options.resume ? Store.existing(options.home, job, options.number, site.jenkinsUrl()) : Store.next(options.home, job, site.jenkinsUrl());
+        Store store = options.resume ? Store.existing(options.home, job, options.number, site.jenkinsUrl()) : Store.next(options.home,
+                job, site.jenkinsUrl());
         if (!options.resume) {
             Files.writeString(store.directory().resolve("options"), options.text());
         }
@@ -83,7 +86,8 @@ public final class Runner {
             jenkinsfile = Files.readString(Files.exists(kept) ? kept : Path.of(options.jenkinsfile));
         }
         Files.writeString(kept, jenkinsfile);
-        Cloud cloud = options.localPods ? new LocalCloud(store.directory(), options.localPath) : options.cloud ? new KubernetesCloud(options.agentImage, site.jenkinsUrl()) : null;
+        Cloud cloud = options.localPods ? new LocalCloud(store.directory(), options.localPath) : options.cloud
+                ? new KubernetesCloud(options.agentImage, site.jenkinsUrl()) : null;
         Map<String, Object> parameters = given(jobs.parameters());
         parameters.forEach((name, value) -> site.setEnvironment(name, String.valueOf(value)));
         build = new Build(options, site, store, source, cloud, terminal);

@@ -17,17 +17,21 @@ public final class Steps {
     private record Known(Supplier<Step> make, String type, List<String> parameters) {}
 
     /** The parameters that are texts, whichever step they are of. */
-    private static final Set<String> TEXTS = Set.of("message", "buildResult", "stageResult", "id", "ok", "cancel", "submitter", "submitterParameter",
-            "path", "file", "text", "encoding", "script", "label", "name", "includes", "excludes", "resource", "variable", "identifier", "artifacts",
+    private static final Set<String> TEXTS = Set.of("message", "buildResult", "stageResult", "id", "ok", "cancel", "submitter",
+            "submitterParameter",
+            "path", "file", "text", "encoding", "script", "label", "name", "includes", "excludes", "resource", "variable", "identifier",
+                    "artifacts",
             "unit", "yaml", "cloud", "namespace", "inheritFrom", "serviceAccount", "shell");
 
     private final Map<String, Known> known = new TreeMap<>();
 
     /** Without those whose plugin is not there. */
     Steps(Set<String> absent) {
-        add("archiveArtifacts", ArchiveArtifacts::new, "hudson.tasks.ArtifactArchiver", "artifacts allowEmptyArchive fingerprint excludes onlyIfSuccessful defaultExcludes caseSensitive followSymlinks");
+        add("archiveArtifacts", ArchiveArtifacts::new, "hudson.tasks.ArtifactArchiver",
+                "artifacts allowEmptyArchive fingerprint excludes onlyIfSuccessful defaultExcludes caseSensitive followSymlinks");
         add("catchError", CatchError::new, BASIC + "CatchErrorStep", "message buildResult stageResult catchInterruptions");
-        add("checkout", Checkout::new, BASIC + "scm.GenericSCMStep", "scm poll changelog $class branches userRemoteConfigs extensions doGenerateSubmoduleConfigurations submoduleCfg");
+        add("checkout", Checkout::new, BASIC + "scm.GenericSCMStep",
+                "scm poll changelog $class branches userRemoteConfigs extensions doGenerateSubmoduleConfigurations submoduleCfg");
         add("container", Container::new, "org.csanchez.jenkins.plugins.kubernetes.pipeline.ContainerStep", "name shell");
         add("deleteDir", DeleteDir::new, BASIC + "DeleteDirStep", "");
         add("dir", Dir::new, BASIC + "PushdStep", "path");
@@ -37,11 +41,13 @@ public final class Steps {
         add("getContext", GetContext::new, BASIC + "GetContextStep", "type");
         add("input", Input::new, SUPPORT + "input.InputStep", "message id ok submitter submitterParameter parameters cancel");
         add("isUnix", IsUnix::new, BASIC + "IsUnixStep", "");
-        add("junit", ArchiveArtifacts::new, "hudson.tasks.junit.pipeline.JUnitResultsStep", "testResults allowEmptyResults keepLongStdio healthScaleFactor skipPublishingChecks checksName");
+        add("junit", ArchiveArtifacts::new, "hudson.tasks.junit.pipeline.JUnitResultsStep",
+                "testResults allowEmptyResults keepLongStdio healthScaleFactor skipPublishingChecks checksName");
         add("library", LibraryStep::new, "org.jenkinsci.plugins.workflow.libs.LibraryStep", "identifier changelog retriever");
         add("libraryResource", LibraryResource::new, "org.jenkinsci.plugins.workflow.libs.ResourceStep", "resource encoding");
         add("load", Load::new, "org.jenkinsci.plugins.workflow.cps.steps.LoadStep", "path");
-        add("lock", Lock::new, "org.jenkins.plugins.lockableresources.LockStep", "resource label quantity variable skipIfLocked inversePrecedence priority reason extra");
+        add("lock", Lock::new, "org.jenkins.plugins.lockableresources.LockStep",
+                "resource label quantity variable skipIfLocked inversePrecedence priority reason extra");
         add("milestone", Milestone::new, SUPPORT + "MilestoneStep", "ordinal label unsafe");
         add("node", NodeStep::new, SUPPORT + "ExecutorStep", "label");
         add("parallel", Parallel::new, null, "");
@@ -100,6 +106,7 @@ public final class Steps {
         Known step = known.get(arguments.step());
         Set<String> unknown = new TreeSet<>(arguments.named().keySet());
         unknown.removeAll(Set.copyOf(step.parameters()));
-        return unknown.isEmpty() || step.type() == null ? null : "WARNING: Unknown parameter(s) found for class type '" + step.type() + "': " + String.join(", ", unknown);
+        return unknown.isEmpty() || step.type() == null ? null : "WARNING: Unknown parameter(s) found for class type '" + step.type()
+                + "': " + String.join(", ", unknown);
     }
 }

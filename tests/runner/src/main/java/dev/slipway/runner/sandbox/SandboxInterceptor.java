@@ -40,8 +40,10 @@ import org.kohsuke.groovy.sandbox.impl.Checker;
 final class SandboxInterceptor extends GroovyInterceptor {
     /** Groovy's additions to Java's classes, in the order in which a signature is looked for. */
     private static final List<Class<?>> ADDITIONS = List.of(DefaultGroovyMethods.class, StringGroovyMethods.class, SwingGroovyMethods.class,
-            SqlGroovyMethods.class, XmlGroovyMethods.class, EncodingGroovyMethods.class, DateGroovyMethods.class, ProcessGroovyMethods.class);
-    private static final Set<String> ARITHMETIC = Set.of("plus", "minus", "multiply", "div", "compareTo", "or", "and", "xor", "intdiv", "mod",
+            SqlGroovyMethods.class, XmlGroovyMethods.class, EncodingGroovyMethods.class, DateGroovyMethods.class,
+                    ProcessGroovyMethods.class);
+    private static final Set<String> ARITHMETIC = Set.of("plus", "minus", "multiply", "div", "compareTo", "or", "and", "xor", "intdiv",
+            "mod",
             "leftShift", "rightShift", "rightShiftUnsigned");
     /** What every script has of its own. */
     private static final Set<String> SCRIPTS = Set.of("invokeMethod", "evaluate", "println", "print", "printf", "sleep", "getProperty");
@@ -58,7 +60,8 @@ final class SandboxInterceptor extends GroovyInterceptor {
 
     @Override
     public Object onMethodCall(Invoker invoker, Object receiver, String name, Object... arguments) throws Throwable {
-        if (receiver == Checker.class || receiver instanceof LoadedClasses || receiver instanceof EnvActionImpl && (name.equals("getProperty") || name.equals("setProperty"))) {
+        if (receiver == Checker.class || receiver instanceof LoadedClasses || receiver instanceof EnvActionImpl
+                && (name.equals("getProperty") || name.equals("setProperty"))) {
             return super.onMethodCall(invoker, receiver, name, arguments);
         }
         Method method = Signatures.method(receiver, name, arguments);
@@ -140,7 +143,8 @@ final class SandboxInterceptor extends GroovyInterceptor {
 
     @Override
     public Object onGetProperty(Invoker invoker, Object receiver, String property) throws Throwable {
-        boolean anElement = receiver instanceof Collection<?> || receiver instanceof Map || receiver.getClass().isArray() && property.equals("length");
+        boolean anElement = receiver instanceof Collection<?> || receiver instanceof Map || receiver.getClass().isArray()
+                && property.equals("length");
         boolean dynamic = receiver instanceof EnvActionImpl || receiver instanceof LoadedClasses;
         if (!anElement && !dynamic && !(receiver instanceof CpsScript && !property.equals("metaClass"))) {
             requireAny(receiver, property, getters(receiver, property));
@@ -168,7 +172,8 @@ final class SandboxInterceptor extends GroovyInterceptor {
 
     @Override
     public Object onSetProperty(Invoker invoker, Object receiver, String property, Object value) throws Throwable {
-        if (!(receiver instanceof Map || receiver instanceof EnvActionImpl || receiver instanceof CpsScript && !property.equals("metaClass"))) {
+        if (!(receiver instanceof Map || receiver instanceof EnvActionImpl || receiver instanceof CpsScript
+                && !property.equals("metaClass"))) {
             List<Member> all = new ArrayList<>();
             String set = "set" + MetaClassHelper.capitalize(property);
             add(all, Signatures.setter(receiver, set, new Object[] {value}));
@@ -205,7 +210,8 @@ final class SandboxInterceptor extends GroovyInterceptor {
 
     @Override
     public Object onGetArray(Invoker invoker, Object receiver, Object index) throws Throwable {
-        return receiver.getClass().isArray() && index instanceof Integer ? super.onGetArray(invoker, receiver, index) : onMethodCall(invoker, receiver, "getAt", index);
+        return receiver.getClass().isArray() && index instanceof Integer ? super.onGetArray(invoker, receiver, index)
+                : onMethodCall(invoker, receiver, "getAt", index);
     }
 
     @Override
@@ -262,7 +268,8 @@ final class SandboxInterceptor extends GroovyInterceptor {
     }
 
     private static String signature(Member member) {
-        return member instanceof Method method ? Signatures.of(method) : member instanceof Field field ? Signatures.of(field) : Signatures.of((Constructor<?>) member);
+        return member instanceof Method method ? Signatures.of(method) : member instanceof Field field ? Signatures.of(field)
+                : Signatures.of((Constructor<?>) member);
     }
 
     /** What the program, or a library, has defined itself, and what every script has. */

@@ -19,8 +19,10 @@ import java.util.stream.Collectors;
  * Jenkins' own sandbox (GroovyCallSiteSelector of the script-security plugin), and how Jenkins writes it.
  */
 final class Signatures {
-    private static final Map<Class<?>, Class<?>> BOXES = Map.of(boolean.class, Boolean.class, byte.class, Byte.class, char.class, Character.class,
-            short.class, Short.class, int.class, Integer.class, long.class, Long.class, float.class, Float.class, double.class, Double.class);
+    private static final Map<Class<?>, Class<?>> BOXES = Map.of(boolean.class, Boolean.class, byte.class, Byte.class, char.class,
+            Character.class,
+            short.class, Short.class, int.class, Integer.class, long.class, Long.class, float.class, Float.class, double.class,
+                    Double.class);
     private static final List<Method> NONE = List.of();
 
     private static final ClassValue<Map<String, List<Method>>> DECLARED = new ClassValue<>() {
@@ -80,14 +82,16 @@ final class Signatures {
 
     /** The only setter of that name, whatever its argument's type, or the one that fits. */
     static Method setter(Object receiver, String name, Object[] value) {
-        List<Method> all = TYPES.get(receiver.getClass()).stream().flatMap(type -> declared(type, name).stream()).filter(each -> each.getParameterCount() == 1).toList();
+        List<Method> all = TYPES.get(receiver.getClass()).stream().flatMap(type -> declared(type,
+                name).stream()).filter(each -> each.getParameterCount() == 1).toList();
         return all.size() == 1 ? all.get(0) : method(receiver, name, value);
     }
 
     static Constructor<?> constructor(Class<?> type, Object[] arguments) {
         Constructor<?> best = null;
         for (Constructor<?> each : type.getDeclaredConstructors()) {
-            if (fits(each.getParameterTypes(), arguments, each.isVarArgs()) && (best == null || isMoreSpecific(each, each.isVarArgs(), best, best.isVarArgs()))) {
+            if (fits(each.getParameterTypes(), arguments, each.isVarArgs()) && (best == null || isMoreSpecific(each, each.isVarArgs(),
+                    best, best.isVarArgs()))) {
                 best = each;
             }
         }
@@ -118,7 +122,8 @@ final class Signatures {
         if (method.isVarArgs() || last < 1 || !types[last].isArray() || arguments.length <= types.length) {
             return method.isVarArgs();
         }
-        return Arrays.stream(arguments, last, arguments.length).allMatch(each -> each == null || types[last].getComponentType().isInstance(each));
+        return Arrays.stream(arguments, last, arguments.length).allMatch(each -> each == null
+                || types[last].getComponentType().isInstance(each));
     }
 
     private static boolean fits(Class<?>[] types, Object[] arguments, boolean variable) {
@@ -149,7 +154,8 @@ final class Signatures {
             return true;
         }
         // An int goes where a long is wanted, and a long that is small enough where an int is.
-        return type == long.class && argument instanceof Integer || type == int.class && argument instanceof Long number && number == number.intValue();
+        return type == long.class && argument instanceof Integer || type == int.class && argument instanceof Long number
+                && number == number.intValue();
     }
 
     private static boolean isMoreSpecific(Executable one, boolean oneVariable, Executable other, boolean otherVariable) {
@@ -182,7 +188,8 @@ final class Signatures {
     }
 
     static String of(Field field) {
-        return (Modifier.isStatic(field.getModifiers()) ? "staticField " : "field ") + field.getDeclaringClass().getName() + " " + field.getName();
+        return (Modifier.isStatic(field.getModifiers()) ? "staticField " : "field ") + field.getDeclaringClass().getName() + " "
+                + field.getName();
     }
 
     /** The types of these values, each after a blank. */

@@ -17,7 +17,8 @@ import java.util.regex.Pattern;
  * constructors, with the types of each signature in parentheses.
  */
 final class Whitelist {
-    private static final List<String> FILES = List.of("collections", "engine", "groovy", "groovy-language", "groovy-text", "java", "jenkins", "time");
+    private static final List<String> FILES = List.of("collections", "engine", "groovy", "groovy-language", "groovy-text", "java",
+            "jenkins", "time");
     private static final Pattern TYPES = Pattern.compile("\\(([^)]*)\\)");
     private static final Set<String> ALLOWED = new HashSet<>();
 
@@ -28,7 +29,8 @@ final class Whitelist {
     private Whitelist() {}
 
     private static void read(String file) {
-        try (BufferedReader in = new BufferedReader(new InputStreamReader(Whitelist.class.getResourceAsStream("allowed/" + file + ".txt"), StandardCharsets.UTF_8))) {
+        try (BufferedReader in = new BufferedReader(new InputStreamReader(Whitelist.class.getResourceAsStream("allowed/" + file + ".txt"),
+                StandardCharsets.UTF_8))) {
             String type = null;
             for (String line = in.readLine(); line != null; line = in.readLine()) {
                 if (line.startsWith("  ")) {

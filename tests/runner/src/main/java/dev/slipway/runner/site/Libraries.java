@@ -19,7 +19,8 @@ public final class Libraries {
 
     void read(Object given) {
         String remote = Yaml.text(Yaml.map(given, "retriever", "modernSCM", "scm", "git"), "remote");
-        known.put(Yaml.text(given, "name"), new Library(remote, Yaml.text(given, "defaultVersion"), Yaml.flag(given, "allowVersionOverride", true)));
+        known.put(Yaml.text(given, "name"), new Library(remote, Yaml.text(given, "defaultVersion"), Yaml.flag(given,
+                "allowVersionOverride", true)));
     }
 
     /** NAME, or NAME@VERSION: what the command line says wins. */

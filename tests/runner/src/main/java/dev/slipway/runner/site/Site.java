@@ -70,7 +70,8 @@ public final class Site {
         String namespace = Yaml.text(given, "namespace");
         Map<String, Object> templates = new LinkedHashMap<>();
         Yaml.list(given, "templates").forEach(each -> templates.put(Yaml.text(each, "name"), each));
-        return new CloudOf(name == null ? UNNAMED.name() : name, namespace == null ? UNNAMED.namespace() : namespace, Yaml.flag(given, "usageRestricted", false), templates);
+        return new CloudOf(name == null ? UNNAMED.name() : name, namespace == null ? UNNAMED.namespace() : namespace, Yaml.flag(given,
+                "usageRestricted", false), templates);
     }
 
     public void setEnvironment(String name, String value) {
@@ -83,7 +84,8 @@ public final class Site {
 
     /** The cloud that podTemplate means; without a name it is the first, whether the job may use that or not. */
     public CloudOf cloud(String name) throws AbortException {
-        CloudOf found = name == null ? clouds().get(0) : clouds().stream().filter(each -> each.name().equals(name)).findFirst().orElse(null);
+        CloudOf found = name == null ? clouds().get(0)
+                : clouds().stream().filter(each -> each.name().equals(name)).findFirst().orElse(null);
         if (found == null) {
             throw new AbortException("Cloud does not exist: " + name);
         }

@@ -71,11 +71,13 @@ final class DurableTask {
     /** Starts it, unless an earlier process has. The agent writes its files; whoever runs it has to cope with what the agent allows. */
     void launch() throws Exception {
         byte[] text = script.getBytes(StandardCharsets.UTF_8);
-        String prepare = "d=" + OnNode.quoted(folder) + "; if [ ! -d \"$d/started\" ]; then mkdir -p \"$d\" && head -c " + text.length + " > \"$d/script.sh\" && "
+        String prepare = "d=" + OnNode.quoted(folder) + "; if [ ! -d \"$d/started\" ]; then mkdir -p \"$d\" && head -c " + text.length
+                + " > \"$d/script.sh\" && "
                 + "[ \"$(wc -c < \"$d/script.sh\")\" -eq " + text.length + " ] && chmod +x \"$d/script.sh\" || exit 96; fi\n";
         // Only one of two can make the folder: a connection that broke may have started it.
         String start = "mkdir " + OnNode.quoted(folder + "/started") + " 2> /dev/null || exit 0\n"
-                + "command -v nohup > /dev/null || exit " + NO_NOHUP + "\nnohup sh -c " + OnNode.quoted("(" + wrapper() + ") >&- 2>&- &") + " < /dev/null\n";
+                + "command -v nohup > /dev/null || exit " + NO_NOHUP + "\nnohup sh -c " + OnNode.quoted("(" + wrapper() + ") >&- 2>&- &")
+                        + " < /dev/null\n";
         Map<String, String> environment = new LinkedHashMap<>(build.environment(context));
         environment.put("JENKINS_SERVER_COOKIE", "please-do-not-kill-me");
         boolean elsewhere = context.isInContainer();
@@ -104,17 +106,21 @@ final class DurableTask {
     void follow(Runnable activity) throws Exception {
         try (Output output = new Output(activity)) {
             while (true) {
-                String program = "d=" + OnNode.quoted(folder) + "; n=" + output.received() + "; i=0; while :; do e=0; [ -f \"$d/jenkins-result.txt\" ] && e=1; "
+                String program = "d=" + OnNode.quoted(folder) + "; n=" + output.received()
+                        + "; i=0; while :; do e=0; [ -f \"$d/jenkins-result.txt\" ] && e=1; "
                         + "s=0; [ -f \"$d/jenkins-log.txt\" ] && s=$(wc -c < \"$d/jenkins-log.txt\"); "
                         + "if [ \"$s\" -gt \"$n\" ]; then tail -c +$((n+1)) \"$d/jenkins-log.txt\" | head -c $((s-n)); n=$s; elif [ $e = 1 ]; then exit 0; "
-                        + "else if [ $i -lt 20 ]; then sleep 0.02; else sleep 0.1; fi; i=$((i+1)); if [ $((i % " + PATIENCE_SECONDS * 10 + ")) = 0 ]; then [ -f \"$d/jenkins-log.txt\" ] || exit " + NEVER_STARTED + "; "
-                        + "[ $(($(date +%s) - $(stat -c %Y \"$d/jenkins-log.txt\"))) -lt " + PATIENCE_SECONDS + " ] || [ -f \"$d/jenkins-result.txt\" ] || exit " + UNTOUCHED + "; fi; fi; done";
+                        + "else if [ $i -lt 20 ]; then sleep 0.02; else sleep 0.1; fi; i=$((i+1)); if [ $((i % " + PATIENCE_SECONDS * 10
+                                + ")) = 0 ]; then [ -f \"$d/jenkins-log.txt\" ] || exit " + NEVER_STARTED + "; "
+                        + "[ $(($(date +%s) - $(stat -c %Y \"$d/jenkins-log.txt\"))) -lt " + PATIENCE_SECONDS
+                                + " ] || [ -f \"$d/jenkins-result.txt\" ] || exit " + UNTOUCHED + "; fi; fi; done";
                 int code = retried(context.agent(), program, Map.of(), new byte[0], output, false);
                 if (code == 0) {
                     return;
                 }
                 if (code == NEVER_STARTED) {
-                    build.post(() -> build.console.line("process apparently never started in " + folder + "\n(running Jenkins temporarily with "
+                    build.post(() -> build.console.line("process apparently never started in " + folder
+                            + "\n(running Jenkins temporarily with "
                             + "-Dorg.jenkinsci.plugins.durabletask.BourneShellScript.LAUNCH_DIAGNOSTICS=true might make the problem clearer)"));
                     lostCode = -2;
                     return;
@@ -143,7 +149,8 @@ final class DurableTask {
     /** Takes its files away, where that can be done. */
     void cleanUp() {
         try {
-            context.node.start(context.agent(), "cd / && rm -rf -- " + OnNode.quoted(folder), Map.of(), new byte[0], OutputStream.nullOutputStream()).await();
+            context.node.start(context.agent(), "cd / && rm -rf -- " + OnNode.quoted(folder), Map.of(), new byte[0],
+                    OutputStream.nullOutputStream()).await();
         } catch (Exception gone) {
             // They go with the node.
         }
@@ -152,8 +159,10 @@ final class DurableTask {
     /** TERM to every process of it, wherever its children are. */
     void terminate() throws Exception {
         // Again where there is none yet: it may have been started just now.
-        String program = "d=" + OnNode.quoted(folder) + "; i=0; k=; while [ -z \"$k\" ] && [ ! -f \"$d/jenkins-result.txt\" ] && [ $i -lt 50 ]; do "
-                + "for f in $(grep -ls JENKINS_SERVER_COOKIE=" + cookie + " /proc/[0-9]*/environ); do p=${f#/proc/}; kill ${p%/environ} 2>/dev/null; k=1; done; "
+        String program = "d=" + OnNode.quoted(folder)
+                + "; i=0; k=; while [ -z \"$k\" ] && [ ! -f \"$d/jenkins-result.txt\" ] && [ $i -lt 50 ]; do "
+                + "for f in $(grep -ls JENKINS_SERVER_COOKIE=" + cookie
+                        + " /proc/[0-9]*/environ); do p=${f#/proc/}; kill ${p%/environ} 2>/dev/null; k=1; done; "
                 + "i=$((i+1)); [ -n \"$k\" ] || sleep 0.1; done; exit 0";
         if (context.isInContainer()) {
             say("Killing processes");
@@ -173,7 +182,8 @@ final class DurableTask {
      * agent is known to be gone, or has not answered for minutes. Where what
      * came counts (not anew), the caller asks for the rest itself.
      */
-    private int retried(Place place, String program, Map<String, String> environment, byte[] input, OutputStream out, boolean anew) throws Exception {
+    private int retried(Place place, String program, Map<String, String> environment, byte[] input, OutputStream out,
+            boolean anew) throws Exception {
         for (int tries = 0;; tries++) {
             Exception problem = null;
             try {
@@ -192,11 +202,13 @@ final class DurableTask {
                 throw refused.why();
             }
             if (problem != null && problem.getCause() instanceof Node.NotStarted) {
-                say("ERROR: Process exited immediately after creation. See output below\nExecuting " + place.shell() + " script inside container " + place.container() + " of pod " + context.node.name() + "\n");
+                say("ERROR: Process exited immediately after creation. See output below\nExecuting " + place.shell()
+                        + " script inside container " + place.container() + " of pod " + context.node.name() + "\n");
                 throw new AbortException("Process exited immediately after creation. Check logs above for more details.");
             }
             if (tries >= TRIES) {
-                throw new AgentLost("the agent does not answer: " + (problem == null ? "the connection ends at once" : problem.getMessage()));
+                throw new AgentLost("the agent does not answer: " + (problem == null ? "the connection ends at once"
+                        : problem.getMessage()));
             }
             TimeUnit.SECONDS.sleep(1);
             if (!anew) {

@@ -71,7 +71,8 @@ public final class Input extends Step implements Requests.Asked {
     }
 
     private List<Parameter> parameters() {
-        return arguments.named().get("parameters") instanceof List<?> list ? list.stream().map(each -> Parameter.of((Symbol) each)).toList() : List.of();
+        return arguments.named().get("parameters") instanceof List<?> list
+                ? list.stream().map(each -> Parameter.of((Symbol) each)).toList() : List.of();
     }
 
     @Override

@@ -42,7 +42,8 @@ public final class Shell extends Step {
         if (node.isRemoved()) {
             throw new AgentLost("Unable to create live FilePath for " + context.node.name());
         }
-        task = new DurableTask(id, context, build, arguments.text("script", true), arguments.flag("returnStdout", false), arguments.text("encoding", false));
+        task = new DurableTask(id, context, build, arguments.text("script", true), arguments.flag("returnStdout", false),
+                arguments.text("encoding", false));
         task.number = number();
         build.begin();
         build.workers.submit(() -> {

@@ -13,30 +13,50 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** What a sandboxed script may call: the teachings of the recorded answers, and the list itself. */
 class SandboxTest {
-    private static final List<String> REFUSED = List.of("[1, 2].max()", "[1, 2].min()", "[1].head()", "[1].intersect([1])", "[1].withIndex()", "[1].asImmutable()", "[1].sort(false)",
-            "[1].findAll()", "[1].stream()", "Objects.equals(1, 1)", "Optional.of(1)", "new LinkedHashMap()", "new TreeMap([:])", "Integer.valueOf(1)", "Long.parseLong('1')",
-            "new BigDecimal('1')", "'a'.repeat(2)", "'a'.strip()", "'a'.isBlank()", "'A'.uncapitalize()", "'1'.toBigDecimal()", "java.time.Instant.now()", "java.time.Duration.ofMinutes(1)",
-            "java.util.concurrent.TimeUnit.SECONDS.toMillis(1)", "new URI('x')", "'a'.bytes.encodeHex()", "java.security.MessageDigest.getInstance('MD5')", "new groovy.json.JsonBuilder()",
-            "new groovy.json.JsonSlurperClassic()", "new Properties()", "new ConfigSlurper()", "env['X']", "env.getEnvironment()", "binding.variables", "currentBuild.rawBuild", "({ }).memoize()",
-            "new RuntimeException('x')", "new IllegalStateException('x')", "new IllegalArgumentException('x')", "new hudson.AbortException('x')", "System.exit(1)", "'ls'.execute()",
-            "new File('/etc/passwd').text", "Class.forName('java.lang.System')", "this.class.classLoader", "Thread.currentThread()", "jenkins.model.Jenkins.instance");
-    private static final List<String> ALLOWED = List.of("[:]", "[]", "[1, 2].max { it }", "[1].unique()", "[1].groupBy { it }", "[1].collectEntries { [it, it] }", "Base64.encoder",
-            "groovy.json.JsonOutput.toJson([a: 1])", "new Date().format('yyyy')", "String.format('%s', 1)", "java.util.regex.Pattern.compile('a')", "UUID.randomUUID().toString()",
-            "java.time.LocalDate.now()", "currentBuild.getBuildCauses()", "currentBuild.currentResult", "env.X", "env.\"${'X'}\"", "params", "new Exception('x').message", "'a,b'.split(',')",
+    private static final List<String> REFUSED = List.of("[1, 2].max()", "[1, 2].min()", "[1].head()", "[1].intersect([1])",
+            "[1].withIndex()", "[1].asImmutable()", "[1].sort(false)",
+            "[1].findAll()", "[1].stream()", "Objects.equals(1, 1)", "Optional.of(1)", "new LinkedHashMap()", "new TreeMap([:])",
+                    "Integer.valueOf(1)", "Long.parseLong('1')",
+            "new BigDecimal('1')", "'a'.repeat(2)", "'a'.strip()", "'a'.isBlank()", "'A'.uncapitalize()", "'1'.toBigDecimal()",
+                    "java.time.Instant.now()", "java.time.Duration.ofMinutes(1)",
+            "java.util.concurrent.TimeUnit.SECONDS.toMillis(1)", "new URI('x')", "'a'.bytes.encodeHex()",
+                    "java.security.MessageDigest.getInstance('MD5')", "new groovy.json.JsonBuilder()",
+            "new groovy.json.JsonSlurperClassic()", "new Properties()", "new ConfigSlurper()", "env['X']", "env.getEnvironment()",
+                    "binding.variables", "currentBuild.rawBuild", "({ }).memoize()",
+            "new RuntimeException('x')", "new IllegalStateException('x')", "new IllegalArgumentException('x')",
+                    "new hudson.AbortException('x')", "System.exit(1)", "'ls'.execute()",
+            "new File('/etc/passwd').text", "Class.forName('java.lang.System')", "this.class.classLoader", "Thread.currentThread()",
+                    "jenkins.model.Jenkins.instance");
+    private static final List<String> ALLOWED = List.of("[:]", "[]", "[1, 2].max { it }", "[1].unique()", "[1].groupBy { it }",
+            "[1].collectEntries { [it, it] }", "Base64.encoder",
+            "groovy.json.JsonOutput.toJson([a: 1])", "new Date().format('yyyy')", "String.format('%s', 1)",
+                    "java.util.regex.Pattern.compile('a')", "UUID.randomUUID().toString()",
+            "java.time.LocalDate.now()", "currentBuild.getBuildCauses()", "currentBuild.currentResult", "env.X", "env.\"${'X'}\"",
+                    "params", "new Exception('x').message", "'a,b'.split(',')",
             "'a'.toUpperCase()", "[b: 1].containsKey('b')", "'a'.trim().isEmpty()", "(1 + 2) * 3");
 
     /** What pipelines use of lists, maps, texts, arrays, dates and numbers. */
-    private static final List<String> ORDINARY = List.of("[a: 1, b: 2].findAll { it.value > 1 }", "('a,b'.split(',') as String[]).toList()", "'a'.padLeft(3)", "'a'.padLeft(3, '.')",
-            "[1, 2].sum()", "[3, 1].sort()", "[a: 1].collect { k, v -> k + v }", "[1, 2, 3].split { it > 1 }", "[[1, 2], [3]].collectMany { it }", "[1, 2].inject(0) { a, b -> a + b }",
-            "[1, [2]].flatten()", "[1, 2].reverse()", "[1, 2, 3].take(2)", "[1, 2].every { it > 0 }", "[a: 1].subMap(['a'])", "[a: 1].any { k, v -> v == 1 }", "'a-b'.tokenize('-')",
-            "'abc'.indexOf('b')", "'abc' =~ /b/", "('abc' =~ /(b)/).find()", "'abc'.replaceAll('b', 'c')", "'x'.center(5, '*')", "'7'.toInteger()", "'7'.isNumber()", "7.toString()",
-            "7.intdiv(2)", "Math.max(1L, 2L)", "Math.abs(-1)", "new Date(0).time", "new Date().plus(1)", "java.time.LocalDate.now().plusDays(1)", "Calendar.getInstance()",
-            "'abc'[0..1]", "'abc'.each { it }", "['a', 'b'].eachWithIndex { each, index -> index }", "[2, 1].toSorted()", "([1, 2] as Set).contains(1)", "['a'] as String[]", "(1..3).collect { it }",
-            "[1, 2].findIndexOf { it == 2 }", "[a: 1].entrySet().size()", "[1, 2].count { it > 1 }", "[[1, 'a'], [2, 'b']].transpose()", "[:].withDefault { 1 }", "'a'.multiply(2)",
-            "Base64.encoder.encodeToString('abc'.bytes)", "new HashMap([a: 1])", "new StringBuilder('a').append('b').toString()", "Integer.parseInt('7')", "'a'.compareTo('b')", "[3, 1].max { it }");
+    private static final List<String> ORDINARY = List.of("[a: 1, b: 2].findAll { it.value > 1 }",
+            "('a,b'.split(',') as String[]).toList()", "'a'.padLeft(3)", "'a'.padLeft(3, '.')",
+            "[1, 2].sum()", "[3, 1].sort()", "[a: 1].collect { k, v -> k + v }", "[1, 2, 3].split { it > 1 }",
+                    "[[1, 2], [3]].collectMany { it }", "[1, 2].inject(0) { a, b -> a + b }",
+            "[1, [2]].flatten()", "[1, 2].reverse()", "[1, 2, 3].take(2)", "[1, 2].every { it > 0 }", "[a: 1].subMap(['a'])",
+                    "[a: 1].any { k, v -> v == 1 }", "'a-b'.tokenize('-')",
+            "'abc'.indexOf('b')", "'abc' =~ /b/", "('abc' =~ /(b)/).find()", "'abc'.replaceAll('b', 'c')", "'x'.center(5, '*')",
+                    "'7'.toInteger()", "'7'.isNumber()", "7.toString()",
+            "7.intdiv(2)", "Math.max(1L, 2L)", "Math.abs(-1)", "new Date(0).time", "new Date().plus(1)",
+                    "java.time.LocalDate.now().plusDays(1)", "Calendar.getInstance()",
+            "'abc'[0..1]", "'abc'.each { it }", "['a', 'b'].eachWithIndex { each, index -> index }", "[2, 1].toSorted()",
+                    "([1, 2] as Set).contains(1)", "['a'] as String[]", "(1..3).collect { it }",
+            "[1, 2].findIndexOf { it == 2 }", "[a: 1].entrySet().size()", "[1, 2].count { it > 1 }", "[[1, 'a'], [2, 'b']].transpose()",
+                    "[:].withDefault { 1 }", "'a'.multiply(2)",
+            "Base64.encoder.encodeToString('abc'.bytes)", "new HashMap([a: 1])", "new StringBuilder('a').append('b').toString()",
+                    "Integer.parseInt('7')", "'a'.compareTo('b')", "[3, 1].max { it }");
 
-    private static final List<String> OF_OTHER_VERSIONS = List.of("method java.util.regex.MatchResult end java.lang.String", "method java.util.regex.MatchResult group java.lang.String",
-            "method java.util.regex.MatchResult hasMatch", "method java.util.regex.MatchResult namedGroups", "method java.util.regex.MatchResult start java.lang.String");
+    private static final List<String> OF_OTHER_VERSIONS = List.of("method java.util.regex.MatchResult end java.lang.String",
+            "method java.util.regex.MatchResult group java.lang.String",
+            "method java.util.regex.MatchResult hasMatch", "method java.util.regex.MatchResult namedGroups",
+                    "method java.util.regex.MatchResult start java.lang.String");
 
     @TempDir
     Path folder;
@@ -78,7 +98,8 @@ class SandboxTest {
     /** What Jenkins' lists have of Java's and Groovy's classes exists, but for what only another version of Java has. */
     @Test
     void everyLineOfTheListIsASignature() {
-        List<String> lines = Whitelist.all().stream().filter(line -> line.contains(" java.") || line.contains(" groovy.") || line.contains(" org.codehaus.")).toList();
+        List<String> lines = Whitelist.all().stream().filter(line -> line.contains(" java.") || line.contains(" groovy.")
+                || line.contains(" org.codehaus.")).toList();
         assertTrue(lines.size() > 1300, lines.size() + " signatures");
         List<String> missing = lines.stream().filter(line -> !exists(line)).sorted().toList();
         assertEquals(OF_OTHER_VERSIONS, missing);

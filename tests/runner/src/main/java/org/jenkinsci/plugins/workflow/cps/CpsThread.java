@@ -39,7 +39,8 @@ public final class CpsThread implements Serializable {
             // A closure that was not transformed has run when this returns.
             pending = new Outcome(body.call(), null);
         } catch (CpsCallableInvocation invocation) {
-            program = new SandboxContinuable(invocation.invoke(Envs.empty(new SandboxInvoker()), SourceLocation.UNKNOWN, Continuation.HALT));
+            program = new SandboxContinuable(invocation.invoke(Envs.empty(new SandboxInvoker()), SourceLocation.UNKNOWN,
+                    Continuation.HALT));
             pending = new Outcome(null, null);
         } catch (Throwable problem) {
             pending = new Outcome(null, problem);

@@ -19,20 +19,16 @@ func starts(status corev1.ContainerStatus, pod *corev1.Pod, grace time.Duration)
 		grace)
 }
 
-// ended is a container that has to stay, has ended and is not started again: its own
-// restartPolicy forbids it, or nothing on the node does it.
+// ended is a container that has to stay, has ended and has a restartPolicy of its own that
+// does not start it again.
 func ended(pod *corev1.Pod, status corev1.ContainerStatus, grace time.Duration) *trouble {
 	last := status.State.Terminated
 	container, stays := spec(pod, status.Name)
-	if last == nil || !stays {
+	if last == nil || !stays || container.RestartPolicy == nil || *container.RestartPolicy == corev1.ContainerRestartPolicyAlways {
 		return nil
 	}
-	policy := corev1.RestartPolicyAlways
-	if container.RestartPolicy != nil {
-		policy = corev1.RestartPolicy(*container.RestartPolicy)
-	}
-	cause := fmt.Sprintf("the container %s has ended with exit code %d and was not started again (restartPolicy %s)", status.Name,
-		last.ExitCode, policy)
+	cause := fmt.Sprintf("the container %s has ended with exit code %d and was not started again (restartPolicy %s)",
+		status.Name, last.ExitCode, *container.RestartPolicy)
 	return newTrouble("CONTAINER_ENDED", cause, pod, status.Name, grace).from(last.FinishedAt.Time)
 }
 

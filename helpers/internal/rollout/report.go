@@ -160,7 +160,7 @@ var generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}(\b|_)|\b[0
 func anonymous(text string) string { return generated.ReplaceAllString(text, "-*$1") }
 
 // emptiest are warnings that only repeat that a try failed.
-var emptiest = regexp.MustCompile(`^(Failed: Error: |BackOff: |FailedScheduling: skip)`)
+var emptiest = regexp.MustCompile(`^(Failed: Error: |BackOff: |the events cannot be read: )`)
 
 // mostTelling is the newest of the warnings that say most: what the kubelet could not
 // read comes before what failed for want of it, and that before the bare failure.

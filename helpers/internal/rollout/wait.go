@@ -40,7 +40,8 @@ const (
 	attention = 5 * time.Second        // how often what is suspicious is looked at
 	present   = "the present state"    // what is read beside the watches
 
-	askedAtOnce = 8 // containers whose nodes are asked at the same time
+	askedAtOnce = 8               // containers whose nodes are asked at the same time
+	unaskedFor  = 2 * time.Minute // how long it is tried to ask a node that does not answer
 )
 
 // follower follows one workload, its revisions and its pods, and nothing else.
@@ -58,6 +59,7 @@ type follower struct {
 	looked   time.Time // when evidence was last read
 	settled  time.Time // before it nothing is believed to have failed
 	asked    time.Time // when the final verdict was last asked for by a fresh read
+	unasked  time.Time // since when a node could not be asked; zero where none was
 	slow     bool      // that read had to wait, as for an API server that hung
 }
 
@@ -272,6 +274,12 @@ func (f *follower) stillRun(ctx context.Context, now time.Time) bool {
 		return false
 	case f.options.Graces.Proof >= proofUnasked:
 		return true
+	case !kube.IsDenied(err) && f.unasked.IsZero():
+		f.unasked = now
+	}
+	if !kube.IsDenied(err) && now.Sub(f.unasked) < unaskedFor { // a busy node answers later
+		f.verdict.State, f.verdict.Cause = Progressing, "the node does not answer whether a container that was just started still runs"
+		return false
 	}
 	f.options.Graces.Proof = proofUnasked
 	f.verdict.State = Progressing

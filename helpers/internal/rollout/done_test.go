@@ -166,7 +166,7 @@ func TestTheNodeIsAskedWhereNothingButAStatusTells(t *testing.T) {
 		return len(toAsk(w.Objects, w.Memory, start.Add(at)))
 	}
 	assert.Equal(t, 1, asked(10*time.Second, unprobed))
-	assert.Equal(t, 0, asked(2*time.Minute, unprobed), "it was told to run long ago")
+	assert.Equal(t, 0, asked(10*time.Minute, unprobed), "it was told to run long ago")
 	assert.Equal(t, 0, asked(10*time.Second), "its readiness probe looks at it")
 	assert.Equal(t, 1, asked(10*time.Second, func(p *corev1.Pod) { p.Status.ContainerStatuses[0].RestartCount = 1 }))
 	assert.Equal(t, 0, asked(10*time.Second, unprobed, ends(0, 1)))

@@ -16,8 +16,8 @@ import (
 const (
 	proofAfterEnd = 10 * time.Second
 	proofShortRun = time.Minute
-	proofUnasked  = settle          // instead, where the node cannot be asked: its regular report is over
-	askedFor      = 2 * time.Minute // what was told to run longer ago is not asked about
+	proofUnasked  = settle           // instead, where the node cannot be asked: its regular report is over
+	askedFor      = 10 * time.Minute // what was told to run longer ago is not asked about
 )
 
 // sound says that the pod counts: it is available by its own status, and each of its

@@ -124,7 +124,7 @@ func (e *endpoints) are(ctx context.Context, wanted func(Counts) bool) (bool, er
 // learn asks whose the pods are. One that is of neither version, or was gone again, is another's.
 func (e *endpoints) learn(ctx context.Context) error {
 	var err error
-	if e.owners, err = e.t.learn(ctx); err != nil {
+	if e.owners, err = e.t.learn(ctx, e.pods); err != nil {
 		return err
 	}
 	for pod := range e.pods {

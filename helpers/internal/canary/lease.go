@@ -21,17 +21,18 @@ func (t *Traffic) lock(ctx context.Context, run string, length time.Duration, fo
 	leases := t.cluster.Coordination().Leases(t.cluster.Namespace)
 	seconds := int32(length.Seconds())
 	for attempt := 0; ; attempt++ {
-		held, err := leases.Get(ctx, t.leaseName(), metav1.GetOptions{})
+		var held *coordinationv1.Lease
+		var err error
+		if attempt > 0 { // mostly there is none, and to ask first costs a request
+			held, err = leases.Get(ctx, t.leaseName(), metav1.GetOptions{})
+		}
 		now := metav1.NewMicroTime(t.cluster.Now())
 		wanted := coordinationv1.LeaseSpec{HolderIdentity: &run, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now}
 		switch {
-		case apierrors.IsNotFound(err):
+		case attempt == 0 || apierrors.IsNotFound(err):
 			err = t.write(ctx, func(ctx context.Context) error {
-				_, err := leases.Create(
-					ctx,
-					&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: t.leaseName()}, Spec: wanted},
-					metav1.CreateOptions{},
-				)
+				made := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: t.leaseName()}, Spec: wanted}
+				_, err := leases.Create(ctx, made, metav1.CreateOptions{})
 				return err
 			})
 		case err != nil:
@@ -48,7 +49,7 @@ func (t *Traffic) lock(ctx context.Context, run string, length time.Duration, fo
 			return nil
 		}
 		// Somebody else was faster: look again who it was.
-		if (apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)) && attempt < 3 {
+		if (apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)) && attempt < 4 {
 			continue
 		}
 		return kube.Explain(err, "taking the lease "+t.leaseName())

@@ -2,8 +2,6 @@ package canary
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,43 +21,33 @@ const (
 	ofCanary = "canary"
 )
 
-// learn reads the ReplicaSets and the pods of both Deployments, of each its metadata only.
-func (t *Traffic) learn(ctx context.Context) (owners, error) {
+// learn reads the pods' metadata in one request. A pod's owner is its ReplicaSet, whose name,
+// which unlike a pod's is never cut, is its Deployment's and the pod's own pod-template-hash.
+// A route's endpoints are those of the canary's own Service, which selects no other pods.
+func (t *Traffic) learn(ctx context.Context, ready map[types.UID]bool) (owners, error) {
 	known := owners{}
-	client := t.cluster.Metadata()
-	sets, err := client.Resource(appsv1.SchemeGroupVersion.WithResource("replicasets")).
-		Namespace(t.cluster.Namespace).
-		List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, kube.Explain(err, "looking whose the pods are")
-	}
-	bySet := map[types.UID]string{}
-	var hashes []string
-	for i := range sets.Items {
-		set := &sets.Items[i]
-		switch {
-		case metav1.IsControlledBy(set, t.stable):
-			bySet[set.UID] = ofStable
-		case metav1.IsControlledBy(set, t.canary):
-			bySet[set.UID] = ofCanary
-		default:
-			continue
+	if t.route.Router != "service" {
+		for pod := range ready {
+			known[pod] = ofCanary
 		}
-		hashes = append(hashes, set.Labels[appsv1.DefaultDeploymentUniqueLabelKey])
-	}
-	if len(hashes) == 0 {
 		return known, nil
 	}
-	selector := fmt.Sprintf("%s in (%s)", appsv1.DefaultDeploymentUniqueLabelKey, strings.Join(hashes, ","))
-	pods, err := client.Resource(corev1.SchemeGroupVersion.WithResource("pods")).
-		Namespace(t.cluster.Namespace).
-		List(ctx, metav1.ListOptions{LabelSelector: selector})
+	pods, err := t.cluster.Metadata().Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(t.cluster.Namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: appsv1.DefaultDeploymentUniqueLabelKey})
 	if err != nil {
 		return nil, kube.Explain(err, "looking whose the pods are")
 	}
 	for i := range pods.Items {
-		if owner := metav1.GetControllerOf(&pods.Items[i]); owner != nil {
-			known[pods.Items[i].UID] = bySet[owner.UID]
+		pod := &pods.Items[i]
+		owner := metav1.GetControllerOf(pod)
+		if owner == nil || owner.Kind != "ReplicaSet" {
+			continue
+		}
+		switch owner.Name {
+		case t.names.Stable + "-" + pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]:
+			known[pod.UID] = ofStable
+		case t.names.Canary + "-" + pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]:
+			known[pod.UID] = ofCanary
 		}
 	}
 	return known, nil

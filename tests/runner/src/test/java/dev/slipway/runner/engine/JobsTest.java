@@ -33,7 +33,7 @@ class JobsTest {
     @Test
     void aLockHasOneHolderAndALine() throws Exception {
         Jobs jobs = new Jobs(home, "job");
-        Store.next(home, "job", "http://j/");
+        Store first = Store.next(home, "job", "http://j/");
         Store second = Store.next(home, "job", "http://j/");
         Store.next(home, "job", "http://j/");
         assertNull(jobs.lock("db", 1, true));
@@ -42,6 +42,7 @@ class JobsTest {
         assertTrue(jobs.waits("db", 2));
         assertFalse(jobs.waits("db", 3), "it did not want to wait");
         jobs.unlock("db", 1);
+        assertEquals(1, first.number(), "a build that nobody holds is dead");
         assertTrue(jobs.holds("db", 2));
         assertEquals(List.of("lock db job"), requests(second));
     }

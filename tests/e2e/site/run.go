@@ -106,6 +106,7 @@ func (s *Site) arguments(p *Pipeline) []string {
 	settings := map[string]string{
 		"SLIPWAY_NAMESPACE": p.Namespace,
 		"SLIPWAY_REGISTRY":  s.Registry, "SLIPWAY_REGISTRY_CA": "registry-ca", "SLIPWAY_BASE_IMAGES": "docker.io=" + os.Getenv("LAB_MIRROR"),
+		"SLIPWAY_AGENT_IMAGE":   s.Registry + "/" + Agent,
 		"SLIPWAY_PACKAGE_INDEX": os.Getenv("LAB_PIP_INDEX_URL"),
 	}
 	for name, value := range p.Settings {

@@ -80,6 +80,26 @@ func TestTheCommandsOfTheReadmeWorkInTheirOrder(t *testing.T) {
 	}
 	assert.Equal(t, before, others(t, "prod"), "what was in the namespace is as it was")
 	reachable(t, "prod")
+	lastingToken(t)
+}
+
+// lastingToken follows docs/jenkins.md for a controller outside the cluster: the token lets it handle pods, and is refused
+// as soon as its Secret is gone.
+func lastingToken(t *testing.T) {
+	t.Helper()
+	guide, err := os.ReadFile(filepath.Join(root, "docs/jenkins.md"))
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?ms)^ *```\n( *kubectl apply -f k8s/site/agents/controller-token.yaml\n.*?)^ *```$").FindSubmatch(guide)
+	require.NotNil(t, block, "the commands of docs/jenkins.md")
+	follow(t, string(block[1])+`
+server=$(kubectl config view --minify --raw -o jsonpath='{.clusters[0].cluster.server}')
+controller() { kubectl --kubeconfig /dev/null --server "$server" --certificate-authority ca.crt --token "$(cat token)" get pods -n jenkins; }
+controller
+kubectl delete secret jenkins-token -n jenkins
+for try in $(seq 100); do ! controller 2>refused || continue; break; done
+cat refused >&2
+[[ $(<refused) = *Unauthorized* || $(<refused) = *"must be logged in"* ]]
+`)
 }
 
 // buildAgent keeps the lab's agents' image where make image would have put the real one.

@@ -80,7 +80,21 @@ func TestTheCommandsOfTheReadmeWorkInTheirOrder(t *testing.T) {
 	}
 	assert.Equal(t, before, others(t, "prod"), "what was in the namespace is as it was")
 	reachable(t, "prod")
+	appliedAgain(t, "prod")
 	lastingToken(t)
+}
+
+// appliedAgain says that the manifests, applied again after a release, leave alone what it has set.
+func appliedAgain(t *testing.T, namespace string) {
+	t.Helper()
+	const set = "jsonpath={.spec.replicas} {.spec.template.spec.containers[*].image}"
+	image := "registry.example/fastapi-postgres-app:latest-41@sha256:" + strings.Repeat("4", 64)
+	kubectl(t, "set", "image", "deployment/fastapi-app", "-n", namespace, "app="+image)
+	kubectl(t, "scale", "deployment/fastapi-app", "-n", namespace, "--replicas=4")
+	for range 2 { // the second time there is a last-applied configuration to compare with
+		follow(t, "kubectl apply -k k8s/overlays/"+namespace, "kubectl apply -n "+namespace+" -f k8s/app-deployment.yaml")
+		assert.Equal(t, "4 "+image, kubectl(t, "get", "deployment/fastapi-app", "-n", namespace, "-o", set))
+	}
 }
 
 // lastingToken follows docs/jenkins.md for a controller outside the cluster: the token lets it handle pods, and is refused

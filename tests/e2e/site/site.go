@@ -140,24 +140,36 @@ func (s *Site) productions() []string {
 
 func (s *Site) all() []string { return append([]string{"staging"}, s.productions()...) }
 
-// manifests applies the team's own: staging's and prod's, or prod's under another name.
+// manifests creates and applies the team's own: staging's and prod's, or prod's under another name.
 func (s *Site) manifests(ctx context.Context, namespace string) error {
-	overlay := filepath.Join(s.Root, "k8s/overlays", namespace)
-	if _, err := os.Stat(overlay); os.IsNotExist(err) {
-		overlay = filepath.Join(s.Dir, "overlays", namespace)
-		base, err := filepath.Rel(overlay, filepath.Join(s.Root, "k8s/overlays/prod"))
+	for _, step := range [][2]string{{"create", "k8s/first"}, {"apply", "k8s/overlays"}} {
+		overlay, err := s.overlay(step[1], namespace)
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(overlay, 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(fmt.Sprintf("namespace: %s\nresources: [%s]\n", namespace, base)), 0o644); err != nil {
+		if _, err := Kubectl(ctx, step[0], "-k", overlay); err != nil {
 			return err
 		}
 	}
-	_, err := Kubectl(ctx, "apply", "-k", overlay)
-	return err
+	return nil
+}
+
+// overlay is the namespace's own in that folder, or one that is made of prod's.
+func (s *Site) overlay(folder, namespace string) (string, error) {
+	own := filepath.Join(s.Root, folder, namespace)
+	if _, err := os.Stat(own); !os.IsNotExist(err) {
+		return own, err
+	}
+	made := filepath.Join(s.Dir, folder, namespace)
+	base, err := filepath.Rel(made, filepath.Join(s.Root, folder, "prod"))
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(made, 0o755); err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("namespace: %s\nresources: [%s]\n", namespace, base)
+	return made, os.WriteFile(filepath.Join(made, "kustomization.yaml"), []byte(text), 0o644)
 }
 
 // controller is the account that a Jenkins would have in this cluster, as a kubeconfig of its own.
@@ -297,7 +309,7 @@ func (s *Site) byHand(ctx context.Context, namespace, image string) error {
 	if err := s.Migrate(ctx, namespace); err != nil {
 		return err
 	}
-	if _, err := Kubectl(ctx, "set", "image", "-n", namespace, "deployment/"+App, "deployment/"+App+"-canary", "app="+image); err != nil {
+	if _, err := Kubectl(ctx, "set", "image", "-n", namespace, "deployment/"+App, "app="+image); err != nil {
 		return err
 	}
 	if _, err := Kubectl(ctx, "scale", "-n", namespace, "deployment/"+App, fmt.Sprintf("--replicas=%d", s.Replicas)); err != nil {

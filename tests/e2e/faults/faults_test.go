@@ -109,7 +109,7 @@ func quiet(t *testing.T) string { t.Helper(); return quietIn(t, "prod") }
 
 func quietIn(t *testing.T, namespace string) string {
 	t.Helper()
-	state := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", namespace, "-o", `jsonpath={.spec.replicas} {.metadata.annotations.slipway\.dev/canary}`)
+	state := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", namespace, "--ignore-not-found", "-o", `jsonpath={.spec.replicas} {.metadata.annotations.slipway\.dev/canary}`)
 	return strings.TrimPrefix(state, "0") + kubectl(t, "get", "leases", "-n", namespace, "-o", "name")
 }
 

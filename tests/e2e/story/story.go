@@ -151,7 +151,8 @@ func short(image string) string {
 
 // quiet checks that nothing of a canary is left.
 func (t *teller) quiet(ctx context.Context) error {
-	replicas, err := site.Kubectl(ctx, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas} {.metadata.annotations.slipway\\.dev/canary}")
+	replicas, err := site.Kubectl(ctx, "get", "deployment/"+site.App+"-canary", "-n", "prod", "--ignore-not-found",
+		"-o", "jsonpath={.spec.replicas} {.metadata.annotations.slipway\\.dev/canary}")
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (t *teller) quiet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.check(strings.TrimSpace(replicas) == "0", "the canary has 0 replicas and no journal (%q)", strings.TrimSpace(replicas))
+	t.check(slices.Contains([]string{"", "0"}, strings.TrimSpace(replicas)), "the canary has 0 replicas and no journal (%q)", strings.TrimSpace(replicas))
 	t.check(strings.TrimSpace(leases) == "", "no Lease is held (%q)", strings.TrimSpace(leases))
 	return nil
 }

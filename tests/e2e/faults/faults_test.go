@@ -235,7 +235,7 @@ func TestAStableWithoutPodsIsToldAndLeftAlone(t *testing.T) {
 	defer full(t)
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()})
 	assert.Equal(t, "FAILURE", run.Result())
-	assert.Contains(t, run.Console, "deployment/"+site.App+" runs no pod")
+	assert.Contains(t, run.Console, "deployment/"+site.App+" has 0 pods")
 	assert.Equal(t, before, stableImage(t, "prod"))
 	assert.Empty(t, quiet(t))
 }

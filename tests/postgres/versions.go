@@ -48,7 +48,7 @@ func Fetch(ctx context.Context, major int) (programs string, err error) {
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	dir := filepath.Join(cache, strconv.Itoa(major))
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+	if _, err = os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		err = unpack(ctx, cache, dir, major)
 	}
 	return filepath.Join(dir, "bin") + "/", err

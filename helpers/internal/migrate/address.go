@@ -78,7 +78,7 @@ func readPairs(text string) ([]parameter, error) {
 	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
 		name, rest, equals := strings.Cut(text, "=")
 		if name = strings.TrimSpace(name); !equals || strings.ContainsAny(name, " \t\n'") {
-			return nil, errors.New("it is neither a URL nor of the form host=... port=...")
+			return nil, errors.New("it is neither a URL nor a list such as host=HOST port=PORT")
 		}
 		rest = strings.TrimLeft(rest, " \t\r\n")
 		var value strings.Builder

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 )
 
 // lastWord dials, and keeps the last FATAL that a server has sent.
@@ -68,7 +69,7 @@ func (l *lastWord) hear(message []byte) {
 			l.said.Store(said)
 			return
 		case field[0] == 'C':
-			said.Code = pq.ErrorCode(field[1:])
+			said.Code = pqerror.Code(field[1:])
 		case field[0] == 'M':
 			said.Message = string(field[1:])
 		}

@@ -1,6 +1,7 @@
 package migratediff
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/user"
@@ -104,6 +105,11 @@ func allow(c *cli.Context) migrate.Allow {
 func apply(c *cli.Context) error {
 	if c.Int("lock-attempts") < 1 || c.Duration("lock-timeout") <= 0 {
 		return slipway.Usagef("--lock-attempts and --lock-timeout must be more than 0")
+	}
+	if longest := c.Duration("timeout"); longest > 0 {
+		ctx, cancel := context.WithTimeout(c.Context, longest)
+		defer cancel()
+		c.Context = ctx
 	}
 	files, database, err := connect(c, 0)
 	if err != nil {

@@ -31,6 +31,11 @@ func (r repository) git(ctx context.Context, arguments ...string) (string, error
 	return out.String(), nil
 }
 
+func (r repository) isClone(ctx context.Context) bool {
+	_, err := r.git(ctx, "rev-parse", "--git-dir")
+	return err == nil
+}
+
 func (r repository) has(ctx context.Context, commit string) bool {
 	_, err := r.git(ctx, "cat-file", "-e", commit+"^{commit}")
 	return err == nil

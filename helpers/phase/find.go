@@ -1,6 +1,7 @@
 package phase
 
 import (
+	"context"
 	"regexp"
 
 	"github.com/urfave/cli/v2"
@@ -30,18 +31,27 @@ func find(c *cli.Context) error {
 		return err
 	}
 	defer client.Close()
-	repository, err := client.Repository(name)
+	images, err := client.Repository(name)
 	if err != nil {
 		return err
 	}
-	found, err := client.Latest(c.Context, repository, registry.Search{
-		Pattern: pattern, Required: c.StringSlice("require"), Key: key, At: c.String("at"), Depth: c.Int("depth"),
+	found, err := client.Latest(c.Context, images, registry.Search{
+		Pattern: pattern, Required: c.StringSlice("require"), Key: key, At: c.String("at"), Depth: c.Int("depth"), Git: known(c.Context, c.String("git")),
 	})
 	if err != nil {
 		return slipway.Finish(c, nil, err)
 	}
 	return slipway.Finish(c, said{found.Reference, slipway.Fields{"reference": found.Reference, "commit": found.Revision, "tag": found.Tag}},
 		knowsItsCommit(found.Reference, found.Revision, c.String("at") != ""))
+}
+
+// known is the clone that knows which commit follows which: the folder that is named, else this one, if it is one.
+func known(ctx context.Context, named string) string {
+	here := repository{"."}
+	if named != "" || !here.isClone(ctx) {
+		return named
+	}
+	return here.dir
 }
 
 // knowsItsCommit refuses an image whose migrations cannot be known. Going back to a tag needs none.

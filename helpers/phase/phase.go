@@ -50,6 +50,8 @@ func App() *cli.App {
 						Usage: "a `TYPE` of evidence that the image must have"},
 					&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"},
 						Usage: "the tags' form; its one group `captures` the number"},
+					&cli.StringFlag{Name: "git", EnvVars: []string{"SLIPWAY_GIT"},
+						Usage: "the `FOLDER` of a clone, whose commits settle which of two builds is newer; without it this one, if it is a clone"},
 					&cli.IntFlag{Name: "depth", Value: 200, EnvVars: []string{"SLIPWAY_TAG_DEPTH"},
 						Usage: "look at no more than this many tags, from the highest number down"},
 					registry.VerifyingKey)},

@@ -14,7 +14,7 @@ class Commands implements Serializable {
 
     static final String PLAN = 'slipway phase plan --optional="$OPTIONAL"'
 
-    static final String APPLY = 'slipway migrate-diff apply'
+    static final String APPLY = 'slipway migrate-diff apply --timeout "$LONGEST" --statement-timeout "$LONGEST"'
 
     static final String PUSH = 'slipway nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json"' +
         ' --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age "$SCAN_AGE" "$TARGET"'

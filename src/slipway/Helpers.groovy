@@ -18,8 +18,8 @@ class Helpers implements Serializable {
     }
 
     /** The same as ask, but a refusal ends the pipeline in the helper's own words. */
-    Map<String, Object> run(String label, Map<String, String> variables, String command) {
-        Map<String, Object> answer = ask(label, variables, command)
+    Map<String, Object> run(String label, Map<String, String> variables, String command, int minutes = 20) {
+        Map<String, Object> answer = ask(label, variables, command, minutes)
         if (answer.exit != 0) {
             hint = answer.error?.hint ?: ''
             steps.error(sentence(label, answer))
@@ -29,15 +29,16 @@ class Helpers implements Serializable {
 
     /**
      * Runs the command in the container that has the cluster's account, with these variables,
-     * and gives its answer: exit is its exit code, error what it says of a refusal.
+     * and gives its answer: exit is its exit code, error what it says of a refusal. The command has a bound
+     * of its own that is shorter than these minutes, so that it ends first, and answers.
      */
-    Map<String, Object> ask(String label, Map<String, String> variables, String command) {
+    Map<String, Object> ask(String label, Map<String, String> variables, String command, int minutes = 20) {
         List<String> environment = ['SLIPWAY_ANSWER=true']
         variables.each { String name, String value -> environment.add("${name}=${value}".toString()) }
         String out = ''
         steps.withEnv(environment) {
             steps.container('helpers') {
-                steps.timeout(time: 20, unit: 'MINUTES') {
+                steps.timeout(time: minutes, unit: 'MINUTES') {
                     out = steps.sh(label: label, returnStdout: true, script: 'set +x\n' + command + ' || true')
                 }
             }

@@ -46,6 +46,7 @@ class ProductionRelease extends Release {
         steps.milestone(label: 'begin')
         helpers.inPodAgain('production', 30) {
             onAgent()
+            steps.checkout(steps.scm) // what knows which of two builds that overlapped has the later commit
             helpers.withRegistry {
                 Map<String, Object> found = helpers.run('image to promote', names(), Commands.FIND)
                 reference = found.reference
@@ -66,7 +67,6 @@ class ProductionRelease extends Release {
     /** Going back to an image takes no commit, which may be gone by then; its migrations are not applied. */
     private void checkOutSource() {
         if (settings.value('imageTag')) {
-            steps.checkout(steps.scm)
             return
         }
         try {
@@ -108,7 +108,7 @@ class ProductionRelease extends Release {
         }
         approve('migration', 'Migrate', "Apply ${plan.pending} migrations to the production database of ${settings.value('app')}?",
             (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') + text)
-        helpers.inPod('production', 60) {
+        helpers.inPod('production', settings.minutes('migrationTimeout') + 10) {
             onAgent()
             helpers.again { steps.unstash('migrations') }
             applyPlan(plan.planId, commit)
@@ -158,7 +158,7 @@ class ProductionRelease extends Release {
             steps.echo('no canary: this is the first release, and there is no traffic that it could share or harm')
             return
         }
-        helpers.inPod('production', 60) {
+        helpers.inPod('production', settings.minutes(looking()) + 60) {
             onAgent()
             canaryBegun = true
             Map<String, Object> set = [:]
@@ -169,14 +169,20 @@ class ProductionRelease extends Release {
         }
     }
 
+    /** The parameter that says for how long the canary is looked at. */
+    private String looking() {
+        return settings.value('prometheusUrl') ? 'analysisDuration' : 'hold'
+    }
+
     /** By Prometheus where there is one, else by whether it stays up. */
     private String judge() {
         Map<String, String> looks = [
             PROMETHEUS: settings.value('prometheusUrl'), DURATION: settings.value('analysisDuration'),
-            INTERVAL: settings.value('analysisInterval'), LEAST: settings.value('analysisMinRequests'), HOLD: settings.value('hold'), REPORT: archived('canary-report', 'html'),
+            INTERVAL: settings.value('analysisInterval'), LEAST: settings.value('analysisMinRequests'),
+            HOLD: settings.value('hold'), REPORT: archived('canary-report', 'html'),
         ]
         try {
-            return helpers.run('canary health', names() + looks, Commands.JUDGE).summary
+            return helpers.run('canary health', names() + looks, Commands.JUDGE, settings.minutes(looking()) + 20).summary
         } finally {
             if (settings.value('prometheusUrl')) {
                 keepReport()
@@ -300,7 +306,7 @@ class ProductionRelease extends Release {
     }
 
     @Override
-    protected List<String> advice() {
-        return super.advice() + byHand
+    protected List<String> advice(Throwable failure) {
+        return super.advice(failure) + byHand
     }
 }

@@ -144,7 +144,7 @@ class Release implements Serializable {
             }
             return
         }
-        String text = words("slipway: ${title()} ${verdict(problem)}", why, advice())
+        String text = words("slipway: ${title()} ${verdict(problem)}", why, advice(problem))
         if (stopped(problem)) {
             steps.echo(text)
             throw problem
@@ -186,8 +186,8 @@ class Release implements Serializable {
     }
 
     /** What to do next, a line each. */
-    protected List<String> advice() {
-        return helpers.hint ? [helpers.hint] : []
+    protected List<String> advice(Throwable failure) {
+        return helpers.hint ? [helpers.hint] : stopped(failure) ? ['run the pipeline again'] : []
     }
 
     protected String words(String first, String why, List<String> next) {
@@ -295,8 +295,9 @@ class Release implements Serializable {
     /** Applies exactly the plan of this id. */
     protected void applyPlan(String planId, String commit) {
         helpers.withDatabase {
-            Map<String, Object> done = helpers.run('migration',
-                [SLIPWAY_MIGRATIONS: settings.value('migrationsDir'), SLIPWAY_PLAN_ID: planId, GIT_COMMIT: commit], Commands.APPLY)
+            Map<String, String> variables = [SLIPWAY_MIGRATIONS: settings.value('migrationsDir'), SLIPWAY_PLAN_ID: planId, GIT_COMMIT: commit,
+                                             LONGEST: settings.value('migrationTimeout')]
+            Map<String, Object> done = helpers.run('migration', variables, Commands.APPLY, settings.minutes('migrationTimeout') + 1)
             facts.migration.applied = done.applied ? done.applied.tokenize(' ') : []
             facts.migration.current = done.current
             steps.echo("applied ${done.applied}: the database is at ${done.current}")

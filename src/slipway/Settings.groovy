@@ -36,6 +36,7 @@ class Settings implements Serializable {
             migrationsDir: ['path', 'migrations'],
             allowOutOfOrder: ['flag', 'false'],
             allowGaps: ['flag', 'false'],
+            migrationTimeout: ['duration', '50m'],
             allowBreaking: ['flag', production ? 'false' : 'true'],
             agentImage: ['image', ''],
             cloud: ['text', 'kubernetes'],
@@ -153,6 +154,27 @@ class Settings implements Serializable {
             return given[name].toString()
         }
         return site(name) ?: parameters(step)[name]?.get(1) ?: derived(name)
+    }
+
+    /** A duration in whole minutes, rounded up. */
+    int minutes(String name) {
+        return inMinutes(value(name))
+    }
+
+    @NonCPS
+    private static int inMinutes(String duration) {
+        double minutes = 0
+        String number = ''
+        for (int i = 0; i < duration.length(); i++) {
+            String each = duration.substring(i, i + 1)
+            if (each ==~ /[0-9.]/) {
+                number += each
+            } else {
+                minutes += number.toDouble() * (each == 'h' ? 60 : each == 'm' ? 1 : 1 / 60)
+                number = ''
+            }
+        }
+        return (int) Math.ceil(minutes)
     }
 
     private String derived(String name) {

@@ -21,7 +21,7 @@ class StagingRelease extends Release {
     }
 
     void inPod(Closure body) {
-        helpers.inPod('staging', 90) {
+        helpers.inPod('staging', settings.minutes('migrationTimeout') + 90) {
             body()
             keepHere()
         }
@@ -165,7 +165,8 @@ class StagingRelease extends Release {
         }
         note('scan', [scanner: 'trivy', severity: settings.value('severity'), outcome: code == 0 ? 'clean' : code == 7 ? 'findings' : 'failed'])
         if (code == 7) {
-            helpers.hint = 'raise what is listed above to a version without them'
+            helpers.hint = 'raise each package of the table above to its fixed version, in the requirements or by a newer base image;' +
+                ' where there is none yet, the parameter severity says which findings stop a build'
             steps.error("scan: the image has findings of ${settings.value('severity')}, and nothing was pushed")
         }
         if (code != 0) {

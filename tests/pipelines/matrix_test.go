@@ -201,7 +201,7 @@ func (l *local) matrix(t *testing.T, name, jenkinsfile string, steps []step, whi
 // row is the step's in the table: without what is another one in each run.
 func (s step) row() matrix.Row {
 	text := s.function
-	if s.label != "" && s.function != "node" && s.function != "checkout" {
+	if s.label != "" && s.function != "node" && !strings.HasPrefix(s.label, "[") {
 		text += " (" + s.label + ")"
 	}
 	return matrix.Row{Stage: s.stage, Step: text}

@@ -58,10 +58,20 @@ func (r runner) alone(ctx context.Context) error {
 	return nil
 }
 
+// forClearing is what is kept of the time for all: an index that was not finished is dropped in it.
+const forClearing = 20 * time.Second
+
 // settings for statements outside a transaction. A lock_timeout would leave an
-// invalid index behind; statement_timeout bounds them.
+// invalid index behind; statement_timeout bounds them, and ends them before the time for all is over:
+// what the server ends is told by the server, and cleared away.
 func (r runner) settings(ctx context.Context) error {
-	set := fmt.Sprintf("SET lock_timeout=0;SET statement_timeout=%d;", r.options.StatementTimeout.Milliseconds())
+	longest := r.options.StatementTimeout
+	if end, bounded := ctx.Deadline(); bounded {
+		if left := max(time.Until(end)-forClearing, time.Second); longest == 0 || left < longest {
+			longest = left
+		}
+	}
+	set := fmt.Sprintf("SET lock_timeout=0;SET statement_timeout=%d;", longest.Milliseconds())
 	if r.server >= 17 {
 		set += "SET transaction_timeout=0;"
 	}

@@ -127,8 +127,13 @@ func brief(sql string) string {
 
 // lost is the error of a connection that ended while the file ran.
 func (r runner) lost(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return slipway.Errorf(slipway.Unknown, "stopped while %s ran", r.file.Name).Next("run it again: what was applied is recorded, and is not applied twice")
+	const next = "run it again: what was applied is recorded, and is not applied twice"
+	switch {
+	case errors.Is(err, context.Canceled):
+		return slipway.Errorf(slipway.Unknown, "stopped while %s ran", r.file.Name).Next(next)
+	case errors.Is(err, context.DeadlineExceeded):
+		return slipway.Errorf(slipway.Unknown, "the time for all migrations ran out while %s ran", r.file.Name).
+			Next(next + "; give it more time: --timeout")
 	}
 	var answer *pq.Error
 	if !errors.As(err, &answer) {
@@ -142,6 +147,5 @@ func (r runner) lost(err error) error {
 		why := withoutSecrets(fmt.Errorf("%s: %s (SQLSTATE %s)", answer.Severity, answer.Message, answer.Code), r.secrets...)
 		return slipway.Errorf(slipway.Unknown, "the server ended the session while %s ran", r.file.Name).Because(why).Next("%s; then run it again: what was applied is recorded, and is not applied twice", hint)
 	}
-	return slipway.Errorf(slipway.Unknown, "the connection was lost while %s ran", r.file.Name).Because(withoutSecrets(err, r.secrets...)).
-		Next("run it again: what was applied is recorded, and is not applied twice")
+	return slipway.Errorf(slipway.Unknown, "the connection was lost while %s ran", r.file.Name).Because(withoutSecrets(err, r.secrets...)).Next(next)
 }

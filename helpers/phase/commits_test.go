@@ -30,7 +30,8 @@ func newClone(t *testing.T) clone {
 
 func (c clone) run(arguments ...string) string {
 	c.t.Helper()
-	command := exec.CommandContext(c.t.Context(), "git", append([]string{"-C", c.dir, "-c", "user.email=a@example.com", "-c", "user.name=a"}, arguments...)...)
+	options := []string{"-C", c.dir, "-c", "user.email=a@example.com", "-c", "user.name=a"}
+	command := exec.CommandContext(c.t.Context(), "git", append(options, arguments...)...)
 	out, err := command.CombinedOutput()
 	require.NoError(c.t, err, string(out))
 	return strings.TrimSpace(string(out))
@@ -45,7 +46,8 @@ func (c clone) commit(author, subject string) string {
 	}
 	who := author + " <a@example.com> 1700000000 +0000"
 	command := exec.CommandContext(c.t.Context(), "git", "-C", c.dir, "hash-object", "-t", "commit", "-w", "--stdin", "--literally")
-	command.Stdin = strings.NewReader("tree " + c.run("write-tree") + "\n" + parent + "author " + who + "\ncommitter " + who + "\n\n" + subject + "\n")
+	people := "author " + who + "\ncommitter " + who + "\n\n"
+	command.Stdin = strings.NewReader("tree " + c.run("write-tree") + "\n" + parent + people + subject + "\n")
 	out, err := command.Output()
 	require.NoError(c.t, err)
 	hash := strings.TrimSpace(string(out))
@@ -55,9 +57,12 @@ func (c clone) commit(author, subject string) string {
 
 // hostile are texts that once decided what a run does, and their siblings.
 var hostile = []string{
-	`csv: split on \nFIRST=true\n as well`, `fix: keep \nCHANGED=false in exported CSV`, `docs: \nREPLICAS=3`, `docs: sources are in C:\code\shop`, `a\c`,
-	"speed up search | and sort", "ends in a bar|", "a\rcanary: healthy", "exit=0", `{"exit":0,"first":true}`, `"}` + "\x1b[2J", "$(touch /tmp/x)", "`id`", `'"; exit 0; "'`,
-	"%s%d%x00", "-n", "--format=x", "\u202egnp.exe", "\u2028line", "tab\tand\vmore", "bell\a\x7f", "\xff\xfe", strings.Repeat("long ", 2000), "𝔘𝔫𝔦 \u200b zero", " blanks ",
+	`csv: split on \nFIRST=true\n as well`, `fix: keep \nCHANGED=false in exported CSV`, `docs: \nREPLICAS=3`,
+	`docs: sources are in C:\code\shop`, `a\c`,
+	"speed up search | and sort", "ends in a bar|", "a\rcanary: healthy", "exit=0", `{"exit":0,"first":true}`,
+	`"}` + "\x1b[2J", "$(touch /tmp/x)", "`id`", `'"; exit 0; "'`,
+	"%s%d%x00", "-n", "--format=x", "\u202egnp.exe", "\u2028line", "tab\tand\vmore", "bell\a\x7f",
+	"\xff\xfe", strings.Repeat("long ", 2000), "𝔘𝔫𝔦 \u200b zero", " blanks ",
 }
 
 func TestWhatPeopleWroteIsShownWholeAndDecidesNothing(t *testing.T) {
@@ -99,7 +104,8 @@ func TestCommitsThatAreNotThereAreSaidSo(t *testing.T) {
 	head := c.commit("a", "first")
 	gone := strings.Repeat("a", 40)
 	for _, test := range []struct{ previous, commit, want string }{
-		{"", head, "does not say which commit"}, {head, "--output=/tmp/x", "does not say which commit"}, {"HEAD", head, "does not say which commit"},
+		{"", head, "does not say which commit"}, {head, "--output=/tmp/x", "does not say which commit"},
+		{"HEAD", head, "does not say which commit"},
 		{gone, head, gone + " is not in this clone"}, {head, gone, gone + " is not in this clone"},
 	} {
 		assert.Contains(t, c.story(t.Context(), test.previous, test.commit), test.want)

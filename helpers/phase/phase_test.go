@@ -32,7 +32,8 @@ func code(err error) int {
 
 func TestAnImageWithoutItsCommitIsPromotedOnlyByItsTag(t *testing.T) {
 	for revision, good := range map[string]bool{
-		strings.Repeat("a", 40): true, "0123abc": true, "": false, "main": false, "--upload-pack=x": false, "abc": false, "0123ABC": false, "0123abc\n": false,
+		strings.Repeat("a", 40): true, "0123abc": true, "": false, "main": false, "--upload-pack=x": false,
+		"abc": false, "0123ABC": false, "0123abc\n": false,
 	} {
 		assert.Equal(t, good, knowsItsCommit(newer, revision, false) == nil, "%q", revision)
 		assert.NoError(t, knowsItsCommit(newer, revision, true), "%q", revision)
@@ -109,7 +110,8 @@ func TestHowAnUndoingIsTold(t *testing.T) {
 		want    string
 		code    int
 	}{
-		"back":        {deploy.Outcome{To: older, Replicas: 3}, nil, "stable is back on app:1 (sha256:111111111111…), with 3 replicas", slipway.Done},
+		"back": {deploy.Outcome{To: older, Replicas: 3}, nil,
+			"stable is back on app:1 (sha256:111111111111…), with 3 replicas", slipway.Done},
 		"no pod":      {deploy.Outcome{To: older}, nil, "and no pod runs, as before", slipway.Done},
 		"somebody's":  {deploy.Outcome{}, slipway.Errorf(slipway.Conflict, "x"), "stable was left alone", slipway.Done},
 		"not undone":  {deploy.Outcome{}, slipway.Errorf(slipway.No, "x"), "", slipway.No},
@@ -124,7 +126,8 @@ func TestHowAnUndoingIsTold(t *testing.T) {
 
 func TestTheLoginIsForTheHostAlone(t *testing.T) {
 	for image, host := range map[string]string{
-		"nexus.example:8443/docker-hosted/team/app:1@sha256:0": "nexus.example:8443", "10.10.70.84:30051/app:1": "10.10.70.84:30051", "hub.example/app": "hub.example",
+		"nexus.example:8443/docker-hosted/team/app:1@sha256:0": "nexus.example:8443",
+		"10.10.70.84:30051/app:1":                              "10.10.70.84:30051", "hub.example/app": "hub.example",
 	} {
 		body, err := login(image, "bob", `p"a\s:s`+"\n")
 		require.NoError(t, err)
@@ -141,7 +144,8 @@ func TestTheLoginIsForTheHostAlone(t *testing.T) {
 
 func TestTagOf(t *testing.T) {
 	for reference, want := range map[string]string{
-		"r:80/team/app:latest-4@sha256:0": "latest-4", "r:80/team/app@sha256:0": "", "r:80/team/app:latest-4": "", "other/team/app:1@sha256:0": "", "r:80/team/app-2:1@sha256:0": "", "": "",
+		"r:80/team/app:latest-4@sha256:0": "latest-4", "r:80/team/app@sha256:0": "", "r:80/team/app:latest-4": "",
+		"other/team/app:1@sha256:0": "", "r:80/team/app-2:1@sha256:0": "", "": "",
 	} {
 		tag, digest, ours := tagOf("r:80/team/app", reference)
 		assert.Equal(t, want != "", ours, reference)
@@ -158,8 +162,10 @@ func TestAServiceIsAskedUntilItAnswers(t *testing.T) {
 		asked   int
 		code    int
 	}{
-		"at once": {[]int{200}, 1, slipway.Done}, "a redirect is an answer": {[]int{302}, 1, slipway.Done}, "warming up": {[]int{503, 500, 200}, 3, slipway.Done},
-		"never": {[]int{500, 500, 500, 500}, 4, slipway.No}, "not found stays so": {[]int{404, 200}, 1, slipway.No}, "too many requests pass": {[]int{429, 200}, 2, slipway.Done},
+		"at once": {[]int{200}, 1, slipway.Done}, "a redirect is an answer": {[]int{302}, 1, slipway.Done},
+		"warming up": {[]int{503, 500, 200}, 3, slipway.Done},
+		"never":      {[]int{500, 500, 500, 500}, 4, slipway.No}, "not found stays so": {[]int{404, 200}, 1, slipway.No},
+		"too many requests pass": {[]int{429, 200}, 2, slipway.Done},
 	} {
 		asked := 0
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -191,7 +197,8 @@ func TestAServiceIsAskedUntilItAnswers(t *testing.T) {
 // What is missing is one sentence, before anything is connected to.
 func TestWrongUsageOfAPhase(t *testing.T) {
 	for _, words := range []string{
-		"", "sink", "find", "find a b", "compare r/app", "compare", "plan x", "deploy", "smoke", "smoke http://x", "canary", "canary 0 --image x", "canary 100 --image x", "canary ten --image x",
+		"", "sink", "find", "find a b", "compare r/app", "compare", "plan x", "deploy", "smoke", "smoke http://x", "canary",
+		"canary 0 --image x", "canary 100 --image x", "canary ten --image x",
 		"judge", "promote 10", "undo", "undo all", "undo stable --app a --run r", "undo canary --app a", "undo canary --run r",
 	} {
 		t.Setenv("BUILD_URL", "")

@@ -89,8 +89,8 @@ func still(now deploy.Outcome, from string, first bool) error {
 			now.Deployment, now.From, from).Next(next)
 	}
 	if first && !now.First {
-		return slipway.Errorf(slipway.Conflict, "deployment/%s was changed while the approval waited: it has run, and the approval named a first release",
-			now.Deployment).Next(next)
+		const changed = "deployment/%s was changed while the approval waited: it has run, and the approval named a first release"
+		return slipway.Errorf(slipway.Conflict, changed, now.Deployment).Next(next)
 	}
 	return nil
 }

@@ -107,7 +107,8 @@ class ProductionRelease extends Release {
             steps.error("migration: the plan ${plan.planId} breaks the version that production runs now, ${now}: ${plan.breaking}")
         }
         approve('migration', 'Migrate', "Apply ${plan.pending} migrations to the production database of ${settings.value('app')}?",
-            (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') + text)
+            (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') +
+            text)
         helpers.inPod('production', settings.minutes('migrationTimeout') + 10) {
             onAgent()
             helpers.again { steps.unstash('migrations') }
@@ -141,7 +142,8 @@ class ProductionRelease extends Release {
                 boolean late = steps.currentBuild.duration - began >= minutes * 60000L
                 stopCause = late ? "the approval of the ${what} timed out after ${minutes} min" :
                     "stopped while the approval of the ${what} waited: the lines above say whether it was rejected or aborted, and by whom"
-                helpers.hint = late ? 'run the pipeline again when somebody can approve it; approvalTimeout says for how many minutes it waits' : ''
+                helpers.hint = late ? 'run the pipeline again when somebody can approve it;' +
+                    ' approvalTimeout says for how many minutes it waits' : ''
             }
             throw problem
         }
@@ -225,14 +227,16 @@ class ProductionRelease extends Release {
                 }
                 canaryBegun = false
             }
-            steps.currentBuild.description = "${Text.shown(reference)} in production, approved by ${Text.visible(approver('promotion'))}".toString()
+            String by = Text.visible(approver('promotion'))
+            steps.currentBuild.description = "${Text.shown(reference)} in production, approved by ${by}".toString()
             keepHere()
         }
     }
 
     /** What the promotion rests on. */
     private String tried() {
-        return first ? "FIRST RELEASE, without a canary: production never ran a good revision; it gets ${replicas} pods" : "canary: ${facts.canary.achieved} % of the traffic; ${facts.canary.verdict}"
+        return first ? "FIRST RELEASE, without a canary: production never ran a good revision; it gets ${replicas} pods" :
+            "canary: ${facts.canary.achieved} % of the traffic; ${facts.canary.verdict}"
     }
 
     /**
@@ -265,7 +269,8 @@ class ProductionRelease extends Release {
             }
         } catch (Throwable failed) {
             String why = Text.visible(failed.message ?: 'stopped')
-            done = ["the undoing did not finish (${why}); the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString()]
+            done = ["the undoing did not finish (${why}); ".toString() +
+                "the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString()]
             byHand = [undoByHand()]
         }
         undone = done.join('; ')
@@ -274,8 +279,8 @@ class ProductionRelease extends Release {
     /** What a person types who does the same. */
     private String undoByHand() {
         String half = promotionBegun && !promoted ? "stable canary --image ${reference}" : 'canary'
-        String names = "--app ${settings.value('app')} --stable ${settings.value('deployment')} --canary ${settings.value('canaryDeployment')}"
-        return "slipway phase undo -n ${settings.value('namespace')} ${names} --run '${run()}' ${half}".toString()
+        String names = "-n ${settings.value('namespace')} --app ${settings.value('app')} --stable ${settings.value('deployment')}"
+        return "slipway phase undo ${names} --canary ${settings.value('canaryDeployment')} --run '${run()}' ${half}".toString()
     }
 
     @Override
@@ -298,7 +303,8 @@ class ProductionRelease extends Release {
         if (!before) {
             parts.add('production was not touched')
         } else if (promoted || !promotionBegun) {
-            parts.add(first && !promoted ? 'production runs nothing yet' : "production runs ${Text.shown(promoted ? reference : before)}".toString())
+            String runs = Text.shown(promoted ? reference : before)
+            parts.add(first && !promoted ? 'production runs nothing yet' : "production runs ${runs}".toString())
         }
         parts.add(undone ?: promoted ? 'canary 0' : 'no canary')
         parts.add(database())

@@ -160,7 +160,8 @@ class Release implements Serializable {
     /** One line for people. Of a stop Jenkins tells a library nothing; what is not known here stands in the lines above. */
     protected String because(Throwable problem) {
         if (stopped(problem)) {
-            return stopCause ?: "stopped in ${stages.isEmpty() ? 'the beginning' : stages.last().name}: the lines above say by what".toString()
+            String where = stages.isEmpty() ? 'the beginning' : stages.last().name
+            return stopCause ?: "stopped in ${where}: the lines above say by what".toString()
         }
         return Text.visible(problem.message ?: problem.toString())
     }
@@ -196,9 +197,9 @@ class Release implements Serializable {
             text += "\n  why    ${why}"
         }
         if (facts.now) {
-            text += "\n  now    ${facts.now}"
+            text += "\n  now    ${Text.visible(facts.now)}"
         }
-        next.each { String line -> text += "\n  next   ${line}" }
+        next.each { String line -> text += "\n  next   ${Text.visible(line)}" }
         return text
     }
 
@@ -295,8 +296,8 @@ class Release implements Serializable {
     /** Applies exactly the plan of this id. */
     protected void applyPlan(String planId, String commit) {
         helpers.withDatabase {
-            Map<String, String> variables = [SLIPWAY_MIGRATIONS: settings.value('migrationsDir'), SLIPWAY_PLAN_ID: planId, GIT_COMMIT: commit,
-                                             LONGEST: settings.value('migrationTimeout')]
+            Map<String, String> variables = [SLIPWAY_MIGRATIONS: settings.value('migrationsDir'), SLIPWAY_PLAN_ID: planId,
+                                             GIT_COMMIT: commit, LONGEST: settings.value('migrationTimeout')]
             Map<String, Object> done = helpers.run('migration', variables, Commands.APPLY, settings.minutes('migrationTimeout') + 1)
             facts.migration.applied = done.applied ? done.applied.tokenize(' ') : []
             facts.migration.current = done.current

@@ -84,7 +84,8 @@ class Settings implements Serializable {
             image: ['[^@\\s:/]+(:[0-9]+)?(/[^@\\s:]+)*(:[\\w.-]+)?(@sha256:[0-9a-f]{64})?', 'an image, such as HOST/slipway-agent:v1'],
             text: ['[^\\s\\p{Cc}]([^\\p{Cc}]*[^\\s\\p{Cc}])?', 'a text: one line that neither begins nor ends with whitespace'],
             host: ['[A-Za-z0-9.-]+', 'the name of a host'],
-            sslMode: ['disable|allow|prefer|require|verify-ca|verify-full', 'one of disable, allow, prefer, require, verify-ca, verify-full'],
+            sslMode: ['disable|allow|prefer|require|verify-ca|verify-full',
+                      'one of disable, allow, prefer, require, verify-ca, verify-full'],
             path: ['[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*', 'a folder inside the repository'],
             urlPath: ['/\\S*', 'a path that begins with /'],
             flag: ['true|false', 'true or false'],
@@ -98,8 +99,10 @@ class Settings implements Serializable {
             router: ['service|gateway|ingress-nginx|traefik|istio', 'one of service, gateway, ingress-nginx, traefik, istio'],
             url: ['https?://[^\\s/]+\\S*', 'a URL that begins with http:// or https://'],
             tag: ['[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}', 'a tag'],
-            severity: ['(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL)(,(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL))*', 'a list of UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL'],
-            images: ['[A-Za-z0-9._:/-]+=[A-Za-z0-9._:/-]+(,[A-Za-z0-9._:/-]+=[A-Za-z0-9._:/-]+)*', 'a list such as docker.io=nexus.example:8083'],
+            severity: ['(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL)(,(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL))*',
+                       'a list of UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL'],
+            images: ['[A-Za-z0-9._:/-]+=[A-Za-z0-9._:/-]+(,[A-Za-z0-9._:/-]+=[A-Za-z0-9._:/-]+)*',
+                     'a list such as docker.io=nexus.example:8083'],
         ]
         return kinds[name]
     }
@@ -123,7 +126,8 @@ class Settings implements Serializable {
             String text = isGiven(name) ? given[name].toString() : site(name)
             List<String> expected = kind(known[name][0])
             if (text && isPlain(name) && !(text ==~ expected[0])) {
-                mistakes.add("${name} '${Text.visible(text)}'${isGiven(name) ? '' : " (the site's ${siteName(name)})"} is not ${expected[1]}".toString())
+                String whose = isGiven(name) ? '' : " (the site's ${siteName(name)})"
+                mistakes.add("${name} '${Text.visible(text)}'${whose} is not ${expected[1]}".toString())
             }
         }
         if (!value('app')) {
@@ -199,7 +203,8 @@ class Settings implements Serializable {
     /** Those for the helpers that have a default of their own, by the names that they read in the environment. */
     Map<String, String> options() {
         Map<String, String> options = [:]
-        for (String name in ['container', 'service', 'route', 'tolerance', 'minStable', 'metric', 'errors', 'histogram', 'selector', 'tagPattern', 'tagDepth']) {
+        for (String name in ['container', 'service', 'route', 'tolerance', 'minStable', 'metric', 'errors', 'histogram', 'selector',
+                             'tagPattern', 'tagDepth']) {
             if (value(name)) {
                 options[siteName(name)] = value(name)
             }

@@ -53,7 +53,8 @@ class StagingRelease extends Release {
             return "pull request ${Text.visible(steps.env.CHANGE_ID)} is not the branch ${settings.value('branch')}".toString()
         }
         if (!branch) {
-            return "this job has no branch, as only a multibranch job has one, and what is deployed is the branch ${settings.value('branch')}".toString()
+            return 'this job has no branch, as only a multibranch job has one, ' +
+                "and what is deployed is the branch ${settings.value('branch')}".toString()
         }
         return "the branch ${Text.visible(branch)} is not ${settings.value('branch')}".toString()
     }
@@ -82,7 +83,8 @@ class StagingRelease extends Release {
         switch (code) {
             case 0: return 'tests passed'
             case 100: return 'NOT VALIDATED: there is no Python in here, and no other language is known; no tests ran'
-            case 101: return 'NOT VALIDATED: compiled only; there is no requirements.txt (Poetry, uv and others are not known); no tests ran'
+            case 101: return 'NOT VALIDATED: compiled only; there is no requirements.txt (Poetry, uv and others are not known); ' +
+                'no tests ran'
             case 102: return "NOT VALIDATED: compiled and installed only; there is no folder ${tests}, no tests ran".toString()
             case 103: return 'tests passed; requirements.txt has no hashes: what was installed is not pinned'
             default: return "failed (exit code ${code})".toString()
@@ -163,7 +165,8 @@ class StagingRelease extends Release {
                 }
             }
         }
-        note('scan', [scanner: 'trivy', severity: settings.value('severity'), outcome: code == 0 ? 'clean' : code == 7 ? 'findings' : 'failed'])
+        String outcome = code == 0 ? 'clean' : code == 7 ? 'findings' : 'failed'
+        note('scan', [scanner: 'trivy', severity: settings.value('severity'), outcome: outcome])
         if (code == 7) {
             helpers.hint = 'raise each package of the table above to its fixed version, in the requirements or by a newer base image;' +
                 ' where there is none yet, the parameter severity says which findings stop a build'
@@ -220,7 +223,8 @@ class StagingRelease extends Release {
         return settings.options() + [
             IMAGE: reference, COMMIT: commit, RUN: run(), PLAN_ID: facts.migration.planId,
             SMOKE_URL: service + settings.value('smokePath'),
-            SLIPWAY_NAMESPACE: settings.value('namespace'), SLIPWAY_APP: settings.value('app'), SLIPWAY_STABLE: settings.value('deployment'),
+            SLIPWAY_NAMESPACE: settings.value('namespace'), SLIPWAY_APP: settings.value('app'),
+            SLIPWAY_STABLE: settings.value('deployment'),
         ]
     }
 
@@ -237,7 +241,8 @@ class StagingRelease extends Release {
                 rollback = back.exit == 0 ? "${where}: ${back.stable}" : Helpers.sentence(where, back)
             }
         } catch (Throwable failed) {
-            rollback = "${where} may still run an image that is not verified (${Text.visible(failed.message ?: 'stopped')}); the next run replaces it"
+            String why = Text.visible(failed.message ?: 'stopped')
+            rollback = "${where} may still run an image that is not verified (${why}); the next run replaces it"
         }
         note('undone', rollback)
     }
@@ -260,7 +265,8 @@ class StagingRelease extends Release {
             parts.add(database())
             String where = settings.value('namespace')
             String unverified = facts.evidence == null ? ', which is not verified' : ''
-            parts.add(rollback ?: runs ? "${where} runs ${Text.shown(runs)}${unverified}".toString() : "${where} was not changed".toString())
+            String now = runs ? "${where} runs ${Text.shown(runs)}${unverified}" : "${where} was not changed"
+            parts.add(rollback ?: now)
         }
         return parts.join('; ')
     }

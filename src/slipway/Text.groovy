@@ -45,12 +45,16 @@ class Text implements Serializable {
     static String visible(String text) {
         String seen = ''
         for (int i = 0; i < text.length(); i++) {
-            String character = text.substring(i, i + 1)
+            int end = i + 1 < text.length() && text.substring(i, i + 2) ==~ /[\x{10000}-\x{10ffff}]/ ? i + 2 : i + 1
+            String character = text.substring(i, end)
             if (character ==~ /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/) {
-                seen += String.format('\\u%04x', (int) text.charAt(i))
+                for (int j = i; j < end; j++) {
+                    seen += String.format('\\u%04x', (int) text.charAt(j))
+                }
             } else {
                 seen += character
             }
+            i = end - 1
         }
         return seen
     }

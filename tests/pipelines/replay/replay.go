@@ -9,6 +9,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Call is one call of slipway, and its answer.
@@ -75,8 +77,25 @@ func (c Call) At(commit string) Call {
 // words are the fields of an answer in which others' words may stand.
 var words = []string{"commits", "plan", "summary", "note", "canary", "stable", "skipped"}
 
+// Visible is the text as the helpers' answers have it: what a terminal would obey, or not show, is an escape.
+func Visible(text string) string {
+	var out strings.Builder
+	for _, r := range strings.ReplaceAll(text, "\r\n", "\n") {
+		switch {
+		case r == utf8.RuneError:
+			out.WriteString(`\xff`)
+		case r == '\n' || r == '\t' || unicode.IsGraphic(r):
+			out.WriteRune(r)
+		default:
+			fmt.Fprintf(&out, `\U%08x`, r)
+		}
+	}
+	return out.String()
+}
+
 // Saying gives the answer with this text in the place of others' words, and refused where it is to be.
 func (c Call) Saying(text string, refused bool) (Call, error) {
+	text = Visible(text)
 	document := map[string]any{}
 	if err := json.Unmarshal([]byte(c.Answer), &document); err != nil {
 		return c, err

@@ -71,7 +71,7 @@ class ProductionRelease extends Release {
         }
         try {
             steps.checkout([$class: 'GitSCM', branches: [[name: commit]], userRemoteConfigs: steps.scm.userRemoteConfigs])
-        } catch (Exception problem) {
+        } catch (Throwable problem) {
             if (problem.class.simpleName == 'AbortException') {
                 helpers.hint = 'build and verify a commit that the repository has; or go back to an image by its tag: imageTag'
                 String why = Text.visible(problem.message ?: '')

@@ -54,7 +54,7 @@ class StagingRelease extends Release {
         }
         if (!branch) {
             return 'this job has no branch, as only a multibranch job has one, ' +
-                "and what is deployed is the branch ${settings.value('branch')}".toString()
+                "and what is deployed is the branch ${settings.value('branch')}"
         }
         return "the branch ${Text.visible(branch)} is not ${settings.value('branch')}".toString()
     }

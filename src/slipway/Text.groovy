@@ -22,7 +22,7 @@ class Text implements Serializable {
             for (Object key in document.keySet()) {
                 answer[key.toString()] = plain(document[key])
             }
-        } catch (Exception broken) {
+        } catch (Throwable broken) {
             answer = [exit: -1]
         }
         return answer

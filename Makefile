@@ -106,7 +106,7 @@ lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	done
 	$(MAKE) -C tests/app lint
 	tests/pipelines/codenarc/run
-	shellcheck tests/pipelines/codenarc/run .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh
+	shellcheck tests/pipelines/codenarc/run .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh findings/*.sh
 
 bench: bench-rollout bench-registry bench-migrate bench-canary ## each helper beside what a user would pick instead, in the same run
 

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -10,7 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"slipway.dev/slipway/helpers/internal/kube"
 )
 
 // What a pod may be while its workload's status still counts it as available.
@@ -114,62 +118,139 @@ func TestNoPodsAreNeverGood(t *testing.T) {
 	assert.Equal(t, Progressing, w.judge(4*time.Second).State)
 }
 
-// A node tells of what happened to a container up to lateness after it, with times cut to
-// the second; its pod has no probe and ends again and again. It is never done while it has
-// not ended yet, and where it has and the node has not told, the node is asked.
+// A node tells the API server of what happened to a container up to lateness after it, with
+// times cut to the second; its pod has no probe and ends again and again. The node itself
+// knows which run is the present one, also where the status still shows the former. What
+// ends within Graces.Proof is never done, and what then stays is, a bounded time later.
 func TestACrashLoopWithoutProbesIsNeverDone(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 60 {
 		lives := time.Duration(random.IntN(6001)) * time.Millisecond
 		lateness := time.Duration(random.IntN(30000)) * time.Millisecond
-		offset := time.Duration(random.IntN(1000)) * time.Millisecond
+		begin, restarts := start.Add(time.Duration(random.IntN(1000))*time.Millisecond), int32(0)
 		w := rollingOut().of(1)
 		w.judge(0)
 		w.pod("new", "a", unprobed)
-		begin, restarts := start.Add(offset), int32(0)
 		var last *corev1.ContainerStateTerminated
-		for restarts < 4 {
+		asked := map[string]time.Time{}
+		judge := func(at, ended time.Time) State {
+			w.Observed = map[string]Observation{}
+			for run, question := range toAsk(w.Objects, at) {
+				if asked[run].IsZero() {
+					asked[run] = at
+				}
+				until := asked[run].Add(question.lasts)
+				w.Observed[run] = Observation{Proven: !at.Before(until) && !ended.Before(until)}
+			}
+			return w.judge(at.Sub(start)).State
+		}
+		for ; restarts < 4; restarts++ {
 			run := corev1.ContainerStatus{Name: "app", Ready: true, RestartCount: restarts,
 				State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(begin.Truncate(time.Second))}}}
 			run.LastTerminationState.Terminated = last
 			w.Pods[0].Status.ContainerStatuses[0] = run
 			w.Pods[0].Status.Conditions[0] = corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue,
 				LastTransitionTime: metav1.NewTime(begin.Truncate(time.Second))}
-			told := begin.Add(lives + lateness)
-			for at := begin.Add(lateness); at.Before(told); at = at.Add(250 * time.Millisecond) {
-				if w.judge(at.Sub(start)).State != Done {
-					continue
-				}
-				if at.Before(begin.Add(lives)) {
-					t.Fatalf("a container that ends after %s was done %s after its start (restarts %d)", lives, at.Sub(begin), restarts)
-				}
-				require.Len(t, toAsk(w.Objects, w.Memory, at), 1, "it has ended, which the node tells %s late", lateness)
+			ended := begin.Add(lives)
+			for at := begin.Add(lateness); at.Before(ended.Add(lateness)); at = at.Add(250 * time.Millisecond) {
+				require.NotEqual(t, Done, judge(at, ended), "it ends after %s, told %s late; restarts %d", lives, lateness, restarts)
 			}
 			last = &corev1.ContainerStateTerminated{ExitCode: 3, StartedAt: run.State.Running.StartedAt,
-				FinishedAt: metav1.NewTime(begin.Add(lives).Truncate(time.Second))}
+				FinishedAt: metav1.NewTime(ended.Truncate(time.Second))}
 			ends(restarts, 3)(w.Pods[0])
 			w.Pods[0].Status.ContainerStatuses[0].State.Terminated = last
-			verdict := w.judge(told.Sub(start))
+			verdict := w.judge(ended.Add(lateness).Sub(start))
 			if restarts >= loop {
 				assert.Equal(t, "CRASH_LOOP", verdict.Code)
 			}
-			restarts++
-			begin = told.Add(10 * time.Second)
+			begin = ended.Add(lateness + 10*time.Second)
 		}
+		runsSince(begin.Sub(start).Truncate(time.Second), restarts)(w.Pods[0])
+		w.Pods[0].Status.ContainerStatuses[0].Ready = true
+		w.Pods[0].Status.Conditions[0].Status = corev1.ConditionTrue
+		told, ever := begin.Add(lateness), begin.Add(time.Hour)
+		require.NotEqual(t, Done, judge(told, ever))
+		require.NotEqual(t, Done, judge(told.Add(proofAfterEnd-time.Second), ever))
+		require.Equal(t, Done, judge(told.Add(proofAfterEnd), ever), "it stays")
 	}
 }
 
 func TestTheNodeIsAskedWhereNothingButAStatusTells(t *testing.T) {
-	asked := func(at time.Duration, changes ...func(*corev1.Pod)) int {
+	asked := func(at time.Duration, changes ...func(*corev1.Pod)) []time.Duration {
 		w := rollingOut().of(1).pod("new", "a", changes...).pod("old", "b", unprobed)
-		w.judge(0)
-		return len(toAsk(w.Objects, w.Memory, start.Add(at)))
+		var lasts []time.Duration
+		for _, question := range toAsk(w.Objects, start.Add(at)) {
+			lasts = append(lasts, question.lasts)
+		}
+		return lasts
 	}
-	assert.Equal(t, 1, asked(10*time.Second, unprobed))
-	assert.Equal(t, 0, asked(10*time.Minute, unprobed), "it was told to run long ago")
-	assert.Equal(t, 0, asked(10*time.Second), "its readiness probe looks at it")
-	assert.Equal(t, 1, asked(10*time.Second, func(p *corev1.Pod) { p.Status.ContainerStatuses[0].RestartCount = 1 }))
-	assert.Equal(t, 0, asked(10*time.Second, unprobed, ends(0, 1)))
+	proof := []time.Duration{DefaultGraces.Proof}
+	restarted := func(p *corev1.Pod) { p.Status.ContainerStatuses[0].RestartCount = 1 }
+	assert.Equal(t, proof, asked(0, unprobed))
+	assert.Equal(t, proof, asked(9*time.Minute, unprobed))
+	assert.Empty(t, asked(11*time.Minute, unprobed), "it was told to run long ago")
+	assert.Empty(t, asked(10*time.Second), "its readiness probe looks at it")
+	assert.Equal(t, []time.Duration{proofAfterEnd}, asked(0, restarted))
+	assert.Equal(t, []time.Duration{8 * time.Second}, asked(3*time.Second, unprobed, restarted), "it has run for 2 s since the end of its first second")
+	assert.Empty(t, asked(10*time.Second, unprobed, ends(0, 1)))
+}
+
+func TestWhatTheNodeSaysDecides(t *testing.T) {
+	w := rollingOut().of(1).pod("new", "a", unprobed)
+	key := run(w.Pods[0], w.Pods[0].Status.ContainerStatuses[0])
+	judge := func(at time.Duration, seen Observation) Verdict {
+		w.Observed = map[string]Observation{key: seen}
+		return w.judge(at)
+	}
+	assert.Equal(t, Progressing, judge(time.Minute, Observation{}).State, "it has not answered yet")
+	ended := judge(time.Minute, Observation{Said: "it has ended"})
+	assert.Equal(t, Progressing, ended.State)
+	assert.Contains(t, ended.Cause, "it has ended")
+	assert.Equal(t, Progressing, judge(2*time.Second, Observation{Proven: true}).State, "the API server has not shown it for so long")
+	done := judge(DefaultGraces.Proof+time.Second, Observation{Proven: true})
+	assert.Equal(t, Done, done.State)
+	assert.Equal(t, "1 of 1 available", done.Cause)
+	denied := Observation{Unasked: true, Said: "nobody may ask"}
+	assert.Equal(t, Progressing, judge(proofUnasked, denied).State)
+	done = judge(proofUnasked+time.Second, denied)
+	assert.Equal(t, Done, done.State)
+	assert.Contains(t, done.Cause, "known from its status only: nobody may ask", "what was not seen is said")
+	set := setOf(func(w *world) {
+		w.StatefulSet.Spec.UpdateStrategy = partition(1)
+		w.Pods[0].Labels["controller-revision-hash"] = "a"
+		unprobed(w.Pods[0])
+	})
+	assert.Empty(t, toAsk(set.Objects, start), "a pod of another revision is not asked about")
+}
+
+// Attempts that did not answer are made again; a denial and two minutes are the end of that.
+func TestHowLongANodeIsAsked(t *testing.T) {
+	later := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
+	slow, ended := errors.New("the node has not answered"), &kube.EndedError{Pod: "a", Container: "app"}
+	denied := apierrors.NewForbidden(corev1.Resource("pods/log"), "a",
+		errors.New(`User "ci" cannot get resource "pods/log" in API group "" in the namespace "prod"`))
+	for name, test := range map[string]struct {
+		answers []error
+		proven  bool
+		unasked bool
+	}{
+		"it ran for as long as it has to":            {[]error{nil}, true, false},
+		"it ended":                                   {[]error{ended}, false, false},
+		"it ended and the next run stays":            {[]error{ended, nil}, true, false},
+		"nobody may ask":                             {[]error{denied}, false, true},
+		"no answer once":                             {[]error{slow}, false, false},
+		"no answer for two minutes":                  {[]error{slow, slow, slow}, false, true},
+		"an end between what was not answered":       {[]error{slow, ended, slow, slow}, false, false},
+		"an answer after what was not answered once": {[]error{slow, nil}, true, false},
+	} {
+		seen := &observed{}
+		for i, err := range test.answers {
+			seen.answered(err, later(60*float64(i)))
+		}
+		assert.Equal(t, test.proven, seen.Proven, name)
+		assert.Equal(t, test.unasked, seen.Unasked, name)
+		assert.Equal(t, !test.proven, seen.Said != "", "%s: %s", name, seen.Said)
+	}
 }
 
 func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {

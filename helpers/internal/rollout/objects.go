@@ -31,6 +31,8 @@ type Objects struct {
 	Pods        []*corev1.Pod
 	// Evidence is only there for what is suspicious; see Suspicious.
 	Evidence
+	// Observed is what the nodes have said of the runs that are in toAsk.
+	Observed map[string]Observation
 	// Memory is what Compute gave back the time before; nil the first time.
 	Memory *Memory
 	// Criteria are what the caller asks for.

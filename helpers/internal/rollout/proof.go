@@ -11,14 +11,22 @@ import (
 // A container without a readiness probe is ready as soon as it is started, also when it is
 // about to end. It counts when it has run for Graces.Proof since its start was told. After an
 // end it has to run for longer than before that end, where it then ended within a minute,
-// and for longer than the kubelet's first back-off in any case. Whether it has ended since
-// it was told to run, which a busy node is late to tell, is asked of the node: see toAsk.
+// and for longer than the kubelet's first back-off in any case. A busy node is late to tell
+// an end, and the status may still show a run that is over: so its node has to say as well
+// that it ran without an end for as long, see toAsk and kube.RunsFor.
 const (
 	proofAfterEnd = 10 * time.Second
 	proofShortRun = time.Minute
 	proofUnasked  = settle           // instead, where the node cannot be asked: its regular report is over
 	askedFor      = 10 * time.Minute // what was told to run longer ago is not asked about
 )
+
+// Observation is what a node has said of one run of a container.
+type Observation struct {
+	Proven  bool   // it ran without an end for as long as it has to
+	Said    string // why it has not been proven by the last attempt
+	Unasked bool   // no further attempt is made, because of what Said says
+}
 
 // sound says that the pod counts: it is available by its own status, and each of its
 // containers has proven that it stays.
@@ -41,8 +49,12 @@ func soundOf(o Objects, pods []*corev1.Pod, memory *Memory, now time.Time) int {
 func unproven(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) string {
 	for _, status := range containers(pod) {
 		if proven, needed := proven(o, pod, status, memory, now); !proven {
-			return fmt.Sprintf("the container %s of %s has just been started, and counts when it has run for %s", status.Name, pod.Name,
+			why := fmt.Sprintf("the container %s of %s has just been started, and counts when it has run for %s", status.Name, pod.Name,
 				needed.Round(time.Second))
+			if said := o.Observed[run(pod, status)].Said; said != "" {
+				why += ": " + said
+			}
+			return why
 		}
 	}
 	return ""
@@ -51,15 +63,32 @@ func unproven(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) string 
 // proven says whether a container has run for as long as it needs to count.
 func proven(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory, now time.Time) (bool, time.Duration) {
 	container, stays := spec(pod, status.Name)
-	running := status.State.Running
-	if container == nil || !stays || running == nil {
+	if container == nil || !stays || status.State.Running == nil {
 		return true, 0 // whether it has to run is another question
 	}
-	began, needed := memory.Told[run(pod, status)], time.Duration(0)
+	began, needed := memory.Told[run(pod, status)], o.needs(container, status)
+	if container.ReadinessProbe == nil && container.LivenessProbe != nil { // which begins to judge when it is ready
+		began = later(began, readySince(pod))
+	}
+	seen, asked := o.Observed[run(pod, status)]
+	if seen.Unasked {
+		needed = max(needed, proofUnasked)
+	}
+	switch {
+	case beingKilled(o, pod, status), asked && !seen.Proven && !seen.Unasked:
+		return false, needed
+	case needed == 0:
+		return true, 0
+	}
+	return now.Sub(later(began, memory.Returned)) >= needed, needed
+}
+
+// needs is how long a container has to run to count.
+func (o Objects) needs(container *corev1.Container, status corev1.ContainerStatus) time.Duration {
+	needed := time.Duration(0)
 	if container.ReadinessProbe == nil {
 		needed = o.Criteria.Graces.Proof
 		if container.LivenessProbe != nil { // it kills what it judges, after its own time
-			began = later(began, readySince(pod))
 			needed = max(needed, min(chance(container.LivenessProbe), proofShortRun))
 		}
 	}
@@ -71,37 +100,50 @@ func proven(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *M
 			}
 		}
 	}
-	switch {
-	case beingKilled(o, pod, status):
-		return false, needed
-	case needed == 0:
-		return true, 0
-	}
-	return now.Sub(later(began, memory.Returned)) >= needed, needed
+	return needed
 }
 
-// runningContainer is one that is told to run.
-type runningContainer struct {
-	pod  *corev1.Pod
-	name string
+// question is about a container that is told to run: whether it does so for that long.
+type question struct {
+	pod       *corev1.Pod
+	container string
+	lasts     time.Duration
 }
 
-// toAsk are the containers of the new pods that nothing but their status tells to run, and
-// that not for long: no readiness probe looks at them, or they have ended before.
-func toAsk(o Objects, memory *Memory, now time.Time) []runningContainer {
-	var list []runningContainer
+// toAsk are the questions, by run, about the containers of the new pods that nothing but
+// their status tells to run, and that not for long: no readiness probe looks at them, or
+// they have ended before. What has run for a while at the first look is asked about for
+// the rest of its time, and for Graces.Proof at least.
+func toAsk(o Objects, now time.Time) map[string]question {
+	questions := map[string]question{}
 	for _, pod := range o.newPods() {
 		for _, status := range containers(pod) {
 			container, stays := spec(pod, status.Name)
 			if !stays || status.State.Running == nil || container.ReadinessProbe != nil && status.RestartCount == 0 {
 				continue
 			}
-			if now.Sub(later(memory.Told[run(pod, status)], memory.Returned)) < askedFor {
-				list = append(list, runningContainer{pod, status.Name})
+			if ran := now.Sub(o.Memory.told(pod, status, now)); ran < askedFor {
+				lasts := max(o.needs(container, status)-ran, o.Criteria.Graces.Proof)
+				questions[run(pod, status)] = question{pod, status.Name, lasts}
 			}
 		}
 	}
-	return list
+	return questions
+}
+
+// unasked says of what only its status tells that it runs, as no node could be asked.
+func unasked(o Objects) string {
+	for _, pod := range o.newPods() {
+		for _, status := range containers(pod) {
+			if status.State.Running == nil {
+				continue
+			}
+			if seen := o.Observed[run(pod, status)]; seen.Unasked {
+				return fmt.Sprintf("; that the container %s of %s still runs is known from its status only: %s", status.Name, pod.Name, seen.Said)
+			}
+		}
+	}
+	return ""
 }
 
 // killable says that the kubelet may be about to kill what it calls ready: a container

@@ -157,6 +157,7 @@ func hold(o Objects, verdict Verdict, memory *Memory, now time.Time) Verdict {
 	default:
 		verdict.Cause += fmt.Sprintf("; %d pods are still terminating", verdict.Terminating)
 	}
+	verdict.Cause += safe.Line(safe.Mask(unasked(o)))
 	return verdict
 }
 
@@ -219,7 +220,7 @@ func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	}
 	memory.Seen, memory.Pulls, memory.Fallen = copied(memory.Seen), copied(memory.Pulls), copied(memory.Fallen)
 	memory.Crashed, memory.Starved, memory.Told = copied(memory.Crashed), copied(memory.Starved), copied(memory.Told)
-	memory.hear(o, before == nil, now)
+	memory.hear(o, now)
 	memory.mourn(o, before == nil, now)
 	count := soundOf(o, o.newPods(), memory, now)
 	switch {
@@ -231,26 +232,31 @@ func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	return memory
 }
 
-// hear notes which containers are told to run, and since when that was told. Of what ran
-// before the first look it is the start, whose time is cut to the second, unless the node's
-// clock is seen to be wrong: it is another one than the API server's, which is ours.
-func (m *Memory) hear(o Objects, first bool, now time.Time) {
+// hear notes which containers are told to run, and since when that was told.
+func (m *Memory) hear(o Objects, now time.Time) {
 	for _, pod := range o.active() {
 		for _, status := range containers(pod) {
-			running := status.State.Running
-			if running == nil {
-				continue
+			if status.State.Running != nil {
+				m.Told[run(pod, status)] = o.Memory.told(pod, status, now)
 			}
-			if _, known := m.Told[run(pod, status)]; known {
-				continue
-			}
-			told := running.StartedAt.Add(time.Second)
-			if !first || told.After(now) || told.Before(pod.CreationTimestamp.Time) {
-				told = now
-			}
-			m.Told[run(pod, status)] = told
 		}
 	}
+}
+
+// told is when it was first told that this run of a container runs. Of what ran before the
+// first look it is the start, whose time is cut to the second, unless the node's clock is
+// seen to be wrong: it is another one than the API server's, which is ours.
+func (m *Memory) told(pod *corev1.Pod, status corev1.ContainerStatus, now time.Time) time.Time {
+	if m != nil {
+		if at, known := m.Told[run(pod, status)]; known {
+			return at
+		}
+		return now
+	}
+	if told := status.State.Running.StartedAt.Add(time.Second); !told.After(now) && !told.Before(pod.CreationTimestamp.Time) {
+		return told
+	}
+	return now
 }
 
 func copied[K comparable, V any](from map[K]V) map[K]V {

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,9 +38,6 @@ const (
 	tick      = 250 * time.Millisecond // the clock asks again: graces run out without an event
 	attention = 5 * time.Second        // how often what is suspicious is looked at
 	present   = "the present state"    // what is read beside the watches
-
-	askedAtOnce = 8               // containers whose nodes are asked at the same time
-	unaskedFor  = 2 * time.Minute // how long it is tried to ask a node that does not answer
 )
 
 // follower follows one workload, its revisions and its pods, and nothing else.
@@ -55,18 +51,18 @@ type follower struct {
 	verdict  Verdict
 	objects  Objects
 	memory   *Memory
+	observer *observer
 	evidence Evidence
 	looked   time.Time // when evidence was last read
 	settled  time.Time // before it nothing is believed to have failed
 	asked    time.Time // when the final verdict was last asked for by a fresh read
-	unasked  time.Time // since when a node could not be asked; zero where none was
 	slow     bool      // that read had to wait, as for an API server that hung
 }
 
 func newFollower(cluster *kube.Cluster, target Target, options Options) *follower {
 	// What is to stay up, to run an image or to be marked as good has to have pods.
 	options.Pods = options.Pods || options.MarkGood || options.Hold > 0 || options.Image != "" || options.MinAvailable != nil
-	return &follower{cluster: cluster, target: target, options: options, health: newHealth(),
+	return &follower{cluster: cluster, target: target, options: options, health: newHealth(), observer: newObserver(),
 		verdict: Verdict{State: Progressing, Workload: target.String()}}
 }
 
@@ -183,6 +179,7 @@ func (f *follower) step(ctx context.Context) (final bool, err error) {
 		return false, nil
 	}
 	f.judge(objects, now)
+	f.observer.ask(ctx, f.cluster, f.health.wake)
 	f.show(now)
 	if !f.final(now) {
 		return false, nil
@@ -198,6 +195,7 @@ func (f *follower) judge(objects []runtime.Object, now time.Time) {
 		return
 	}
 	o.Memory, o.Criteria, o.Evidence = f.memory, f.options.Criteria, f.evidence
+	o.Observed = f.observer.known(toAsk(o, now))
 	f.objects = o
 	f.verdict, f.memory = Compute(o, now)
 }
@@ -250,40 +248,7 @@ func (f *follower) confirm(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	f.judge(objects, now)
-	if f.verdict.State == Done && before.State == Done && !f.stillRun(ctx, now) {
-		return false, nil
-	}
 	return f.verdict.State == before.State && f.verdict.Code == before.Code, nil
-}
-
-// stillRun asks the nodes whether the containers run that nothing but a status tells to run.
-// Where a node cannot be asked the containers have to run for longer instead.
-func (f *follower) stillRun(ctx context.Context, now time.Time) bool {
-	var group errgroup.Group
-	group.SetLimit(askedAtOnce)
-	for _, one := range toAsk(f.objects, f.memory, now) {
-		group.Go(func() error { return kube.StillRuns(ctx, f.cluster, one.pod, one.name) })
-	}
-	err := group.Wait()
-	var ended *kube.EndedError
-	switch {
-	case err == nil:
-		return true
-	case errors.As(err, &ended):
-		f.verdict.State, f.verdict.Cause = Progressing, ended.Error()
-		return false
-	case f.options.Graces.Proof >= proofUnasked:
-		return true
-	case !kube.IsDenied(err) && f.unasked.IsZero():
-		f.unasked = now
-	}
-	if !kube.IsDenied(err) && now.Sub(f.unasked) < unaskedFor { // a busy node answers later
-		f.verdict.State, f.verdict.Cause = Progressing, "the node does not answer whether a container that was just started still runs"
-		return false
-	}
-	f.options.Graces.Proof = proofUnasked
-	f.verdict.State = Progressing
-	return false
 }
 
 // probe asks an API server that did not answer a confirmation whether it is back.

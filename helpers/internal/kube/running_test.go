@@ -41,8 +41,9 @@ func TestWhetherAContainerRunsForSoLong(t *testing.T) {
 		"the end is noticed later by a slow node": {follow: follows(lasts+runsChecks*5/4, ""), ended: true,
 			other: func(http.ResponseWriter, *http.Request) { <-time.After(runsChecks) }},
 		"the kubelet cannot read the log": {follow: follows(0, "failed to create fsnotify watcher: too many open files"), says: "too many open"},
-		"nobody may ask":                  {follow: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, says: "get pods p"},
-		"the connection breaks":           {follow: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, says: "EOF"},
+		"nobody may ask": {says: "get pods p",
+			follow: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }},
+		"the connection breaks": {follow: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, says: "EOF"},
 		"the node answers it no more": {follow: follows(time.Hour, ""), says: "unable",
 			other: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }},
 	} {

@@ -191,7 +191,7 @@ func TestTheNodeIsAskedWhereNothingButAStatusTells(t *testing.T) {
 	assert.Empty(t, asked(11*time.Minute, unprobed), "it was told to run long ago")
 	assert.Empty(t, asked(10*time.Second), "its readiness probe looks at it")
 	assert.Equal(t, []time.Duration{proofAfterEnd}, asked(0, restarted))
-	assert.Equal(t, []time.Duration{8 * time.Second}, asked(3*time.Second, unprobed, restarted), "it has run for 2 s since the end of its first second")
+	assert.Equal(t, []time.Duration{8 * time.Second}, asked(3*time.Second, unprobed, restarted), "2 s are over")
 	assert.Empty(t, asked(10*time.Second, unprobed, ends(0, 1)))
 }
 
@@ -271,8 +271,8 @@ func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 	w := rollingOut().of(1).pod("new", "a", unprobed, func(p *corev1.Pod) {
 		p.Spec.Containers[0].LivenessProbe = &corev1.Probe{PeriodSeconds: 10, FailureThreshold: 3}
 	})
-	assert.Equal(t, Progressing, w.judge(0, 29*time.Second).State, "the only probe has not had its time to kill")
-	assert.Equal(t, Done, w.judge(30*time.Second).State)
+	assert.Equal(t, Progressing, w.judge(0, 34*time.Second).State, "the only probe has not had its time to kill")
+	assert.Equal(t, Done, w.judge(35*time.Second).State)
 	w.Events = []*corev1.Event{event("a", "spec.containers{app}", "Normal", "Killing", "Container app failed liveness probe", 40*time.Second)}
 	assert.Equal(t, Progressing, w.judge(time.Minute).State, "it is ready until its grace period is over, and about to be killed")
 	assert.NotEmpty(t, Suspicious(w.Objects, start.Add(time.Minute)), "so that its events are read")

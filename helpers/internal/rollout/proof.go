@@ -17,6 +17,7 @@ import (
 const (
 	proofAfterEnd = 10 * time.Second
 	proofShortRun = time.Minute
+	proofKilled   = 5 * time.Second  // for a busy node to make the last attempt of a probe, and to tell
 	proofUnasked  = settle           // instead, where the node cannot be asked: its regular report is over
 	askedFor      = 10 * time.Minute // what was told to run longer ago is not asked about
 )
@@ -89,7 +90,7 @@ func (o Objects) needs(container *corev1.Container, status corev1.ContainerStatu
 	if container.ReadinessProbe == nil {
 		needed = o.Criteria.Graces.Proof
 		if container.LivenessProbe != nil { // it kills what it judges, after its own time
-			needed = max(needed, min(chance(container.LivenessProbe), proofShortRun))
+			needed = max(needed, min(chance(container.LivenessProbe)+proofKilled, proofShortRun))
 		}
 	}
 	if status.RestartCount > 0 {

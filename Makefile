@@ -73,7 +73,7 @@ test-rollout: $(READY) ## rollout-wait and deploy-image on every way to fail, on
 	@$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 12 -v .
 
 test-crashes: $(READY) ## 500 crash loops without probes, none of which rollout-wait may call done, on the lab
-	@$(LAB) run -- go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 60m -run TestCrashLoopsWithoutProbesAreNeverDone -v . -crashes 500 -at-once 40
+	@$(LAB) run -- go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 60m -run TestCrashLoopsWithoutProbesAreNeverDone -v . -crashes 500 -at-once 24
 
 test-faults: $(READY) ## both pipelines with faults, a second service, secrets, on the lab
 	@$(LAB) setup traefik

@@ -13,6 +13,8 @@ import (
 
 	"github.com/lib/pq"
 	"github.com/sirupsen/logrus"
+
+	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
 // parameter is one of a database's address.
@@ -120,11 +122,12 @@ var notDrivers = map[string]string{
 var pooling = set("connection_limit pool_timeout socket_timeout pgbouncer statement_cache_size")
 
 // configure gives the driver's configuration for an address and the environment,
-// and a dialer for what is the connection's own.
-func configure(address string) (pq.Config, *net.Dialer, error) {
+// a dialer for what is the connection's own, and what is demanded of the login that
+// the driver cannot enforce.
+func configure(address string) (config pq.Config, dialer *net.Dialer, demands []string, err error) {
 	parameters, err := readAddress(address)
 	if err != nil {
-		return pq.Config{}, nil, err
+		return config, nil, nil, err
 	}
 	for variable, name := range notDrivers {
 		value, is := os.LookupEnv(variable)
@@ -133,12 +136,15 @@ func configure(address string) (pq.Config, *net.Dialer, error) {
 			parameters = append(parameters, parameter{name, value})
 		}
 	}
-	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true}}
+	dialer = &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true}}
 	var dsn strings.Builder
 	for _, p := range parameters {
 		mine, err := follow(p, dialer)
 		if err != nil {
-			return pq.Config{}, nil, err
+			return config, nil, nil, err
+		}
+		if p.name == "channel_binding" && p.value == "require" || p.name == "require_auth" && p.value != "" {
+			demands = append(demands, p.name)
 		}
 		if p.name == "schema" { // Prisma's
 			p.name = "search_path"
@@ -147,8 +153,21 @@ func configure(address string) (pq.Config, *net.Dialer, error) {
 			fmt.Fprintf(&dsn, "%s='%s' ", p.name, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(p.value))
 		}
 	}
-	config, err := pq.NewConfig(dsn.String())
-	return config, dialer, err
+	config, err = pq.NewConfig(dsn.String())
+	return config, dialer, demands, err
+}
+
+// proven refuses a demand that the driver cannot enforce, unless the server's
+// certificate proves who answers: then nobody else is given the password.
+func proven(demands []string, mode pq.SSLMode) error {
+	for _, name := range demands {
+		if mode != pq.SSLModeVerifyFull {
+			return slipway.Usagef("%s cannot be enforced by this program", name).
+				Next("set sslmode=verify-full and sslrootcert, which prove that the server is the one that is named; or remove %s", name)
+		}
+		logrus.Warnf("%s cannot be enforced by this program; sslmode=verify-full proves that the server is the one that is named", name)
+	}
+	return nil
 }
 
 // follow does what a parameter says that the driver does not know.
@@ -175,19 +194,11 @@ func follow(p parameter, dialer *net.Dialer) (mine bool, err error) {
 		if p.value == "require" {
 			return true, errors.New("gssencmode=require: this program does not encrypt by GSSAPI; use TLS: sslmode=verify-full")
 		}
-	case "channel_binding":
-		if p.value == "require" {
-			logrus.Warn("channel_binding=require is not checked: this program has no channel binding; sslmode=verify-full makes sure of the server")
-		}
-	case "require_auth":
-		if p.value != "" {
-			logrus.Warnf("require_auth=%s is not checked: the server chooses how the password is asked for; sslmode=verify-full makes sure of the server", p.value)
-		}
 	case "sslcrl", "sslcrldir", "requirepeer":
 		if p.value != "" {
 			return true, fmt.Errorf("%s is not supported by this program", p.name)
 		}
-	case "sslcertmode", "sslcompression", "requiressl", "gssdelegation", "gsslib", "tcp_user_timeout":
+	case "channel_binding", "require_auth", "sslcertmode", "sslcompression", "requiressl", "gssdelegation", "gsslib", "tcp_user_timeout":
 	default:
 		return pooling[p.name], nil
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lib/pq"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -57,21 +58,18 @@ func TestAnAddressThatPsqlTakesIsTaken(t *testing.T) {
 	}
 	// Prisma's own words, which psql refuses.
 	assert.Equal(t, "app", one(t, open(t, url+"&schema=app&connection_limit=5&pool_timeout=2&pgbouncer=true"), "SELECT current_schema()"))
-	for _, variable := range []string{"PGREQUIREAUTH=scram-sha-256", "PGCHANNELBINDING=require"} {
-		name, value, _ := strings.Cut(variable, "=")
-		t.Setenv(name, value)
-		open(t, url).Close()
-	}
 	for address, says := range map[string]string{
-		url + "&no_such_parameter=1":   "no_such_parameter",
-		url + "&gssencmode=require":    "gssencmode=require",
-		url + "&sslcrl=x":              "sslcrl",
-		url + "&keepalives_idle=x":     "keepalives_idle",
-		"postgres://u:s3cret@h:port/x": "a port is no number",
-		"postgres://u:%zz@h/x":         "the password is not percent-encoded",
-		"host=h password='s3cret":      "has no end",
-		"s3cret":                       "neither a URL",
-		"mysql://u:s3cret@h/x":         "neither a URL",
+		url + "&no_such_parameter=1":        "no_such_parameter",
+		url + "&gssencmode=require":         "gssencmode=require",
+		url + "&sslcrl=x":                   "sslcrl",
+		url + "&channel_binding=require":    "channel_binding cannot be enforced",
+		url + "&require_auth=scram-sha-256": "require_auth cannot be enforced",
+		url + "&keepalives_idle=x":          "keepalives_idle",
+		"postgres://u:s3cret@h:port/x":      "a port is no number",
+		"postgres://u:%zz@h/x":              "the password is not percent-encoded",
+		"host=h password='s3cret":           "has no end",
+		"s3cret":                            "neither a URL",
+		"mysql://u:s3cret@h/x":              "neither a URL",
 	} {
 		_, err := Connect(t.Context(), address)
 		require.Error(t, err, address)
@@ -79,4 +77,25 @@ func TestAnAddressThatPsqlTakesIsTaken(t *testing.T) {
 		assert.ErrorContains(t, err, says)
 		assert.NotContains(t, err.Error(), "s3cret")
 	}
+}
+
+// TestADemandThatCannotBeEnforcedIsRefused, unless the server's certificate is verified.
+func TestADemandThatCannotBeEnforcedIsRefused(t *testing.T) {
+	url := create(t)
+	for _, variable := range []string{
+		"PGREQUIREAUTH=scram-sha-256", "PGREQUIREAUTH=!password", "PGREQUIREAUTH=none", "PGCHANNELBINDING=require",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			name, value, _ := strings.Cut(variable, "=")
+			for _, mode := range []string{"disable", "allow", "prefer", "require", "verify-ca"} {
+				t.Setenv(name, value)
+				_, err := Connect(t.Context(), strings.Replace(url, "sslmode=disable", "sslmode="+mode, 1))
+				require.ErrorContains(t, err, "cannot be enforced", mode)
+				assert.ErrorContains(t, err, "sslmode=verify-full")
+				assert.Equal(t, slipway.Usage, slipway.AsError(err).Code)
+			}
+		})
+	}
+	require.NoError(t, proven([]string{"channel_binding", "require_auth"}, pq.SSLModeVerifyFull))
+	open(t, url+"&channel_binding=prefer&require_auth=").Close()
 }

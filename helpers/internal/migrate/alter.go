@@ -120,7 +120,7 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		s.made.notNull = append(s.made.notNull, command.Name)
 		s.find("set-not-null", table)
 	case pgquery.AlterTableType_AT_ColumnDefault:
-		if value := command.Def; value == nil || value.GetAConst().GetIsnull() {
+		if isNull(command.Def) {
 			s.find("drop-default", table)
 			s.made.dropsDefault = append(s.made.dropsDefault, command.Name)
 		}
@@ -181,7 +181,11 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		s.find("access", table)
 	case pgquery.AlterTableType_AT_DropInherit:
 		s.find("detach", table)
-	case pgquery.AlterTableType_AT_ChangeOwner, pgquery.AlterTableType_AT_ReplicaIdentity,
+	case pgquery.AlterTableType_AT_ChangeOwner: // who owned it loses every right that was not granted
+		s.find("access", table)
+		s.find("revoke", table)
+		s.made.owners = append(s.made.owners, kept{table: table, what: "owner", value: command.Newowner.GetRolename()})
+	case pgquery.AlterTableType_AT_ReplicaIdentity,
 		pgquery.AlterTableType_AT_DisableRowSecurity, pgquery.AlterTableType_AT_NoForceRowSecurity:
 		s.find("access", table)
 	}
@@ -199,7 +203,7 @@ func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 		case pgquery.ConstrType_CONSTR_NOTNULL:
 			notNull = true
 		case pgquery.ConstrType_CONSTR_DEFAULT:
-			hasDefault = constraint.RawExpr.GetAConst() == nil || !constraint.RawExpr.GetAConst().Isnull
+			hasDefault = !isNull(constraint.RawExpr)
 			s.made.functions = append(s.made.functions, functions(constraint.RawExpr)...)
 			for _, function := range s.made.functions {
 				if volatile[function] {
@@ -272,12 +276,23 @@ var volatile = map[string]bool{
 	"uuid_generate_v1": true, "uuid_generate_v1mc": true, "uuid_generate_v4": true, "gen_random_bytes": true, "gen_salt": true,
 }
 
-// functions are the names of all functions that an expression calls.
+// isNull says whether a default is none: there is no expression, or it is NULL or NULL::int.
+func isNull(expression *pgquery.Node) bool {
+	for expression.GetTypeCast() != nil {
+		expression = expression.GetTypeCast().Arg
+	}
+	return expression == nil || expression.GetAConst().GetIsnull()
+}
+
+// functions are the names of all functions and operators of an expression.
 func functions(expression *pgquery.Node) []string {
 	var names []string
 	each(expression, func(message proto.Message) {
-		if call, ok := message.(*pgquery.FuncCall); ok {
-			names = append(names, lastName(call.Funcname))
+		switch part := message.(type) {
+		case *pgquery.FuncCall:
+			names = append(names, lastName(part.Funcname))
+		case *pgquery.A_Expr:
+			names = append(names, lastName(part.Name))
 		}
 	})
 	return names

@@ -75,7 +75,8 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 				functions = append(functions, unquoted(last))
 			}
 			tables = append(tables, s.made.reads...)
-			types = append(types, s.made.newTypes...)
+			types = append(append(types, s.made.newTypes...), s.made.domainNow.over)
+			functions = append(functions, s.made.domainNow.functions...)
 			indexes = append(indexes, s.made.usingIndex)
 		}
 	}
@@ -121,7 +122,8 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 		{tables, `SELECT n.name, p.partdefid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_partitioned_table p ON p.partrelid = to_regclass(n.name) AND p.partdefid <> 0`,
 			func(table, rest, _ string, _ bool) { known.rest[table] = rest }},
 		{functions, `SELECT proname, '', '', bool_or(provolatile = 'v' OR pronargdefaults > 0 AND
-			EXISTS (SELECT FROM pg_proc v WHERE v.provolatile = 'v' AND pg_get_function_arguments(p.oid) ~ ('\m' || v.proname || '\('))) FROM pg_proc p WHERE proname = ANY($1) GROUP BY 1`,
+			EXISTS (SELECT FROM pg_proc v WHERE v.provolatile = 'v' AND pg_get_function_arguments(p.oid) ~ ('\m' || v.proname || '\('))) FROM pg_proc p WHERE proname = ANY($1) GROUP BY 1
+			UNION ALL SELECT oprname, '', '', bool_or(provolatile = 'v') FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE oprname = ANY($1) GROUP BY 1`,
 			func(name, _, _ string, yes bool) { known.volatile[name] = yes }},
 		{functions, `SELECT proname, nspname, '', bool_or(provolatile = 'v' AND lanname NOT IN ('c', 'internal') AND nspname <> 'pg_catalog')
 			FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace JOIN pg_language l ON l.oid = prolang WHERE proname = ANY($1) GROUP BY 1, 2`,
@@ -134,12 +136,16 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 		{indexes, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name)
 			JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) AND NOT a.attnotnull`,
 			func(index, column, _ string, _ bool) { known.keys[index] = append(known.keys[index], column) }},
-		{types, `SELECT n.name, '', '', true FROM unnest($1::text[]) n(name) JOIN pg_type t ON t.oid = to_regtype(n.name) AND t.typtype = 'd'
+		{types, `WITH RECURSIVE behind(name, type) AS (SELECT n.name, to_regtype(n.name)::oid FROM unnest($1::text[]) n(name)
+				UNION SELECT b.name, t.typbasetype FROM behind b JOIN pg_type t ON t.oid = b.type AND t.typtype = 'd')
+			SELECT DISTINCT b.name, '', '', true FROM behind b JOIN pg_type t ON t.oid = b.type AND t.typtype = 'd'
 			WHERE t.typnotnull OR EXISTS (SELECT FROM pg_constraint c WHERE c.contypid = t.oid)
 				OR EXISTS (SELECT FROM pg_proc p WHERE p.provolatile = 'v' AND t.typdefault ~ ('\m' || p.proname || '\('))`,
 			func(name, _, _ string, _ bool) { known.bounded[name] = true }},
-		{types, `SELECT DISTINCT n.name, c.oid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_type t ON t.oid = to_regtype(n.name) AND t.typtype = 'd'
-			JOIN pg_attribute a ON a.atttypid = t.oid AND NOT a.attisdropped JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p') ORDER BY 2`,
+		{types, `WITH RECURSIVE above(name, type) AS (SELECT n.name, t.oid FROM unnest($1::text[]) n(name) JOIN pg_type t ON t.oid = to_regtype(n.name) AND t.typtype = 'd'
+				UNION SELECT a.name, t.oid FROM above a JOIN pg_type t ON t.typbasetype = a.type AND t.typtype = 'd')
+			SELECT DISTINCT n.name, c.oid::regclass::text, '', true FROM above n
+			JOIN pg_attribute a ON a.atttypid = n.type AND NOT a.attisdropped JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p') ORDER BY 2`,
 			func(name, table, _ string, _ bool) { known.users[name] = append(known.users[name], table) }},
 	} {
 		names := slices.Compact(slices.Sorted(slices.Values(query.names)))

@@ -125,27 +125,9 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 			s.lock(relation(each.GetRangeVar()), shareUpdateExclusive)
 		}
 	case *pgquery.Node_CreateDomainStmt:
-		s.Kind = "CREATE DOMAIN"
-		if len(n.CreateDomainStmt.Constraints) > 0 {
-			s.made.bounded = nameOf(n.CreateDomainStmt.Domainname)
-		}
+		classifyDomain(n.CreateDomainStmt, s)
 	case *pgquery.Node_AlterDomainStmt:
-		s.Kind = "ALTER DOMAIN"
-		switch n.AlterDomainStmt.Subtype { // https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/nodes/parsenodes.h, AlterDomainStmt
-		case "C", "O", "V":
-			if !n.AlterDomainStmt.Def.GetConstraint().GetSkipValidation() {
-				s.Scans, s.made.domain = true, nameOf(n.AlterDomainStmt.TypeName)
-				s.made.newTypes = append(s.made.newTypes, s.made.domain)
-				s.find("domain", "")
-				s.breaks("domain", n.AlterDomainStmt.Subtype == "O")
-			}
-		case "T":
-			if value := n.AlterDomainStmt.Def; value == nil || value.GetAConst().GetIsnull() {
-				s.find("drop-default", "")
-			}
-		case "X":
-			s.find("drop-constraint", "")
-		}
+		classifyAlterDomain(n.AlterDomainStmt, s)
 	case *pgquery.Node_DropOwnedStmt:
 		s.Kind = "DROP OWNED"
 		s.find("drop-object", "")
@@ -154,6 +136,7 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		}
 	case *pgquery.Node_ReassignOwnedStmt:
 		s.Kind = "REASSIGN OWNED"
+		s.find("revoke", "")
 		for _, role := range n.ReassignOwnedStmt.Roles {
 			s.walk("relations of", role.GetRoleSpec().GetRolename(), accessExclusive)
 		}
@@ -226,6 +209,7 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 			if each.GetRangeVar().GetInh() {
 				s.walk("heirs", relation(each.GetRangeVar()), mode)
 			}
+			s.walk("seen", relation(each.GetRangeVar()), mode)
 			if strength(mode) >= strength(share) {
 				s.find("lock-table", relation(each.GetRangeVar()))
 			}
@@ -252,8 +236,12 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		}
 	case *pgquery.Node_CreatePolicyStmt:
 		s.access("CREATE POLICY", n.CreatePolicyStmt.Table)
+		if !n.CreatePolicyStmt.Permissive {
+			s.hides(s.table(), "")
+		}
 	case *pgquery.Node_AlterPolicyStmt:
 		s.access("ALTER POLICY", n.AlterPolicyStmt.Table)
+		s.hides(s.table(), "")
 	case *pgquery.Node_RuleStmt:
 		s.access("CREATE RULE", n.RuleStmt.Relation)
 		s.breaks("access", n.RuleStmt.Instead) // rows go elsewhere, or nowhere
@@ -427,6 +415,12 @@ func (s *Statement) access(kind string, table *pgquery.RangeVar) {
 	s.Kind = kind
 	s.lock(relation(table), accessExclusive)
 	s.find("access", s.table())
+}
+
+// hides notes a policy by which rows may be hidden; ifThere is one that is dropped IF EXISTS.
+func (s *Statement) hides(table, ifThere string) {
+	s.find("row-security", table)
+	s.made.policies = append(s.made.policies, kept{table: table, what: "row security", value: "false", ifThere: ifThere})
 }
 
 func concurrently(options []*pgquery.Node) bool {

@@ -47,7 +47,7 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 	if address == "" && os.Getenv("PGHOST") == "" && os.Getenv("PGHOSTADDR") == "" && os.Getenv("PGSERVICE") == "" {
 		return nil, slipway.Usagef("no database is named").Next("set PGHOST, PGDATABASE, PGUSER and PGPASSWORD, or PGSERVICE, or DATABASE_URL, or give --database-url-file")
 	}
-	config, dialer, err := configure(address)
+	config, dialer, demands, err := configure(address)
 	if err != nil || misplaced(address) {
 		return nil, slipway.Usagef("the database's address makes no sense").Because(errors.New(whyNoAddress(address, err))).
 			Next("it has the form postgres://USER@HOST:PORT/DATABASE, or comes from PGHOST and the like")
@@ -57,6 +57,9 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 		if config.SSLRootCert != "" {
 			config.SSLMode = pq.SSLModeVerifyFull
 		}
+	}
+	if err := proven(demands, config.SSLMode); err != nil {
+		return nil, err
 	}
 	// The files are read by a parser that takes strings as the standard does; a date
 	// in them is read as the database's other sessions read it.

@@ -52,6 +52,7 @@ type differential struct {
 	compared int
 	differs  []difference
 	failed   int
+	undo     bool // roll each statement back
 }
 
 const relationsNow = `SELECT c.oid, c.oid::regclass::text, c.relkind, coalesce(pg_relation_filenode(c.oid), 0), coalesce(i.indrelid, 0)::bigint, c.relispartition
@@ -191,7 +192,7 @@ func (d *differential) compare(ctx context.Context, sql string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.database.exec(ctx, "COMMIT"); err != nil {
+	if err := d.database.exec(ctx, "%s", map[bool]string{true: "ROLLBACK", false: "COMMIT"}[d.undo]); err != nil {
 		d.failed++
 		return d.database.exec(ctx, "ROLLBACK")
 	}

@@ -315,6 +315,12 @@ func (s *Statement) rename(from, to string) {
 	for i := range s.made.keeps {
 		swap(&s.made.keeps[i].table)
 	}
+	for i := range s.made.owners {
+		swap(&s.made.owners[i].table)
+	}
+	for i := range s.made.policies {
+		swap(&s.made.policies[i].table)
+	}
 	for i := range s.made.checks {
 		swap(&s.made.checks[i].table)
 	}

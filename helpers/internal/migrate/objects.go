@@ -205,6 +205,9 @@ func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 			if len(parts) > 1 { // the last part is its own name
 				s.lock(nameOf(parts[:len(parts)-1]), accessExclusive)
 				s.find("access", nameOf(parts[:len(parts)-1]))
+				if n.RemoveType == pgquery.ObjectType_OBJECT_POLICY {
+					s.hides(nameOf(parts[:len(parts)-1]), map[bool]string{true: lastName(parts)}[n.MissingOk])
+				}
 				s.drops(strings.ToLower(what), nameOf(parts[:len(parts)-1]), lastName(parts), cascade)
 			}
 		case pgquery.ObjectType_OBJECT_STATISTIC_EXT, pgquery.ObjectType_OBJECT_EVENT_TRIGGER, pgquery.ObjectType_OBJECT_PUBLICATION:

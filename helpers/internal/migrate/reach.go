@@ -58,12 +58,16 @@ func (s *Statement) drops(kind, name, part string, cascade bool) {
 //	owned      every relation that belongs to a role
 //	parent     the partitioned table of a partition, or index
 //	self       itself
+//	seen       the tables and views that a view reads, of every depth, with their heirs
+//	heirs since 18 its heirs, which PostgreSQL 18 locks for any constraint
 //	inheriting its heirs, where the constraint that is meant is theirs, too
 const members = `WITH RECURSIVE asked AS (
 	SELECT t.ord::int AS ord, t.how, t.mode, t.name, t.part, to_regclass(t.name)::oid AS root FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS t(how, name, mode, part, ord)
 ), family(ord, how, mode, name, member, depth) AS (
 	SELECT x.* FROM asked a, LATERAL (
 		SELECT a.ord, a.how, a.mode, a.name, a.root, 0 WHERE a.how IN ('heirs', 'children', 'emptied', 'sequences', 'indexes')
+		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 WHERE a.how = 'heirs since 18' AND current_setting('server_version_num')::int >= 180000
+		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 FROM pg_class c WHERE a.how = 'seen' AND c.oid = a.root AND c.relkind = 'v'
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 1 WHERE a.how = 'self'
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 FROM pg_class c WHERE a.how = 'partitions' AND c.oid = a.root AND c.relkind IN ('p', 'I')
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 FROM pg_constraint k WHERE a.how = 'inheriting' AND k.conrelid = a.root AND k.conname = a.part AND k.contype IN ('c', 'n') AND NOT k.connoinherit
@@ -82,6 +86,9 @@ const members = `WITH RECURSIVE asked AS (
 	) x WHERE x.root IS NOT NULL
 	UNION SELECT f.ord, f.how, f.mode, f.name, x.member, 1 FROM family f, LATERAL (
 		SELECT i.inhrelid AS member FROM pg_inherits i WHERE i.inhparent = f.member AND f.how NOT IN ('self', 'parent', 'owned') AND (f.how <> 'children' OR f.depth = 0)
+		UNION SELECT d.refobjid FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+			JOIN pg_class v ON v.oid = w.ev_class AND v.relkind = 'v' JOIN pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p', 'v')
+			WHERE f.how = 'seen' AND w.ev_class = f.member AND d.refobjid <> w.ev_class
 		UNION SELECT k.conrelid FROM pg_constraint k WHERE f.how = 'emptied' AND k.contype = 'f' AND k.confrelid = f.member AND k.conrelid <> f.member
 	) x
 ) SELECT DISTINCT f.ord, r.member::regclass::text, f.mode, coalesce(i.indrelid::regclass::text, ''),
@@ -155,7 +162,7 @@ const dropped = `WITH RECURSIVE asked AS (
 	) r JOIN pg_class c ON c.oid = r.rel LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.relnamespace <> 'pg_toast'::regnamespace ORDER BY 1, 2`
 
 // walks says which kinds the first query answers.
-var walks = []string{"heirs", "children", "partitions", "default", "keys", "emptied", "sequences", "indexes", "typed", "parent", "self", "inheriting", "outgoing", "incoming", "again", "above", "relations of"}
+var walks = []string{"heirs", "children", "partitions", "default", "keys", "emptied", "sequences", "indexes", "typed", "parent", "self", "inheriting", "outgoing", "incoming", "again", "above", "seen", "heirs since 18", "relations of"}
 
 // reached fills in what each statement locks beside what it names.
 func (d *Database) reached(ctx context.Context, migrations []Migration) error {
@@ -381,6 +388,9 @@ func (s *Statement) reachOf(command *pgquery.AlterTableCmd, on *pgquery.RangeVar
 
 func (s *Statement) reachOfConstraint(constraint *pgquery.Constraint, on *pgquery.RangeVar, mode string) {
 	table := relation(on)
+	if on.GetInh() {
+		s.walk("heirs since 18", table, mode)
+	}
 	switch constraint.GetContype() {
 	case pgquery.ConstrType_CONSTR_PRIMARY:
 		s.walk("heirs", table, mode)

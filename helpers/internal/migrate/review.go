@@ -150,30 +150,6 @@ func (r *reviewer) nothingToDo(s *Statement, table string) {
 	}
 }
 
-// domains: a domain with a constraint is computed for every row, and one that gets
-// one is looked for in every table.
-func (r *reviewer) domains(s *Statement, table string) {
-	if s.made.bounded != "" {
-		r.limited[s.made.bounded] = true
-	}
-	if s.made.domain == "" {
-		for _, name := range s.made.newTypes {
-			if r.bounded[name] || r.limited[name] {
-				s.Rewrites = true
-				s.find("volatile-default", table)
-			}
-		}
-		return
-	}
-	for _, user := range r.users[s.made.domain] {
-		s.lock(user, share)
-	}
-	if r.users != nil && len(s.Locks) == 0 {
-		s.Scans = false
-		s.drop(func(finding Finding) bool { return finding.Name != "domain" })
-	}
-}
-
 // partitions: a default partition is read, since it may hold what the new one is
 // to hold; an index on the partitioned table ONLY is none yet.
 func (r *reviewer) partitions(s *Statement, table string) {

@@ -109,7 +109,7 @@ var claims = []struct {
 	{"ALTER TABLE here DISABLE TRIGGER ALL", "triggers-off", "here ShareRowExclusiveLock", "", ""},
 	{"ALTER TABLE here ENABLE ROW LEVEL SECURITY", "row-security", "here AccessExclusiveLock", "", ""},
 	{"CREATE POLICY p ON here USING (true)", "access", "here AccessExclusiveLock", "", ""},
-	{"ALTER TABLE here OWNER TO somebody", "access", "here AccessExclusiveLock", "", ""},
+	{"ALTER TABLE here OWNER TO somebody", "access revoke", "here AccessExclusiveLock", "", ""},
 	{"ALTER TABLE here REPLICA IDENTITY FULL", "access", "here AccessExclusiveLock", "", ""},
 	{"LOCK TABLE here IN SHARE MODE", "lock-table", "here ShareLock", "", ""},
 	{"LOCK TABLE here IN ROW SHARE MODE", "", "here RowShareLock", "", ""},

@@ -66,7 +66,7 @@ type made struct {
 	reach                  []reach         // what it locks without naming it
 	reached                []Lock          // the catalog's answer to reach
 	newTypes               []string        // of columns that it adds, and of the domain that it changes
-	bounded                string          // the domain with a constraint that it creates
+	domainNow              domainNow       // the domain that it creates or changes
 	domain                 string          // the domain whose rows it checks
 	detached               string          // the partition that it detaches
 	database               string          // the database that it creates or drops
@@ -77,6 +77,7 @@ type made struct {
 	validated              []string        // the constraints that it validates
 	revokesOn              []string        // the functions that it takes rights on
 	keeps                  []kept
+	owners, policies       []kept
 	missingOK              bool // DROP ... IF EXISTS
 	prepares               preparation
 	calls                  []string // the functions that it calls

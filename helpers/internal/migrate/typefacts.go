@@ -17,7 +17,7 @@ type typeFact struct {
 
 // kept is what ALTER TABLE ... SET LOGGED and the like ask for; where the table is
 // like that already nothing is written anew.
-type kept struct{ table, what, value string }
+type kept struct{ table, what, value, ifThere string }
 
 func (c typeChange) key() string {
 	return strings.Join([]string{c.table, c.column, c.typeName}, "\x1f")
@@ -26,13 +26,13 @@ func (c typeChange) key() string {
 func keptBy(command *pgquery.AlterTableCmd, table string) kept {
 	switch command.Subtype {
 	case pgquery.AlterTableType_AT_SetLogged:
-		return kept{table, "persistence", "p"}
+		return kept{table: table, what: "persistence", value: "p"}
 	case pgquery.AlterTableType_AT_SetUnLogged:
-		return kept{table, "persistence", "u"}
+		return kept{table: table, what: "persistence", value: "u"}
 	case pgquery.AlterTableType_AT_SetTableSpace:
-		return kept{table, "tablespace", command.Name}
+		return kept{table: table, what: "tablespace", value: command.Name}
 	}
-	return kept{table, "method", command.Name}
+	return kept{table: table, what: "method", value: command.Name}
 }
 
 // typeNameOf is a type's name for to_regtype, without a length.
@@ -61,7 +61,7 @@ func (d *Database) typeFacts(ctx context.Context, migrations []Migration, known 
 			for _, change := range s.made.types {
 				changes = append(changes, change.key())
 			}
-			for _, keeps := range s.made.keeps {
+			for _, keeps := range slices.Concat(s.made.keeps, s.made.owners, s.made.policies) {
 				tables = append(tables, keeps.table)
 			}
 		}
@@ -70,6 +70,9 @@ func (d *Database) typeFacts(ctx context.Context, migrations []Migration, known 
 	if len(tables) > 0 {
 		err := d.each(ctx, `WITH asked AS (SELECT n.name, c.* FROM unnest($1::text[]) n(name) JOIN pg_class c ON c.oid = to_regclass(n.name))
 			SELECT name, 'persistence', relpersistence::text, true FROM asked
+			UNION ALL SELECT name, 'owner', pg_get_userbyid(relowner), true FROM asked
+			UNION ALL SELECT name, 'row security', relrowsecurity::text, true FROM asked
+			UNION ALL SELECT name, 'policy ' || polname, 'there', true FROM asked JOIN pg_policy p ON p.polrelid = asked.oid
 			UNION ALL SELECT name, 'method', amname, true FROM asked JOIN pg_am m ON m.oid = relam
 			UNION ALL SELECT name, 'tablespace', spcname, true FROM asked JOIN pg_database ON datname = current_database()
 				JOIN pg_tablespace t ON t.oid = coalesce(nullif(reltablespace, 0), dattablespace)
@@ -174,6 +177,7 @@ func (r *reviewer) types(s *Statement) {
 		r.utcNow = r.utc
 	}
 	r.keeps(s)
+	r.rights(s)
 	if len(s.made.types) == 0 {
 		return
 	}
@@ -234,6 +238,35 @@ func (r *reviewer) keeps(s *Statement) {
 		s.drop(func(finding Finding) bool { return finding.Name != "rewrite" })
 		s.Rewrites = s.has("volatile-default", "serial", "generated-column", "alter-type")
 	}
+}
+
+// rights takes back "it may lose the right" where the owner stays, and "it sees fewer
+// rows" where row security is off.
+func (r *reviewer) rights(s *Statement) {
+	stays := func(asked kept) bool {
+		now := r.state[asked.table+" "+asked.what]
+		absent := now != "" && asked.ifThere != "" && r.state[asked.table+" policy "+asked.ifThere] == ""
+		return now != "" && now == asked.value || absent
+	}
+	if all(s.made.owners, stays) {
+		s.drop(func(finding Finding) bool { return finding.Name != "revoke" })
+	}
+	if all(s.made.policies, stays) {
+		s.drop(func(finding Finding) bool { return finding.Name != "row-security" })
+	}
+	for _, asked := range s.made.owners {
+		if r.state != nil {
+			r.state[asked.table+" owner"] = asked.value
+		}
+	}
+	if s.has("row-security") && r.state != nil {
+		r.state[s.table()+" row security"] = "true"
+	}
+}
+
+// all says whether there are some, and each of them does.
+func all[T any](of []T, does func(T) bool) bool {
+	return len(of) > 0 && !slices.ContainsFunc(of, func(each T) bool { return !does(each) })
 }
 
 func (s *Statement) has(rules ...string) bool {

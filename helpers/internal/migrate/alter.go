@@ -44,13 +44,15 @@ func optionsWeak(command *pgquery.AlterTableCmd) bool {
 func classifyAlterTable(n *pgquery.AlterTableStmt, s *Statement) {
 	table := relation(n.Relation)
 	s.Kind = "ALTER " + strings.ReplaceAll(strings.TrimPrefix(n.Objtype.String(), "OBJECT_"), "_", " ")
-	s.made.only = !n.Relation.GetInh()
+	s.made.only, s.made.idle = !n.Relation.GetInh(), len(n.Cmds) > 0
+	s.mayMiss(n.MissingOk, table)
 	if n.Objtype == pgquery.ObjectType_OBJECT_INDEX {
 		classifyAlterIndex(n, s)
 		return
 	}
 	for _, node := range n.Cmds {
 		command := node.GetAlterTableCmd()
+		s.made.idle = s.made.idle && command.GetSubtype() == pgquery.AlterTableType_AT_AddColumn && command.GetMissingOk()
 		mode, known := weaker[command.GetSubtype()]
 		switch {
 		case command.GetSubtype() == pgquery.AlterTableType_AT_AddConstraint && command.Def.GetConstraint().GetContype() == pgquery.ConstrType_CONSTR_FOREIGN:
@@ -99,6 +101,7 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 	switch command.GetSubtype() {
 	case pgquery.AlterTableType_AT_AddColumn:
 		classifyColumn(command.Def.GetColumnDef(), table, s)
+		s.made.added[len(s.made.added)-1].ifMissing = command.MissingOk
 	case pgquery.AlterTableType_AT_AlterColumnType:
 		column := command.Def.GetColumnDef()
 		s.noteColumn(column)
@@ -143,10 +146,10 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		s.made.dropsNotNull = append(s.made.dropsNotNull, command.Name)
 	case pgquery.AlterTableType_AT_DropColumn:
 		s.find("drop-column", table)
-		s.made.lost = append(s.made.lost, lost{table: table, column: command.Name})
+		s.made.lost = append(s.made.lost, lost{table: table, column: command.Name, ifThere: command.MissingOk})
 	case pgquery.AlterTableType_AT_DropConstraint:
 		s.find("drop-constraint", table)
-		s.made.lost = append(s.made.lost, lost{table: table, constraint: command.Name})
+		s.made.lost = append(s.made.lost, lost{table: table, constraint: command.Name, ifThere: command.MissingOk})
 	case pgquery.AlterTableType_AT_AddConstraint:
 		classifyConstraint(command.Def.GetConstraint(), table, s)
 	case pgquery.AlterTableType_AT_ValidateConstraint:

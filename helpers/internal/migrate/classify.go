@@ -273,6 +273,7 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		}
 	case *pgquery.Node_CreateEnumStmt:
 		s.Kind, s.made.enumType = "CREATE TYPE", lastName(n.CreateEnumStmt.TypeName)
+		s.made.makes = append(s.made.makes, object{kind: "type", name: nameOf(n.CreateEnumStmt.TypeName)})
 	case *pgquery.Node_AlterEnumStmt:
 		s.Kind = "ALTER TYPE"
 		if n.AlterEnumStmt.OldVal != "" {

@@ -135,6 +135,9 @@ var builtin = set(builtinText)
 
 func classifyFunction(n *pgquery.CreateFunctionStmt, s *Statement) {
 	made := function{nameOf(n.Funcname), true, !n.Replace}
+	if !n.Replace {
+		s.made.makes = append(s.made.makes, object{kind: "function", name: made.name, types: typesOf(n.Parameters)})
+	}
 	for _, option := range n.Options {
 		element := option.GetDefElem()
 		word := element.GetArg().GetString_().GetSval()
@@ -159,6 +162,9 @@ func classifyFunction(n *pgquery.CreateFunctionStmt, s *Statement) {
 // classifySchema looks at what CREATE SCHEMA creates and grants with it.
 func classifySchema(n *pgquery.CreateSchemaStmt, body string, s *Statement) {
 	s.made.setting.schema = identifier(n.Schemaname)
+	if !n.IfNotExists {
+		s.made.makes = append(s.made.makes, object{kind: "schema", name: s.made.setting.schema})
+	}
 	if n.Authrole != nil {
 		s.find("privilege", "")
 	}

@@ -16,6 +16,7 @@ type domainNow struct {
 
 func classifyDomain(n *pgquery.CreateDomainStmt, s *Statement) {
 	s.Kind = "CREATE DOMAIN"
+	s.made.makes = append(s.made.makes, object{kind: "type", name: nameOf(n.Domainname)})
 	s.made.domainNow = domainNow{name: nameOf(n.Domainname), over: typeNameOf(n.TypeName)}
 	for _, node := range n.Constraints {
 		s.made.domainNow.add(node.GetConstraint())

@@ -22,6 +22,7 @@ type scope struct {
 	user    string          // what "$user" in it means
 	schemas map[string]bool // those that exist; nil without a database
 	exists  map[string]bool // relations, as schema.name; nil without a database
+	objects map[string]bool // functions and types, as kind and last name; nil without a database
 
 	path    []string // the search path now; nil where it is unknown
 	as      string   // the role now
@@ -84,7 +85,8 @@ func (in *scope) statement(s *Statement, alone bool) {
 	}
 	for _, name := range s.names() {
 		full := in.find(name)
-		absent := in.exists != nil && s.made.missingOK && !in.exists[full] && slices.Contains(s.made.gone, name)
+		mayMiss := s.made.missingOK && slices.Contains(s.made.gone, name) || s.made.mayMiss == name
+		absent := in.exists != nil && in.path != nil && mayMiss && !in.exists[full]
 		if in.path != nil && (in.created[full] || !slices.Equal(in.path, in.home)) {
 			s.rename(name, in.shown(full))
 		}
@@ -97,6 +99,8 @@ func (in *scope) statement(s *Statement, alone bool) {
 		_, index := splitName(s.made.index)
 		in.created[schema+"."+index] = true
 	}
+	s.made.lostPath = in.path == nil
+	in.unmade(s)
 	in.moved(s)
 }
 
@@ -140,7 +144,7 @@ func (in *scope) create(s *Statement, alone bool) string {
 		schema = in.first(in.path)
 	}
 	full := schema + "." + name
-	unsure := s.made.ifMissing && !in.created[full] && (in.exists == nil && schema != temporary || in.exists[full])
+	unsure := !in.created[full] && (s.made.ifMissing && in.exists == nil && schema != temporary || in.exists[full])
 	if gone := alone && s.made.dropsItself; !unsure && !gone {
 		in.created[full] = true
 	}
@@ -435,6 +439,10 @@ func (d *Database) scope(ctx context.Context, migrations []Migration) (*scope, e
 	for _, migration := range migrations {
 		for i := range migration.Statements {
 			s := &migration.Statements[i]
+			for _, gone := range s.made.unmakes {
+				_, last := splitName(gone.name)
+				names = append(names, unquoted(last))
+			}
 			for _, name := range append(s.names(), s.made.table, s.made.index) {
 				if _, last := splitName(name); last != "" {
 					names = append(names, unquoted(last))
@@ -447,11 +455,16 @@ func (d *Database) scope(ctx context.Context, migrations []Migration) (*scope, e
 		return nil, d.explain(err)
 	}
 	in := newScope(splitPath(path), user, map[string]bool{}, map[string]bool{})
+	in.objects = map[string]bool{}
 	slices.Sort(names)
 	err := d.each(ctx, `SELECT nspname, '', '', true FROM pg_namespace WHERE $1::text[] IS NOT NULL UNION ALL
-		SELECT nspname, relname, '', true FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE relname = ANY($1)`,
-		pq.Array(slices.Compact(names)), func(schema, name, _ string, _ bool) {
-			if name == "" {
+		SELECT nspname, relname, '', true FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE relname = ANY($1) UNION ALL
+		SELECT 'function', proname, 'object', true FROM pg_proc WHERE proname = ANY($1) UNION ALL
+		SELECT 'type', typname, 'object', true FROM pg_type WHERE typname = ANY($1)`,
+		pq.Array(slices.Compact(names)), func(schema, name, what string, _ bool) {
+			if what == "object" {
+				in.objects[schema+" "+identifier(name)] = true
+			} else if name == "" {
 				in.schemas[identifier(schema)] = true
 			} else {
 				in.exists[qualified(schema, name)] = true

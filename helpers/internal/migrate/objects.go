@@ -215,12 +215,14 @@ func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 		default:
 			s.find("drop-object", "")
 			s.dropsObject(n.RemoveType, object, cascade)
+			s.made.unmakes = append(s.made.unmakes, objectOf(n.RemoveType, object, cascade))
 		}
 	}
 }
 
 func classifyRename(n *pgquery.RenameStmt, s *Statement) {
 	s.Kind = "ALTER ... RENAME"
+	s.mayMiss(n.MissingOk, relation(n.Relation))
 	switch n.RenameType {
 	case pgquery.ObjectType_OBJECT_INDEX, pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE,
 		pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW, pgquery.ObjectType_OBJECT_SEQUENCE:
@@ -241,7 +243,7 @@ func classifyRename(n *pgquery.RenameStmt, s *Statement) {
 		}
 	default:
 		if n.RenameType == pgquery.ObjectType_OBJECT_COLUMN {
-			s.made.renamedColumn = n.Subname
+			s.made.renamedColumn, s.made.renamed = n.Subname, n.Newname
 		}
 		s.lock(relation(n.Relation), accessExclusive)
 		s.find("rename", s.table())

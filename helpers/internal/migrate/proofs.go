@@ -19,10 +19,11 @@ type check struct {
 type addedColumn struct {
 	table, name string
 	column
+	ifMissing bool // IF NOT EXISTS
 }
 
 func newColumn(table string, added *pgquery.ColumnDef, notNull, hasDefault bool) addedColumn {
-	return addedColumn{table, added.Colname, column{typeOf(added.TypeName), notNull, hasDefault}}
+	return addedColumn{table: table, name: added.Colname, column: column{typeOf(added.TypeName), notNull, hasDefault}}
 }
 
 // checkOf names a constraint as the server does where the file gives no name.

@@ -136,7 +136,10 @@ const dropped = `WITH RECURSIVE asked AS (
 		UNION ALL SELECT 'pg_operator'::regclass, c.oid, 0 FROM pg_operator c WHERE a.how = 'operator' AND c.oprname = a.part
 		UNION ALL SELECT 'pg_ts_config'::regclass, c.oid, 0 FROM pg_ts_config c WHERE a.how = 'configuration' AND c.cfgname = a.part
 		UNION ALL SELECT 'pg_ts_dict'::regclass, c.oid, 0 FROM pg_ts_dict c WHERE a.how = 'dictionary' AND c.dictname = a.part
-		UNION ALL SELECT 'pg_proc'::regclass, c.oid, 0 FROM pg_proc c WHERE a.how = 'function' AND c.proname = a.part AND (a.name = '' OR c.oid = to_regprocedure(a.name))
+		UNION ALL SELECT 'pg_proc'::regclass, c.oid, 0 FROM pg_proc c WHERE a.how = 'function' AND c.proname = a.part AND (a.name = ''
+			OR string_to_array(c.proargtypes::text, ' ')::oid[] = coalesce((SELECT array_agg(to_regtype(x)::oid ORDER BY o)
+				FROM unnest(string_to_array(substring(a.name FROM '\((.*)\)$'), ',')) WITH ORDINALITY t(x, o)), '{}')
+			AND (CASE WHEN split_part(a.name, '(', 1) ~ '\.' THEN c.pronamespace = to_regnamespace(split_part(a.name, '.', 1)) ELSE pg_function_is_visible(c.oid) END))
 		UNION ALL SELECT d.classid, d.objid, d.objsubid FROM pg_attribute c JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.attrelid AND d.refobjsubid = c.attnum AND d.deptype = 'i'
 			WHERE a.how = 'identity' AND c.attrelid = a.root AND c.attname = a.part AND d.classid = 'pg_class'::regclass
 		UNION ALL SELECT d.classid, d.objid, d.objsubid FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid WHERE a.how = 'owned' AND r.rolname = a.name

@@ -14,7 +14,7 @@ func review(migrations []Migration, known catalog) {
 	}
 	r := reviewer{
 		catalog: known, notNulls: map[string]bool{}, planned: map[string][]string{}, limited: map[string]bool{},
-		fickle: map[string]bool{}, newFunctions: map[string]bool{}, retyped: map[string]bool{},
+		fickle: map[string]bool{}, newFunctions: map[string]bool{}, retyped: map[string]bool{}, newColumns: map[string]bool{}, renamed: map[string]bool{},
 	}
 	for i := range migrations {
 		r.file(&migrations[i])
@@ -29,6 +29,9 @@ type reviewer struct {
 	utcNow       bool                // the session's time zone is UTC
 	newFunctions map[string]bool
 	fickle       map[string]bool // functions that the plan creates: whether they may change the database
+	newColumns   map[string]bool // by table and column: the plan has added it
+	renamed      map[string]bool // by table and column: the plan has given a column this name
+	moved        bool            // the plan has given a table another name or schema
 	limited      map[string]bool // domains with a constraint that the plan creates
 }
 
@@ -80,6 +83,7 @@ func (r *reviewer) statement(s *Statement) {
 			s.Locks[i].Table, s.Locks[i].Index = of, false
 		}
 	}
+	r.parts(s)
 	r.unseen(s)
 	r.types(s)
 	r.notNull(s, table)

@@ -83,7 +83,11 @@ type made struct {
 	calls                  []string // the functions that it calls
 	functionsMade          []function
 	also                   []string // further tables that it creates
-	renamedColumn          string
+	renamedColumn, renamed string   // the column that gets another name, and that name
+	mayMiss                string   // the relation of ALTER ... IF EXISTS
+	idle                   bool     // it only adds columns IF NOT EXISTS
+	lostPath               bool     // nobody knows the search path
+	makes, unmakes         []object
 	dropsDefault           []string // columns
 	dropsNotNull           []string
 	added                  []addedColumn
@@ -99,7 +103,10 @@ type made struct {
 }
 
 // lost is a table, or a constraint or column of it, that goes.
-type lost struct{ table, constraint, column string }
+type lost struct {
+	table, constraint, column string
+	ifThere                   bool // IF EXISTS
+}
 
 // piece is a statement's part of the text: all pieces together are the text.
 type piece struct {

@@ -79,6 +79,8 @@ func TestAnotherServicesHistoryIsNotTakenForOnesOwn(t *testing.T) {
 func TestWhatIsLeftOutIsTold(t *testing.T) {
 	for name, says := range map[string]string{
 		"002_b.SQL": "does not end in .sql", "002_b.Sql": "does not end in .sql", "v1/001_c.sql": "only files in", "v1/R__c.sql": "only files in", "v2/002_C.SQL": "only files in",
+		"V1__users.sql": "Flyway's form", "V1.2__users.sql": "Flyway's form", "V2024_01_02__a b.sql": "Flyway's form", "U1__users.sql": "Flyway's form", "v3__x.sql": "Flyway's form",
+		"B5__base.sql": "Flyway's form", "db/V1__x.sql": "only files in", "Vx__y.sql": "not of the form", "V1_users.sql": "not of the form",
 		"20240101_init/migration.sql": "Prisma", "versions/1a2b_init.sql.py": "", "1a2b_init.py": "Alembic", "0001_initial.py": "Django", "20240101_create.rb": "Rails", "changelog.xml": "Liquibase", "gen.py": "", "v1/notes.md": "", "README.md": "",
 	} {
 		t.Run(name, func(t *testing.T) {

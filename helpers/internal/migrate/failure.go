@@ -11,10 +11,12 @@ import (
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
+const existing = "it exists already: if it is the same, migrate-diff repair %s --mark-applied --reason ...; else correct the file"
+
 // next says what to do, by SQLSTATE or its class:
 // https://www.postgresql.org/docs/15/errcodes-appendix.html
 var next = map[string]string{
-	"55P03": "somebody holds the table: look who (migrate-diff plan shows it), let it end, and run this again",
+	"55P03": "another session holds the table: migrate-diff plan names it; let it end, and run this again",
 	"40P01": "the service and this file lock the same tables in another order: run this again, or put each table into a file of its own",
 	"57014": "it was cancelled or took longer than it may: --statement-timeout, or the role's own",
 	"42501": "grant it, or use the role that owns the table",
@@ -22,10 +24,10 @@ var next = map[string]string{
 	"25006": "name the primary; with several hosts: PGTARGETSESSIONATTRS=read-write",
 	"53100": "give the server disk, and run this again",
 	"55P04": "add the enum's value in a file of its own, before this one",
-	"23":    "the rows that are there do not allow it: mend them in a migration before this one",
-	"42P07": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
-	"42701": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
-	"42710": "somebody made it by hand: where it is the same, migrate-diff repair %s --mark-applied --reason ...; else mend the file",
+	"23":    "rows in the table do not allow it: correct them in a migration before this one",
+	"42P07": existing,
+	"42701": existing,
+	"42710": existing,
 }
 
 // ended says what to do where the server has ended the session, by SQLSTATE.
@@ -38,7 +40,7 @@ var ended = map[string]string{
 	"57P03": "wait until the server has started",
 }
 
-const mend = "mend the file"
+const correct = "correct the file"
 
 // failed says what the error of a file means, and where in the file it was.
 func (r runner) failed(err error, b batch) error {
@@ -57,7 +59,7 @@ func (r runner) failed(err error, b batch) error {
 	if statement != "" {
 		cause += "; in: " + statement
 	}
-	hint := mend
+	hint := correct
 	for _, code := range []string{string(answer.Code), string(answer.Code.Class())} {
 		if known, ok := next[code]; ok {
 			hint = strings.ReplaceAll(known, "%s", r.file.Version)
@@ -65,10 +67,11 @@ func (r runner) failed(err error, b batch) error {
 		}
 	}
 	if b.kept {
-		if hint == mend {
-			hint = "mend what stops it"
+		if hint == correct {
+			hint = "correct the cause"
 		}
-		hint += fmt.Sprintf("; the statements before it are done, a run goes on here, and the file cannot change any more; to go on behind it: migrate-diff repair %s --statement done --reason ...", r.file.Version)
+		hint += fmt.Sprintf("; the statements before it are done and the file cannot change any more: the next run begins with this statement; "+
+			"to begin with the one after it: migrate-diff repair %s --statement done --reason ...", r.file.Version)
 	} else {
 		hint += "; nothing of this file was applied"
 	}

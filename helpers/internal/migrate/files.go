@@ -35,6 +35,7 @@ type Migration struct {
 var (
 	fileName   = regexp.MustCompile(`^([0-9]+)_([^/]+?)(?:\.up)?\.sql$`)
 	repeatable = regexp.MustCompile(`^R__([^/]+)\.sql$`)
+	flyway     = regexp.MustCompile(`(?i)^[VUB][0-9]+(?:[._][0-9]+)*__[^/]+\.sql$`)
 )
 
 // Load lists the migrations of a folder in the order of their versions, the
@@ -59,6 +60,10 @@ func Load(dir string) ([]Migration, error) {
 			migration.Version = match[1]
 		} else if repeatable.MatchString(name) {
 			migration.Version, migration.Repeatable = strings.TrimSuffix(name, ".sql"), true
+		} else if flyway.MatchString(name) {
+			return nil, slipway.Usagef("the name of %s is of Flyway's form", migration.path).
+				Next("number the files in the order of their versions (V1__users.sql: 001_users.sql; U1__users.sql: 001_users.down.sql), " +
+					"then mark what the database has already: migrate-diff baseline VERSION --reason ...")
 		} else {
 			return nil, slipway.Usagef("the name of %s is not of the form 001_create_users_table.sql", migration.path).Next("rename it; R__name.sql is applied again whenever it changes")
 		}

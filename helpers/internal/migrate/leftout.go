@@ -72,7 +72,7 @@ func leftOutBelow(dir, folder string) error {
 		case name == "migration.sql":
 			return slipway.Usagef("%s is a migration of Prisma, which is not read: only files in %s itself are", path, dir).
 				Next("move it up as 001_name.sql, then mark what the database has already: migrate-diff baseline VERSION --reason ...")
-		case fileName.MatchString(name) || repeatable.MatchString(strings.Replace(name, "r__", "R__", 1)):
+		case fileName.MatchString(name) || flyway.MatchString(name) || repeatable.MatchString(strings.Replace(name, "r__", "R__", 1)):
 			return slipway.Usagef("%s is not read: only files in %s itself are", path, dir).Next("move it up, or out of the folder of the migrations")
 		}
 	}

@@ -133,7 +133,7 @@ func TestALockThatIsHeldIsWaitedForOnlyShortlyAndThenAgain(t *testing.T) {
 	files := folder(t, map[string]string{"1_t.sql": "CREATE TABLE t (id int);", "2_c.sql": "ALTER TABLE t ADD COLUMN c int;"})
 	_, err = database.Apply(t.Context(), files, quick)
 	assert.ErrorContains(t, err, "55P03")
-	assert.ErrorContains(t, err, "somebody holds the table")
+	assert.ErrorContains(t, err, "another session holds the table")
 	_, err = other.conn.ExecContext(t.Context(), "COMMIT")
 	require.NoError(t, err)
 	_, err = database.Apply(t.Context(), files, quick)

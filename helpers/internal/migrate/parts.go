@@ -75,7 +75,10 @@ func (in *scope) unmade(s *Statement) {
 	nobodys := func(gone object) bool {
 		_, last := splitName(gone.name)
 		absent := gone.kind != "schema" && !in.objects[gone.kind+" "+last] || gone.kind == "schema" && !in.schemas[last]
-		return gone.kind != "" && (in.created[full(gone)] && !gone.cascade || s.made.missingOK && in.objects != nil && absent && !in.created[full(gone)])
+		if in.created[full(gone)] {
+			return !gone.cascade
+		}
+		return gone.kind != "" && s.made.missingOK && in.objects != nil && absent
 	}
 	if all(s.made.unmakes, nobodys) {
 		s.drop(func(finding Finding) bool { return finding.Name != "drop-object" || finding.Table != "" })

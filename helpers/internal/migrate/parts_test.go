@@ -73,8 +73,25 @@ func TestWhatThePlanAddsMayGo(t *testing.T) {
 	// What a DO block may have put elsewhere is not taken for what was there.
 	_, err := database.Baseline(t.Context(), nil, "0", false, "begins here", options)
 	require.NoError(t, err)
-	plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "DO $$ BEGIN PERFORM set_config('search_path', 'audit', true); END $$; " +
-		"CREATE TABLE users (id int); SET search_path = public; ALTER TABLE users DROP COLUMN email"}), Allow{})
+	plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "DO $$ BEGIN " +
+		"PERFORM set_config('search_path', 'audit', true); END $$; CREATE TABLE users (id int); SET search_path = public; ALTER TABLE users DROP COLUMN email"}), Allow{})
 	require.NoError(t, err)
 	assert.Equal(t, "unseen drop-column*", ofPlan(plan.Pending))
+}
+
+// TestTheLimitOfLocksIsNotLifted: a file that lifts it waits with everybody behind it.
+func TestTheLimitOfLocksIsNotLifted(t *testing.T) {
+	for sql, want := range map[string]string{
+		"SET lock_timeout = 0":          "lock-timeout",
+		"SET LOCAL lock_timeout TO '0'": "lock-timeout", "SET lock_timeout = '0s'": "lock-timeout",
+		"SET lock_timeout TO DEFAULT": "lock-timeout", "RESET lock_timeout": "lock-timeout", "RESET ALL": "lock-timeout",
+		`SET "lock_timeout" = 0`:                       "lock-timeout",
+		"SELECT set_config('lock_timeout', '0', true)": "lock-timeout", "SELECT set_config('lock_timeout', '0ms', false)": "lock-timeout",
+		"SET lock_timeout = '2s'": "", "SET lock_timeout = 500": "", "SET LOCAL statement_timeout = 0": "", "RESET search_path": "",
+		"-- slipway:no-transaction\nSET lock_timeout = 0": "",
+	} {
+		found, err := LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": sql}))
+		require.NoError(t, err)
+		assert.Equal(t, want, ofPlan(found.Files), sql)
+	}
 }

@@ -53,7 +53,8 @@ func (r *reviewer) file(migration *Migration) {
 		if added := s.made.enumValue; added.value != "" && !(newTypes[added.of] && r.server >= 17) {
 			enums = append(enums, added)
 		}
-		if migration.Alone {
+		if migration.Alone { // where no lock_timeout holds
+			s.drop(func(finding Finding) bool { return finding.Name != "lock-timeout" })
 			continue
 		}
 		s.readsWhileHeld(held)

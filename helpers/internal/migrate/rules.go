@@ -80,6 +80,7 @@ var Rules = []Rule{
 	{"update-all", Warning, "every row is written in one transaction, and stays locked until it ends", "update in batches" + apart, false, true},
 	{"delete-all", Danger, "every row goes", "say which rows, in a WHERE", false, true},
 	{"ddl-with-data", Warning, "the table stays locked while rows are written", "put the rows' change into a file of its own", false, false},
+	{"lock-timeout", Warning, "the file waits for its locks without the limit of --lock-timeout, and every session that comes after it waits, too", "remove the setting", false, false},
 	{"many-locks", Warning, "nobody can use several tables until all of the file is done, and it can deadlock with the service", "one table a file", false, false},
 	{"drop-default", Danger, "the version that still runs leaves the column out, and its INSERT fails", "drop the default a release after the last version that relies on it", true, true},
 	{"identity", Danger, "the version that still runs gives the column a value, or leaves it out, and its INSERT fails", "change it a release after the last version that relies on it", true, true},

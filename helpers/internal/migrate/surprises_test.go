@@ -191,7 +191,7 @@ func TestWhatStoppedHalfWayIsSaid(t *testing.T) {
 	}
 	_, err := database.Apply(t.Context(), files, options)
 	require.ErrorContains(t, err, "to go on behind it: migrate-diff repair 1 --statement done")
-	assert.NotContains(t, err.Error(), "mend the file")
+	assert.NotContains(t, err.Error(), "correct the file")
 	plan, err := database.Plan(t.Context(), files, Allow{})
 	require.NoError(t, err)
 	assert.Contains(t, plan.Lines(), "goes on  1_x.sql stopped half way in an earlier run, and goes on at statement 3 of 3")

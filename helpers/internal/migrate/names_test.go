@@ -68,7 +68,7 @@ func TestWhatThePlanCreatesIsAnObjectAndNoName(t *testing.T) {
 			"ALTER TABLE users DROP COLUMN email;"}, "drop-column*", ""},
 		{[]string{"SET search_path TO audit, public; CREATE TABLE users (id int); SET search_path TO DEFAULT; " +
 			"ALTER TABLE users DROP COLUMN email;"}, "drop-column*", ""},
-		{[]string{"SET search_path = audit; CREATE TABLE users (id int); RESET ALL; DROP TABLE users;"}, "drop-table*", ""},
+		{[]string{"SET search_path = audit; CREATE TABLE users (id int); RESET ALL; DROP TABLE users;"}, "lock-timeout drop-table*", ""},
 		{[]string{"SELECT set_config('search_path', 'audit, public', true); " +
 			"CREATE TABLE users (id int)", "DROP TABLE users"}, ";drop-table*", ""},
 		{[]string{"SELECT set_config('search_path', 'audit', false); CREATE TABLE users (id int); " +

@@ -110,6 +110,9 @@ func (r *reviewer) parts(s *Statement) {
 		delete(r.newColumns, gone.table+" "+gone.column)
 	}
 	for _, added := range s.made.added {
+		if s.made.table != "" {
+			break // the columns of a table that is created, perhaps IF NOT EXISTS
+		}
 		if !added.ifMissing || sure(added.table) && !there(added.table, added.name) {
 			r.newColumns[added.table+" "+added.name] = true
 		}

@@ -28,6 +28,7 @@ func TestWhatThePlanAddsMayGo(t *testing.T) {
 		{tmp + "ALTER TABLE users RENAME TO old; ALTER TABLE other RENAME TO users; ALTER TABLE users DROP COLUMN tmp",
 			"rename* rename* many-locks drop-column*"},
 		{tmp + elsewhere + "ALTER TABLE users DROP COLUMN tmp", "drop-column*"},
+		{"CREATE TABLE IF NOT EXISTS users (id int, email text); ALTER TABLE users DROP COLUMN email", "drop-column*"},
 		{"ALTER TABLE users ADD COLUMN IF NOT EXISTS email text; ALTER TABLE users DROP COLUMN email", "drop-column*"},
 		{"ALTER TABLE users ADD COLUMN IF NOT EXISTS tmp text; ALTER TABLE users DROP COLUMN tmp", ""},
 		{"ALTER TABLE users DROP COLUMN IF EXISTS nothere", ""},

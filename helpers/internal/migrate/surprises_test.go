@@ -190,7 +190,7 @@ func TestWhatStoppedHalfWayIsSaid(t *testing.T) {
 		assert.Equal(t, slipway.Usage, slipway.AsError(err).Code, "%v", err)
 	}
 	_, err := database.Apply(t.Context(), files, options)
-	require.ErrorContains(t, err, "to go on behind it: migrate-diff repair 1 --statement done")
+	require.ErrorContains(t, err, "to begin with the one after it: migrate-diff repair 1 --statement done")
 	assert.NotContains(t, err.Error(), "correct the file")
 	plan, err := database.Plan(t.Context(), files, Allow{})
 	require.NoError(t, err)

@@ -227,11 +227,19 @@ func analyze(c *cli.Context, cluster *kube.Cluster) error {
 			err = writeErr
 		}
 	}
-	if failure := slipway.AsError(err); err != nil && failure.Code == slipway.No && file != "" {
-		failure.Hint = "read the last lines of its pod above, and " + file + " among the artifacts" // the pipeline undoes it itself
-		err = failure
+	return slipway.Finish(c, analysis, withReport(err, file))
+}
+
+// withReport says of an unhealthy canary what to read next; the pipeline undoes it itself.
+func withReport(err error, file string) error {
+	if err == nil || file == "" {
+		return err
 	}
-	return slipway.Finish(c, analysis, err)
+	failure := slipway.AsError(err)
+	if failure.Code == slipway.No {
+		failure.Hint = "read the last lines of its pod above, and " + file + " among the artifacts"
+	}
+	return failure
 }
 
 // temporary writes the body to a file of its own.

@@ -216,3 +216,12 @@ func TestWrongUsageOfAPhase(t *testing.T) {
 		assert.NotEmpty(t, document.Error.Message, words)
 	}
 }
+
+func TestOnlyAnUnhealthyCanaryIsReadAboutInItsReport(t *testing.T) {
+	require.NoError(t, withReport(nil, "report.html"), "a healthy one")
+	unhealthy := slipway.Errorf(slipway.No, "canary unhealthy")
+	assert.Contains(t, slipway.AsError(withReport(unhealthy, "report.html")).Hint, "report.html")
+	unknown := slipway.Errorf(slipway.Unknown, "too few requests").Next("send more")
+	assert.Equal(t, "send more", slipway.AsError(withReport(unknown, "report.html")).Hint)
+	assert.Empty(t, slipway.AsError(withReport(slipway.Errorf(slipway.No, "canary unhealthy"), "")).Hint, "without a report")
+}

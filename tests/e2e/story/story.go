@@ -77,7 +77,7 @@ const analysis = 16 * time.Second
 func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers ...string) (site.Run, site.Counts, error) {
 	console, done := t.console(answers)
 	defer done()
-	t.canary = &window{out: console, traffic: t.traffic, from: "-canary: 1 of 1 available", until: "(Promote to Production)"}
+	t.canary = &window{out: console, traffic: t.traffic, from: " failed, stable ", until: "(Promote to Production)"}
 	pipeline := site.Pipeline{Jenkinsfile: jenkinsfile, Answers: answers, Out: t.canary, Settings: map[string]string{
 		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": analysis.String(), "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
 	}}

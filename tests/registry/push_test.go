@@ -142,7 +142,7 @@ func TestTheMemoryIsSmallForAnyImage(t *testing.T) {
 			got := s.helper(t, "nexus-push", "--tar", write(t, newImage(t, "1234567", 60<<20, 4)),
 				s.Host+"/big/app:"+strings.ReplaceAll(form, " ", "-"))
 			require.Zero(t, got.Code, got.Stderr)
-			assert.LessOrEqual(t, got.Memory, int64(40<<10), "kB")
+			assert.Less(t, got.Memory, int64(60<<10), "kB: less than one of the four layers")
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
@@ -76,12 +77,8 @@ func run(c *cli.Context) error {
 			registry.Statement{Type: kind, File: file, Scanner: c.String("scanner"), MaxAge: c.Duration("scan-max-age"),
 				Build: c.String("build-url"), Key: key})
 	}
-	if from := c.String("mount-from"); from != "" {
-		other, err := client.Repository(tag.RegistryStr() + "/" + strings.TrimPrefix(from, tag.RegistryStr()+"/"))
-		if err != nil {
-			return err
-		}
-		options.Mount = &other
+	if options.Mount, err = mounted(client, tag, c.String("mount-from")); err != nil {
+		return err
 	}
 	pushed, err := client.Push(c.Context, tag, options)
 	if pushed == nil {
@@ -98,4 +95,18 @@ func run(c *cli.Context) error {
 			"set the job's next build number above that one", tag.TagStr(), pushed.Below)
 	}
 	return slipway.Finish(c, pushed, err)
+}
+
+// mounted is the repository that --mount-from names, with or without the registry. Blobs of another registry cannot be mounted.
+func mounted(client *registry.Client, tag name.Tag, from string) (*name.Repository, error) {
+	if from == "" {
+		return nil, nil
+	}
+	host, _, _ := strings.Cut(from, "/")
+	if host != from && host != tag.RegistryStr() && (strings.Contains(host, ":") || host == "localhost") {
+		logrus.Warnf("--mount-from %s is of another registry than %s: all layers are sent", from, tag)
+		return nil, nil
+	}
+	other, err := client.Repository(tag.RegistryStr() + "/" + strings.TrimPrefix(from, tag.RegistryStr()+"/"))
+	return &other, err
 }

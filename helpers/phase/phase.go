@@ -39,7 +39,7 @@ var (
 func App() *cli.App {
 	return &cli.App{
 		Name:  "phase",
-		Usage: "run one phase of a pipeline: find, compare, plan, deploy, smoke, canary, judge, promote, undo",
+		Usage: "run one phase of a pipeline: find, fetch, compare, plan, deploy, smoke, canary, judge, promote, undo",
 		// A comma may be a part of a value that is recorded.
 		DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{
@@ -55,6 +55,9 @@ func App() *cli.App {
 					&cli.IntFlag{Name: "depth", Value: 200, EnvVars: []string{"SLIPWAY_TAG_DEPTH"},
 						Usage: "look at no more than this many tags, from the highest number down"},
 					registry.VerifyingKey)},
+			{Name: "fetch", Usage: "write the image of a digest to a tar, which Trivy and nexus-push read; the digest is verified",
+				ArgsUsage: "REGISTRY/REPOSITORY@sha256:...", Action: fetch, Flags: join(registry.Flags(time.Hour),
+					&cli.StringFlag{Name: "tar", Usage: "the `FILE` that is written; it appears when it is whole"})},
 			{Name: "compare", Usage: "say what production runs now, and the commits between", ArgsUsage: "REGISTRY/REPOSITORY", Action: compare,
 				Flags: join(kube.Flags, join(registry.Flags(5*time.Minute), stable, image, container, commit,
 					&cli.IntFlag{Name: "replicas", Value: 2, Usage: "pods of a first release, where the Deployment asks for none"})...)},

@@ -62,12 +62,14 @@ var errSchema1 = errors.New("it is a manifest of schema 1, which container runti
 
 func (c content) isIndex() bool { return c.Manifests != nil }
 
-// images are the ones in an index; attestations beside them name no platform.
+// images are the ones in an index; attestations beside them name no platform. What go-containerregistry
+// writes (crane, ko) names the configuration's media type as an image's artifactType.
 func (c content) images() []v1.Descriptor {
 	var images []v1.Descriptor
 	for _, one := range c.Manifests {
 		attestation := one.Platform != nil && one.Platform.OS == "unknown"
-		if !attestation && one.ArtifactType == "" && (one.MediaType.IsImage() || one.MediaType.IsIndex()) {
+		image := one.ArtifactType == "" || types.MediaType(one.ArtifactType).IsConfig()
+		if !attestation && image && (one.MediaType.IsImage() || one.MediaType.IsIndex()) {
 			images = append(images, one)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"regexp"
 	"sync"
 	"time"
@@ -72,11 +73,7 @@ func (c *Client) Push(ctx context.Context, tag name.Tag, options PushOptions) (*
 			return nil, err
 		}
 	}
-	var others []name.Repository
-	if options.Mount != nil {
-		others = append(others, *options.Mount)
-	}
-	s, err := c.open(ctx, tag.Context(), transport.PushScope, others...)
+	s, err := c.openPush(ctx, tag, &options)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +96,19 @@ func (c *Client) Push(ctx context.Context, tag name.Tag, options PushOptions) (*
 		pushed.Evidence = append(pushed.Evidence, added)
 	}
 	return pushed, nil
+}
+
+// openPush logs in for the push and for what is mounted. An account that may not see the other repository sends all layers.
+func (c *Client) openPush(ctx context.Context, tag name.Tag, options *PushOptions) (*session, error) {
+	if options.Mount != nil {
+		s, err := c.open(ctx, tag.Context(), transport.PushScope, *options.Mount)
+		if code := status(err); code != http.StatusUnauthorized && code != http.StatusForbidden {
+			return s, err
+		}
+		logrus.Warnf("the login is not good for %s: no layer is mounted from there", options.Mount)
+		options.Mount = nil
+	}
+	return c.open(ctx, tag.Context(), transport.PushScope)
 }
 
 func (s *session) push(ctx context.Context, tag name.Tag, image *image, options PushOptions) (*Pushed, error) {

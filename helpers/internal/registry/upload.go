@@ -44,6 +44,24 @@ func (s *session) has(ctx context.Context, digest v1.Hash) (bool, error) {
 	return true, nil
 }
 
+// mount has the blob mounted from another repository, or opens an upload where the registry
+// does not mount: it may say so (202), or refuse what it does not know or does not show this login.
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#mounting-a-blob-from-another-repository
+func (s *session) mount(ctx context.Context, digest v1.Hash, from *name.Repository) (location *url.URL, err error) {
+	location, err = s.begin(ctx, digest, from)
+	if code := status(err); code == http.StatusNotImplemented || code >= 400 && code < 500 && code != http.StatusTooManyRequests {
+		logrus.Debugf("layer %s cannot be mounted from %s, and is sent: %v", digest.Hex[:12], from, err)
+		return s.begin(ctx, digest, nil)
+	}
+	if err != nil || location != nil {
+		return location, err
+	}
+	if there, err := s.has(ctx, digest); there || err != nil {
+		return nil, err
+	}
+	return s.begin(ctx, digest, nil) // it says that it mounted the blob, and has it not
+}
+
 // begin opens an upload, or has the blob mounted from another repository.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
 func (s *session) begin(ctx context.Context, digest v1.Hash, from *name.Repository) (location *url.URL, err error) {
@@ -174,7 +192,11 @@ func (u *upload) begin(ctx context.Context, from *name.Repository) (err error) {
 	if u.location != nil {
 		return nil
 	}
-	u.location, err = u.session.begin(ctx, u.layer.descriptor.Digest, from)
+	if from == nil {
+		u.location, err = u.session.begin(ctx, u.layer.descriptor.Digest, nil)
+	} else {
+		u.location, err = u.session.mount(ctx, u.layer.descriptor.Digest, from)
+	}
 	return err
 }
 

@@ -125,6 +125,7 @@ class Helpers implements Serializable {
     private String yaml(String template) {
         return without(settings.value('builder') == 'kaniko' ? 'buildah' : 'kaniko', steps.libraryResource("slipway/${template}.yaml"))
             .replace('AGENT_IMAGE', settings.value('agentImage'))
+            .replace('SERVICE_ACCOUNT', settings.value('serviceAccount'))
             .replace('REGISTRY_CA', settings.value('registryCa') ?: 'none')
     }
 

@@ -2,7 +2,7 @@ package slipway
 
 import com.cloudbees.groovy.cps.NonCPS
 
-/** The parameters of a call: call, then site, then default. All that is wrong is told at once. */
+/** The parameters of a call: call, then the pipeline's own site value, then the site's, then default. All that is wrong is told at once. */
 class Settings implements Serializable {
     private static final long serialVersionUID = 1L
 
@@ -40,6 +40,7 @@ class Settings implements Serializable {
             allowBreaking: ['flag', production ? 'false' : 'true'],
             agentImage: ['image', ''],
             cloud: ['text', 'kubernetes'],
+            serviceAccount: ['name', 'slipway'],
             canaryDeployment: ['name', ''],
             replicas: ['number', '2'],
             canaryWeight: ['percent', '10'],
@@ -126,7 +127,7 @@ class Settings implements Serializable {
             String text = isGiven(name) ? given[name].toString() : site(name)
             List<String> expected = kind(known[name][0])
             if (text && isPlain(name) && !(text ==~ expected[0])) {
-                String whose = isGiven(name) ? '' : " (the site's ${siteName(name)})"
+                String whose = isGiven(name) ? '' : " (the site's ${variable(name)})"
                 mistakes.add("${name} '${Text.visible(text)}'${whose} is not ${expected[1]}".toString())
             }
         }
@@ -149,7 +150,13 @@ class Settings implements Serializable {
     }
 
     private String site(String name) {
-        return steps.env."${siteName(name)}" ?: ''
+        return steps.env."${variable(name)}" ?: ''
+    }
+
+    /** The variable of the site that counts: this pipeline's own, where it is set, else the one of both pipelines. */
+    private String variable(String name) {
+        String own = (step == 'prodCanaryPipeline' ? 'SLIPWAY_PRODUCTION_' : 'SLIPWAY_STAGING_') + inCapitals(name)
+        return steps.env."${own}" ? own : siteName(name)
     }
 
     /** The value of a parameter, or an empty text. */
@@ -215,7 +222,12 @@ class Settings implements Serializable {
     /** registryCa is SLIPWAY_REGISTRY_CA in the site's environment. */
     @NonCPS
     static String siteName(String name) {
-        return 'SLIPWAY_' + name.replaceAll('([A-Z])', '_$1').toUpperCase()
+        return 'SLIPWAY_' + inCapitals(name)
+    }
+
+    @NonCPS
+    private static String inCapitals(String name) {
+        return name.replaceAll('([A-Z])', '_$1').toUpperCase()
     }
 
     /** The known name that needs the fewest changes, if they are few. */

@@ -220,7 +220,9 @@ func TestThePodTemplatesAreAsAgentsMustBe(t *testing.T) {
 			require.NotNil(t, p.Spec.AutomountServiceAccountToken)
 			assert.False(t, *p.Spec.AutomountServiceAccountToken, "only the container that needs the account has it")
 			if p.Spec.ServiceAccountName != "" {
-				assert.Contains(t, accounts, "kind: ServiceAccount\nmetadata:\n  name: "+p.Spec.ServiceAccountName+"\n")
+				assert.Equal(t, "SERVICE_ACCOUNT", p.Spec.ServiceAccountName, "the parameter's")
+				account := strings.Trim(parameters(t)["serviceAccount"].value, "'")
+				assert.Contains(t, accounts, "kind: ServiceAccount\nmetadata:\n  name: "+account+"\n")
 			}
 			for _, container := range p.Spec.Containers {
 				assert.NotEmpty(t, container.Resources.Requests, container.Name)

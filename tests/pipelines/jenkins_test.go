@@ -153,7 +153,9 @@ func TestTheJobsScriptsAreJobDsl(t *testing.T) {
 func TestTheSitesSettingsAreParameters(t *testing.T) {
 	known := map[string]bool{}
 	for name := range parameters(t) {
-		known["SLIPWAY_"+strings.ToUpper(regexp.MustCompile(`([A-Z])`).ReplaceAllString(name, "_$1"))] = true
+		for _, prefix := range []string{"SLIPWAY_", "SLIPWAY_STAGING_", "SLIPWAY_PRODUCTION_"} {
+			known[prefix+strings.ToUpper(regexp.MustCompile(`([A-Z])`).ReplaceAllString(name, "_$1"))] = true
+		}
 	}
 	c := configuration(t)
 	require.NotEmpty(t, c.Jenkins.GlobalNodeProperties)

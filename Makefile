@@ -50,10 +50,13 @@ test-units: $(READY) ## the helpers, the reference service, the lab, the library
 	$(MAKE) -C tests/app test
 	go test -C tests/lab -count=1 ./...
 	go test -C tests/pipelines -count=1 ./...
-	$(MAKE) READY= test-undo
+	$(MAKE) READY= test-undo test-guard
 
 test-undo: $(READY) ## what a release changed is undone, over generated histories on a real API server (DURATION=10m)
 	@go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 60m ./undo -duration $(or $(DURATION),45s)
+
+test-guard: $(READY) ## each kind of request against the policies of k8s/guard, on a real API server
+	@go test -C tests/canary -count=1 -tags lab,$(TAGS) ./guard
 
 test-runner: $(READY) ## the runner, and what it answers to the conformance cases
 	@(cd tests/runner && mvn -q -B -ntp test)
@@ -156,4 +159,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-on-lab test-others test-units test-undo test-runner test-pods test-canary test-rollout test-crashes test-faults test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean
+.PHONY: help demo test test-on-lab test-others test-units test-undo test-guard test-runner test-pods test-canary test-rollout test-crashes test-faults test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean

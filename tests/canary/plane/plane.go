@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -32,10 +33,18 @@ type Plane struct {
 	client   *http.Client
 	dir      string
 	programs []*exec.Cmd
+	as       http.Header // who the administrator's requests are made for
 }
 
-// Start has it run until Stop.
-func Start(ctx context.Context, dir string) (*Plane, error) {
+// As is the plane as this user of these groups sees it.
+func (p *Plane) As(user string, groups ...string) *Plane {
+	other := *p
+	other.as = http.Header{"Impersonate-User": {user}, "Impersonate-Group": append(groups, "system:authenticated")}
+	return &other
+}
+
+// Start has it run until Stop; more are arguments of the API server.
+func Start(ctx context.Context, dir string, more ...string) (*Plane, error) {
 	p := &Plane{
 		dir:    dir,
 		client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 50}},
@@ -54,12 +63,15 @@ func Start(ctx context.Context, dir string) (*Plane, error) {
 		"--listen-peer-urls", "http://127.0.0.1:"+ports[1]); err != nil {
 		return p, err
 	}
-	if err := p.run("kubernetes", "kube-apiserver", "--etcd-servers="+etcd, "--secure-port="+ports[2],
-		"--bind-address=127.0.0.1", "--cert-dir="+p.file("certificates"),
-		"--token-auth-file="+p.file("tokens.csv"), "--authorization-mode=AlwaysAllow", "--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+p.file("key.pem"), "--service-account-signing-key-file="+p.file("key.pem"),
+	if len(more) == 0 {
+		more = []string{"--authorization-mode=AlwaysAllow"}
+	}
+	if err := p.run("kubernetes", "kube-apiserver", append([]string{"--etcd-servers=" + etcd, "--secure-port=" + ports[2],
+		"--bind-address=127.0.0.1", "--cert-dir=" + p.file("certificates"),
+		"--token-auth-file=" + p.file("tokens.csv"), "--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + p.file("key.pem"), "--service-account-signing-key-file=" + p.file("key.pem"),
 		"--service-cluster-ip-range=10.96.0.0/16",
-		"--disable-admission-plugins=ServiceAccount"); err != nil {
+		"--disable-admission-plugins=ServiceAccount"}, more...)...); err != nil {
 		return p, err
 	}
 	if err := p.until(ctx, "/readyz"); err != nil {
@@ -117,22 +129,48 @@ func Config(server string) string {
 	)
 }
 
-// run starts one of the programs that make setup has built.
-func (p *Plane) run(part, name string, arguments ...string) error {
+// program is the path of one that make setup has built.
+func program(part string) (string, error) {
 	cache := os.Getenv("XDG_CACHE_HOME")
 	if cache == "" {
 		cache = filepath.Join(os.Getenv("HOME"), ".cache")
 	}
 	found, err := filepath.Glob(filepath.Join(cache, "slipway-lab", "parts", part+"-*", part))
 	if err != nil || len(found) == 0 {
-		return fmt.Errorf("there is no %s in %s: run make setup", part, cache)
+		return "", fmt.Errorf("there is no %s in %s: run make setup", part, cache)
+	}
+	return found[len(found)-1], nil
+}
+
+// Kubectl runs it as the administrator.
+func (p *Plane) Kubectl(ctx context.Context, stdin string, arguments ...string) (string, error) {
+	path, err := program("kubernetes")
+	if err != nil {
+		return "", err
+	}
+	command := exec.CommandContext(ctx, path, arguments...)
+	command.Args[0] = "kubectl" // one program with many names
+	command.Env = append(os.Environ(), "KUBECONFIG="+p.Kubeconfig(), "KUBECACHEDIR="+p.file("kubectl"))
+	command.Stdin = strings.NewReader(stdin)
+	out, err := command.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("kubectl %s: %w: %s", strings.Join(arguments, " "), err, out)
+	}
+	return string(out), err
+}
+
+// run starts one of the programs that make setup has built.
+func (p *Plane) run(part, name string, arguments ...string) error {
+	path, err := program(part)
+	if err != nil {
+		return err
 	}
 	log, err := os.Create(p.file(name + ".log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	program := exec.Command(found[len(found)-1], arguments...)
+	program := exec.Command(path, arguments...)
 	program.Args[0] = name // one program with many names
 	program.Stdout, program.Stderr = log, log
 	program.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -186,10 +224,16 @@ func (p *Plane) open(ctx context.Context, method, path string, body any) (*http.
 	}
 	if method == http.MethodPatch {
 		kind = "application/strategic-merge-patch+json"
+		if strings.Contains(path, ".io/") { // of a kind of one's own there is no strategic one
+			kind = "application/merge-patch+json"
+		}
 	}
 	request, err := http.NewRequestWithContext(ctx, method, p.Server+path, content)
 	if err != nil {
 		return nil, err
+	}
+	if p.as != nil {
+		request.Header = p.as.Clone()
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("Content-Type", kind)
@@ -208,18 +252,24 @@ func (p *Plane) open(ctx context.Context, method, path string, body any) (*http.
 
 // Do sends one request, and gives the object of its answer.
 func (p *Plane) Do(ctx context.Context, method, path string, body any) (map[string]any, error) {
+	object, _, err := p.Send(ctx, method, path, body)
+	return object, err
+}
+
+// Send does the same, and gives the header of the answer, too, which holds what the API server warns of.
+func (p *Plane) Send(ctx context.Context, method, path string, body any) (map[string]any, http.Header, error) {
 	response, err := p.open(ctx, method, path, body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer response.Body.Close()
 	said, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var object map[string]any
 	if json.Unmarshal(said, &object) != nil {
-		return nil, nil // not an object, such as readyz's ok
+		return nil, response.Header, nil // not an object, such as readyz's ok
 	}
-	return object, nil
+	return object, response.Header, nil
 }

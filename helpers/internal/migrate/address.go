@@ -136,6 +136,10 @@ func configure(address string) (config pq.Config, dialer *net.Dialer, demands []
 			parameters = append(parameters, parameter{name, value})
 		}
 	}
+	if parameters, err = withService(parameters); err != nil {
+		return config, nil, nil, err
+	}
+	defer hidden(parameters)()
 	dialer = &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true}}
 	var dsn strings.Builder
 	for _, p := range parameters {

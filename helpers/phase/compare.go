@@ -54,13 +54,18 @@ func comparison(now deploy.Outcome, replicas int) slipway.Fields {
 	switch {
 	case now.First:
 		says = "production never ran a good revision, and no pod of it: this is the first release"
+	case now.Replicas == 0:
+		says = fmt.Sprintf("production runs no pod: deployment/%s has spec.replicas 0, and the image %s", now.Deployment, now.From)
 	case !now.Changed:
 		says = "production runs " + now.To + " already"
 	}
+	idle := now.Replicas == 0 && !now.First // a first release has no pod, or none that was ever ready
 	if now.Replicas > 0 {
 		replicas = int(now.Replicas)
 	}
-	return slipway.Fields{"from": now.From, "changes": now.First || now.Changed, "first": now.First, "replicas": replicas, "says": says}
+	return slipway.Fields{
+		"from": now.From, "changes": now.First || now.Changed, "first": now.First, "idle": idle, "replicas": replicas, "says": says,
+	}
 }
 
 // wouldChange asks the API server what the image would change, and changes nothing.

@@ -47,8 +47,10 @@ func TestComparison(t *testing.T) {
 		replicas       int
 		says           string
 	}{
-		"another image":      {deploy.Outcome{From: older, To: newer, Changed: true, Replicas: 3}, true, false, 3, "production runs " + older},
-		"this one":           {deploy.Outcome{From: newer, To: newer, Replicas: 3}, false, false, 3, "production runs " + newer + " already"},
+		"another image": {deploy.Outcome{From: older, To: newer, Changed: true, Replicas: 3}, true, false, 3, "production runs " + older},
+		"this one":      {deploy.Outcome{From: newer, To: newer, Replicas: 3}, false, false, 3, "production runs " + newer + " already"},
+		"at 0": {deploy.Outcome{Deployment: "app", From: older, To: newer, Changed: true}, true, false, 2,
+			"production runs no pod: deployment/app has spec.replicas 0, and the image " + older},
 		"first, at 0":        {deploy.Outcome{From: older, To: newer, Changed: true, First: true}, true, true, 2, "first release"},
 		"first, asked for 4": {deploy.Outcome{From: older, To: newer, Changed: true, First: true, Replicas: 4}, true, true, 4, "first release"},
 		"first, this one":    {deploy.Outcome{From: newer, To: newer, First: true}, true, true, 2, "first release"},
@@ -110,9 +112,11 @@ func TestHowAnUndoingIsTold(t *testing.T) {
 		want    string
 		code    int
 	}{
-		"back": {deploy.Outcome{To: older, Replicas: 3}, nil,
+		"back": {deploy.Outcome{To: older, Changed: true, Replicas: 3}, nil,
 			"stable is back on app:1 (sha256:111111111111…), with 3 replicas", slipway.Done},
-		"no pod":      {deploy.Outcome{To: older}, nil, "and no pod runs, as before", slipway.Done},
+		"no pod": {deploy.Outcome{To: older, Changed: true}, nil, "and no pod runs, as before", slipway.Done},
+		"nothing to undo": {deploy.Outcome{To: older, Replicas: 3}, nil,
+			"stable has app:1 (sha256:111111111111…) and 3 replicas: there is nothing to undo", slipway.Done},
 		"somebody's":  {deploy.Outcome{}, slipway.Errorf(slipway.Conflict, "x"), "stable was left alone", slipway.Done},
 		"not undone":  {deploy.Outcome{}, slipway.Errorf(slipway.No, "x"), "", slipway.No},
 		"not reached": {deploy.Outcome{To: older, Replicas: 3}, errors.New("away"), "", slipway.Unknown},

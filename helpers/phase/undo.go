@@ -38,7 +38,7 @@ func undo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fields, failed := slipway.Fields{"stable": "", "canary": ""}, error(nil)
+	fields, failed, undone := slipway.Fields{"stable": "", "canary": ""}, error(nil), false
 	var lines []string
 	for _, half := range []string{"stable", "canary"} {
 		if !slices.Contains(halves, half) {
@@ -46,11 +46,13 @@ func undo(c *cli.Context) error {
 		}
 		var story string
 		err := again(c.Context, pauses, func() (err error) {
+			var changed bool
 			if half == "stable" {
-				story, err = stableBack(c, cluster, names.Stable)
+				story, changed, err = stableBack(c, cluster, names.Stable)
 			} else {
-				story, err = canaryBack(c, cluster)
+				story, changed, err = canaryBack(c, cluster)
 			}
+			undone = undone || changed
 			return err
 		})
 		fields[half] = story
@@ -62,6 +64,7 @@ func undo(c *cli.Context) error {
 			tell(c, "%s: %v", half, err)
 		}
 	}
+	fields["undone"] = undone // false where there was nothing to undo, or it is another run's
 	return slipway.Finish(c, said{strings.Join(lines, "\n"), fields}, failed)
 }
 
@@ -84,22 +87,23 @@ func again(ctx context.Context, pauses []time.Duration, do func() error) error {
 	return do()
 }
 
-func canaryBack(c *cli.Context, cluster *kube.Cluster) (string, error) {
+func canaryBack(c *cli.Context, cluster *kube.Cluster) (story string, changed bool, err error) {
 	opened, err := open(c, cluster)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	outcome, err := opened.Abort(c.Context, canary.AbortOptions{Run: c.String("run"), Timeout: c.Duration("timeout")})
-	return outcome.Note, err
+	return outcome.Note, outcome.Undone, err
 }
 
 // stableBack goes back to what was there before, if stable has this run's image, and waits for it.
-func stableBack(c *cli.Context, cluster *kube.Cluster, name string) (string, error) {
+func stableBack(c *cli.Context, cluster *kube.Cluster, name string) (story string, changed bool, err error) {
 	outcome, err := deploy.Undo(c.Context, cluster, deploy.Options{Name: name, Container: c.String("container"), Image: c.String("image")})
 	if err == nil && outcome.Replicas > 0 {
 		err = wait(c.Context, c, cluster, name, rollout.Options{Timeout: c.Duration("timeout")})
 	}
-	return backStory(outcome, err)
+	story, err = backStory(outcome, err)
+	return story, outcome.Changed, err
 }
 
 // backStory is how it ended, in a sentence; what somebody else has changed is theirs, and no failure.
@@ -109,6 +113,8 @@ func backStory(outcome deploy.Outcome, err error) (string, error) {
 		return "stable was left alone: it does not run what this run would have put there", nil
 	case err != nil:
 		return "", err
+	case !outcome.Changed:
+		return fmt.Sprintf("stable has %s and %d replicas: there is nothing to undo", shown(outcome.To), outcome.Replicas), nil
 	case outcome.Replicas == 0:
 		return fmt.Sprintf("stable is back on %s, and no pod runs, as before", shown(outcome.To)), nil
 	}

@@ -9,6 +9,8 @@ class ProductionRelease extends Release {
     private String commit = ''
     private String commits = ''
     private String undone = ''
+    private boolean rolledBack
+    private boolean idle
     private List<String> byHand = []
     private Map<String, Object> plan = [:]
     private boolean changes = true
@@ -87,6 +89,7 @@ class ProductionRelease extends Release {
         first = now.first
         changes = now.changes
         replicas = now.replicas.toString()
+        idle = now.idle == true
         commits = now.commits
         note('previousImage', before)
         note('previousCommit', now.previousCommit)
@@ -261,6 +264,7 @@ class ProductionRelease extends Release {
         try {
             inFreshPod {
                 Map<String, Object> back = helpers.askTwice('undo', names(), both)
+                rolledBack = back.exit == 0 && back.undone == true
                 done = [back.stable, back.canary ? "canary: ${back.canary}" : ''].findAll { Object each -> each } as List<String>
                 if (back.exit != 0) {
                     done.add(Helpers.sentence('undo', back))
@@ -293,7 +297,7 @@ class ProductionRelease extends Release {
         if (promoted) {
             return "promoted ${Text.shown(reference)}, and then ${super.verdict(problem)}".toString()
         }
-        return undone ? 'was rolled back' : super.verdict(problem)
+        return rolledBack ? 'was rolled back' : super.verdict(problem)
     }
 
     @Override
@@ -304,7 +308,8 @@ class ProductionRelease extends Release {
             parts.add('production was not touched')
         } else if (promoted || !promotionBegun) {
             String runs = Text.shown(promoted ? reference : before)
-            parts.add(first && !promoted ? 'production runs nothing yet' : "production runs ${runs}".toString())
+            String none = first ? 'production runs nothing yet' : "production runs no pod, and has the image ${runs}".toString()
+            parts.add(!promoted && (first || idle) ? none : "production runs ${runs}".toString())
         }
         parts.add(undone ?: promoted ? 'canary 0' : 'no canary')
         parts.add(database())

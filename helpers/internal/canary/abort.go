@@ -46,7 +46,7 @@ func (t *Traffic) Abort(ctx context.Context, options AbortOptions) (Outcome, err
 			return outcome, t.explainUndo(err)
 		}
 		outcome = t.outcome(nil, 0)
-		outcome.Note = fmt.Sprintf("all traffic is on stable again; undone what %s began", journal.Run)
+		outcome.Undone, outcome.Note = true, fmt.Sprintf("all traffic is on stable again; undone what %s began", journal.Run)
 		return outcome, nil
 	}
 }

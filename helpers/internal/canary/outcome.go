@@ -27,6 +27,7 @@ type Outcome struct {
 	Canary     int32            `json:"canaryReplicas"`
 	Endpoints  Counts           `json:"endpoints"`
 	Requests   *Measured        `json:"requests,omitempty"` // of verify with Prometheus
+	Undone     bool             `json:"undone,omitempty"`   // of abort: this call has undone what the note names
 	Note       string           `json:"note,omitempty"`
 	Rollout    *rollout.Results `json:"rollout,omitempty"` // rollout-wait's verdict, where set has failed by it
 	undo       string

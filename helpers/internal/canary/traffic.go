@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
@@ -35,9 +36,10 @@ type Traffic struct {
 	absent  bool // there is no canary's Deployment
 	route   Route
 	router  router
-	seen    map[string]any   // the route as the search for it found it, until it is read
-	fence   string           // the journal that this call goes by, as it stands in the annotation
-	told    *rollout.Results // rollout-wait's verdict, where set has failed by it
+	seen    map[string]any          // the route as the search for it found it, until it is read
+	fence   string                  // the journal that this call goes by, as it stands in the annotation
+	sets    map[types.UID]types.UID // the ReplicaSets that were seen, and the Deployments that own them
+	told    *rollout.Results        // rollout-wait's verdict, where set has failed by it
 	log     func(format string, arguments ...any)
 }
 

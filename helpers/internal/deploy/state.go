@@ -72,7 +72,7 @@ func (s state) outcome(options Options, name string, to map[string]string, notes
 	var last rollout.LastGood
 	_ = json.Unmarshal([]byte(s.deployment.Annotations[rollout.LastGoodAnnotation]), &last) // none, or not ours: no last good
 	o.LastGood = last.Image
-	if o.Replicas == 0 && s.before != nil && len(s.before.Given) > 0 {
+	if o.Replicas == 0 && s.first && s.before != nil && len(s.before.Given) > 0 {
 		o.Replicas = slices.Max(s.before.Given)
 	}
 	return o

@@ -119,6 +119,43 @@ func TestPodsOfALongNameAreTheirOwners(t *testing.T) {
 	}
 }
 
+// A ReplicaSet that is named as one of stable's, and whose pods have the labels of stable's, is of neither version
+// where nobody owns it, or another object does.
+func TestPodsOfWhatIsOnlyNamedAlikeAreOfNeither(t *testing.T) {
+	t.Parallel()
+	for name, owned := range map[string]bool{"nobodys": false, "anothers": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "named-"+name)
+			w.build(history{Replicas: 2, Image: image("good", 1)})
+			labels := map[string]any{"of": "nobody", "part": "users", "pod-template-hash": "777"}
+			metadata := map[string]any{"name": "app-777", "labels": labels}
+			if owned {
+				owner := w.do(http.MethodPost, "/api/v1/namespaces/"+w.namespace+"/configmaps", map[string]any{"metadata": map[string]any{"name": "app"}})
+				metadata["ownerReferences"] = []any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": "app", "controller": true,
+					"uid": owner["metadata"].(map[string]any)["uid"]}}
+			}
+			w.do(http.MethodPost, "/apis/apps/v1/namespaces/"+w.namespace+"/replicasets", map[string]any{"metadata": metadata,
+				"spec": map[string]any{"replicas": 1, "selector": map[string]any{"matchLabels": map[string]any{"of": "nobody"}},
+					"template": map[string]any{"metadata": map[string]any{"labels": labels},
+						"spec": map[string]any{"containers": []any{map[string]any{"name": "app", "image": image("good", 1)}}}}}})
+			for _, each := range [][]string{
+				{"deploy-image", "deployment/app-canary", "--like", "app", "--image", image("good", 2)},
+				{"canary-weight", "set", "33", "--max-extra", "1", "--tolerance", "20", "--app", "app", "--run", "run-a", "--timeout", "60s"},
+				{"canary-weight", "get", "--app", "app"},
+				{"canary-weight", "abort", "--app", "app"},
+			} {
+				if w.run(t.Context(), each[0], each[1:]...) != 0 {
+					t.Fatal(strings.Join(w.said, "\n"))
+				}
+			}
+			if said := w.said[2]; !strings.Contains(said, "ready: 2 stable and 1 canary endpoints and 1 of neither") {
+				t.Error(said)
+			}
+		})
+	}
+}
+
 // What the flags of an error advise is enough, and what is refused changes nothing.
 func TestWhatCannotBePromotedIsNotTried(t *testing.T) {
 	t.Parallel()

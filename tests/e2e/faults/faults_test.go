@@ -236,6 +236,8 @@ func TestAStableWithoutPodsIsToldAndLeftAlone(t *testing.T) {
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()})
 	assert.Equal(t, "FAILURE", run.Result())
 	assert.Contains(t, run.Console, "deployment/"+site.App+" has 0 pods")
+	assert.Regexp(t, `(?m)^(ERROR: )?slipway: production run \d+ of `+site.App+` failed$`, run.Console, "there was nothing to roll back")
+	assert.Contains(t, run.Console, "production runs no pod, and has the image ")
 	assert.Equal(t, before, stableImage(t, "prod"))
 	assert.Empty(t, quiet(t))
 }

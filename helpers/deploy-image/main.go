@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"slipway.dev/slipway/helpers/internal/approved"
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
@@ -71,6 +72,7 @@ func run(c *cli.Context) error {
 		DryRun:     c.Bool("dry-run"),
 		PullSecret: c.String("pull-secret"),
 		Like:       strings.TrimPrefix(c.String("like"), "deployment/"),
+		Approval:   &approved.Entry{What: "by hand"},
 	}
 	var err error
 	if options.Name, err = deployment(c); err != nil {
@@ -87,6 +89,7 @@ func run(c *cli.Context) error {
 	if options.Record, err = pairs(c.StringSlice("record")); err != nil {
 		return err
 	}
+	options.Approval.Build = options.Record["build"]
 	if options.PullSecret != "" {
 		if options.Docker, err = dockerConfig(c.String("docker-config")); err != nil {
 			return err

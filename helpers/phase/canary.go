@@ -94,7 +94,7 @@ func beginCanary(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	options, err := putting(c, names.Canary)
+	options, err := putting(c, names.Canary, "canary")
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"slipway.dev/slipway/helpers/internal/approved"
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
@@ -154,9 +155,14 @@ func digestOf(reference string) string {
 	return digest
 }
 
-// putting are the options of a deployment with what the flags record, and the login that the nodes need.
-func putting(c *cli.Context, name string) (deploy.Options, error) {
+// putting are the options of a deployment with what the flags record, the approval that a guarded namespace lists, and the login
+// that the nodes need.
+func putting(c *cli.Context, name, what string) (deploy.Options, error) {
 	options := deploy.Options{Name: name, Container: c.String("container"), Image: c.String("image"), Record: map[string]string{}}
+	hash, by, err := approvedBy(c)
+	if err != nil {
+		return options, err
+	}
 	for _, pair := range c.StringSlice("record") {
 		key, value, found := strings.Cut(pair, "=")
 		if !found || key == "" {
@@ -166,12 +172,12 @@ func putting(c *cli.Context, name string) (deploy.Options, error) {
 			options.Record[key] = value
 		}
 	}
+	options.Approval = &approved.Entry{What: what, Hash: hash, Approvers: by, Build: options.Record["build"]}
 	username, password := os.Getenv("REGISTRY_USERNAME"), os.Getenv("REGISTRY_PASSWORD")
 	if c.String("pull-secret") == "" || username == "" {
 		return options, nil
 	}
 	options.PullSecret = c.String("pull-secret")
-	var err error
 	options.Docker, err = login(options.Image, username, password)
 	return options, err
 }

@@ -30,7 +30,7 @@ func promote(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	options, err := putting(c, names.Stable)
+	options, err := putting(c, names.Stable, "promotion")
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func stage(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	options, err := putting(c, c.String("stable"))
+	options, err := putting(c, c.String("stable"), "staging")
 	if err != nil {
 		return err
 	}

@@ -96,8 +96,15 @@ func createCanary(
 	if err := pullSecret(ctx, cluster, options); err != nil {
 		return Outcome{}, err
 	}
-	created, err := cluster.Apps().Deployments(cluster.Namespace).Create(ctx, made, how)
-	if err != nil || options.DryRun {
+	guarded, err := admit(ctx, cluster, options, &stable.Spec.Template.Spec)
+	if err != nil {
+		return outcome, err
+	}
+	created := made
+	if err := take(ctx, guarded, options.DryRun, func() (err error) {
+		created, err = cluster.Apps().Deployments(cluster.Namespace).Create(ctx, made, how)
+		return err
+	}); err != nil || options.DryRun {
 		return outcome, err
 	}
 	tell(ctx, cluster, created, outcome)
@@ -161,8 +168,15 @@ func updateCanary(
 	if err != nil {
 		return Outcome{}, err
 	}
+	guarded, err := admit(ctx, cluster, options, &stable.Spec.Template.Spec)
+	if err != nil {
+		return outcome, err
+	}
 	deployments := cluster.Apps().Deployments(cluster.Namespace)
-	if _, err := deployments.Patch(ctx, options.Name, types.JSONPatchType, patch, asking); err != nil || options.DryRun {
+	if err := take(ctx, guarded, options.DryRun, func() error {
+		_, err := deployments.Patch(ctx, options.Name, types.JSONPatchType, patch, asking)
+		return err
+	}); err != nil || options.DryRun {
 		return outcome, err
 	}
 	if err := pullSecret(ctx, cluster, options); err != nil {

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"slipway.dev/slipway/helpers/internal/approved"
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
 	"slipway.dev/slipway/helpers/internal/rollout"
@@ -35,7 +36,8 @@ type Options struct {
 	PullSecret string // the name of the Secret, or empty
 	Docker     []byte // Docker's config.json, for the pull secret
 	Create     *appsv1.Deployment
-	Like       string // the Deployment whose pod template this one gets, as its canary
+	Like       string          // the Deployment whose pod template this one gets, as its canary
+	Approval   *approved.Entry // what a guarded namespace's list says of it; nil where the caller changes no guarded one
 }
 
 // Outcome is what deploy-image answers.
@@ -174,8 +176,18 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if err != nil {
 		return Outcome{}, err
 	}
+	guarded, err := admit(ctx, cluster, options, &pod)
+	if err == nil && guarded {
+		err = leadsBack(ctx, cluster, current)
+	}
+	if err != nil {
+		return outcome, err
+	}
 	// Asked first whether admission takes it: what it refuses changes nothing.
-	if _, err := deployments.Patch(ctx, options.Name, types.StrategicMergePatchType, patch, asking); err != nil || options.DryRun {
+	if err := take(ctx, guarded, options.DryRun, func() error {
+		_, err := deployments.Patch(ctx, options.Name, types.StrategicMergePatchType, patch, asking)
+		return err
+	}); err != nil || options.DryRun {
 		return outcome, err
 	}
 	if err := pullSecret(ctx, cluster, options); err != nil {
@@ -285,8 +297,15 @@ func create(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if err := pullSecret(ctx, cluster, options); err != nil {
 		return Outcome{}, err
 	}
-	created, err := cluster.Apps().Deployments(cluster.Namespace).Create(ctx, deployment, how)
-	if err != nil || options.DryRun {
+	guarded, err := admit(ctx, cluster, options, nil)
+	if err != nil {
+		return outcome, err
+	}
+	created := deployment
+	if err := take(ctx, guarded, options.DryRun, func() (err error) {
+		created, err = cluster.Apps().Deployments(cluster.Namespace).Create(ctx, deployment, how)
+		return err
+	}); err != nil || options.DryRun {
 		return outcome, err
 	}
 	tell(ctx, cluster, created, outcome)

@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"slipway.dev/slipway/helpers/internal/approved"
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/kube"
 	"slipway.dev/slipway/helpers/internal/rollout"
@@ -15,8 +16,12 @@ import (
 // where the Deployment has another. It waits for nothing; doing it twice is no fault.
 func Undo(ctx context.Context, cluster *kube.Cluster, options Options) (Outcome, error) {
 	outcome := Outcome{Deployment: options.Name, From: options.Image}
-	_, changed, err := rollout.Undo(ctx, cluster, options.Name, rollout.Leaving{Image: options.Image})
-	if err != nil {
+	admitBack(ctx, cluster, options.Name)
+	var changed bool
+	if err := approved.Settled(ctx, func() (err error) {
+		_, changed, err = rollout.Undo(ctx, cluster, options.Name, rollout.Leaving{Image: options.Image})
+		return err
+	}); err != nil {
 		return outcome, err
 	}
 	now, err := cluster.Apps().Deployments(cluster.Namespace).Get(ctx, options.Name, metav1.GetOptions{})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"slipway.dev/slipway/tests/canary/plane"
 )
@@ -81,6 +82,8 @@ func images(image string) map[string]any {
 }
 
 const (
+	minute = time.Minute
+	second = time.Second
 	post   = http.MethodPost
 	patch  = http.MethodPatch
 	remove = http.MethodDelete

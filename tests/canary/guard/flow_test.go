@@ -1,0 +1,164 @@
+//go:build lab
+
+package guard
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/canary/plane"
+)
+
+// helper runs a built helper as this user, and gives what it said and its exit code.
+func helper(t *testing.T, user, name string, arguments ...string) (string, int) {
+	t.Helper()
+	as := fmt.Sprintf(`"user": {"as": %q, "as-groups": ["system:authenticated"], `, user)
+	config := strings.Replace(plane.Config(server.Server), `"user": {`, as, 1)
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
+	command := exec.CommandContext(t.Context(), filepath.Join("../../../bin", name), arguments...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+file)
+	out, err := command.CombinedOutput()
+	if _, ended := err.(*exec.ExitError); !ended {
+		require.NoError(t, err)
+	}
+	return string(out), command.ProcessState.ExitCode()
+}
+
+// world is a namespace with one Deployment for each image, which are named app-1 and so on.
+func world(t *testing.T, name, mode string, images ...string) {
+	t.Helper()
+	text := manifest(name, mode, true)
+	for i, image := range images {
+		body, _ := json.Marshal(map[string]any{"apiVersion": "apps/v1", "kind": "Deployment",
+			"metadata": map[string]any{"name": fmt.Sprint("app-", i+1)}, "spec": templateOf(running(image))})
+		text += "\n---\n" + string(body)
+	}
+	_, err := server.Kubectl(t.Context(), text, "apply", "-n", name, "-f", "-")
+	require.NoError(t, err)
+	_, err = server.Kubectl(t.Context(), "", "label", "namespace", name, "slipway.dev/guard="+mode)
+	require.NoError(t, err)
+	require.NoError(t, guarded(t.Context(), name, mode))
+}
+
+func imageOf(t *testing.T, namespace, name string) string {
+	t.Helper()
+	out, err := server.Kubectl(t.Context(), "", "get", "deployment/"+name, "-n", namespace,
+		"-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	require.NoError(t, err)
+	return out
+}
+
+func list(t *testing.T, namespace string) map[string]string {
+	t.Helper()
+	found, err := server.Do(t.Context(), http.MethodGet, "/api/v1/namespaces/"+namespace+"/configmaps/slipway-approved", nil)
+	require.NoError(t, err)
+	data := map[string]string{}
+	for key, value := range found["data"].(map[string]any) {
+		data[key] = value.(string)
+	}
+	return data
+}
+
+func key(n int) string { return strings.Replace(digest(n), ":", "-", 1) }
+
+// What is deployed is on the list before it runs, what ran stays on it, and both lead back.
+func TestADeploymentIsListedAndUndone(t *testing.T) {
+	world(t, "flow", "enforce", image(4))
+	run := func(arguments ...string) (string, int) {
+		return helper(t, account, "deploy-image", append([]string{"-n", "flow"}, arguments...)...)
+	}
+	said, exit := run("deployment/app-1", "--image", image(5), "--dry-run")
+	require.Zero(t, exit, said)
+	assert.NotContains(t, list(t, "flow"), key(5), "a dry run approves nothing")
+	said, exit = run("deployment/app-1-canary", "--like", "app-1", "--image", image(5), "--record", "build=https://jenkins/1")
+	require.Zero(t, exit, said)
+	said, exit = run("deployment/app-1", "--image", image(6), "--record", "build=https://jenkins/2")
+	require.Zero(t, exit, said)
+	data := list(t, "flow")
+	for _, n := range []int{4, 5, 6} {
+		require.Contains(t, data, key(n))
+	}
+	assert.Contains(t, data[key(5)], `"build":"https://jenkins/1"`)
+	assert.Contains(t, data["others"], "redis@")
+	said, exit = run("deployment/app-1", "--undo", "--image", image(6))
+	require.Zero(t, exit, said)
+	assert.Equal(t, image(4), imageOf(t, "flow", "app-1"))
+	// What the controllers make of it is admitted.
+	require.Eventually(t, func() bool {
+		pods, err := server.Kubectl(t.Context(), "", "get", "pods", "-n", "flow", "-l", "app=app",
+			"-o", "jsonpath={.items[*].spec.containers[0].image}")
+		return err == nil && strings.Contains(pods, image(4))
+	}, minute, second)
+}
+
+// Before a change that could not be undone nothing is changed.
+func TestWhatCouldNotBeMadeAgainIsNotReplaced(t *testing.T) {
+	world(t, "tagged", "enforce", repository+":latest")
+	said, exit := helper(t, account, "deploy-image", "-n", "tagged", "deployment/app-1", "--image", image(5))
+	assert.Equal(t, 1, exit)
+	assert.Contains(t, said, "could not go back to what it runs now")
+	assert.Contains(t, said, untold)
+	assert.Equal(t, repository+":latest", imageOf(t, "tagged", "app-1"))
+}
+
+// Many runs write the list at the same time, and none takes another's approval off.
+func TestRunsAtTheSameTimeAreAllListed(t *testing.T) {
+	const runs = 8
+	var images []string
+	for n := range runs {
+		images = append(images, image(20+n))
+	}
+	world(t, "race", "enforce", images...)
+	var group sync.WaitGroup
+	for n := range runs {
+		group.Go(func() {
+			said, exit := helper(t, account, "deploy-image", "-n", "race", fmt.Sprint("deployment/app-", n+1), "--image", image(40+n))
+			assert.Zero(t, exit, said)
+		})
+	}
+	group.Wait()
+	data := list(t, "race")
+	for n := range runs {
+		assert.Contains(t, data, key(20+n))
+		assert.Contains(t, data, key(40+n))
+	}
+}
+
+// A developer, and staging's account, change neither the list nor the Deployment by the helpers either.
+func TestTheHelpersOpenNoOtherWay(t *testing.T) {
+	world(t, "others", "enforce", image(4))
+	before := list(t, "others")
+	for _, user := range []string{developer, "system:serviceaccount:jenkins-staging:slipway-staging"} {
+		said, exit := helper(t, user, "deploy-image", "-n", "others", "deployment/app-1", "--image", image(9))
+		assert.Equal(t, 1, exit, said)
+		assert.Contains(t, said, writes)
+	}
+	assert.Equal(t, before, list(t, "others"))
+	assert.Equal(t, image(4), imageOf(t, "others", "app-1"))
+}
+
+// Where a namespace is warned or not guarded, the helpers go on.
+func TestTheHelpersGoOnWhereNothingIsEnforced(t *testing.T) {
+	world(t, "dry", "warn", image(4), repository+":latest")
+	for _, name := range []string{"app-1", "app-2"} {
+		said, exit := helper(t, account, "deploy-image", "-n", "dry", "deployment/"+name, "--image", image(5))
+		require.Zero(t, exit, said)
+	}
+	assert.Contains(t, list(t, "dry"), key(5))
+	_, err := server.Kubectl(t.Context(), "", "delete", "configmap/slipway-approved", "-n", "dry")
+	require.NoError(t, err)
+	said, exit := helper(t, account, "deploy-image", "-n", "dry", "deployment/app-1", "--image", image(6))
+	require.Zero(t, exit, said)
+	assert.Contains(t, said, "the namespace dry is not guarded")
+}

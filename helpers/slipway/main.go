@@ -22,6 +22,7 @@ import (
 	nexuslatesttag "slipway.dev/slipway/helpers/nexus-latest-tag"
 	nexuspush "slipway.dev/slipway/helpers/nexus-push"
 	"slipway.dev/slipway/helpers/phase"
+	"slipway.dev/slipway/helpers/policy"
 	rolloutwait "slipway.dev/slipway/helpers/rollout-wait"
 )
 
@@ -34,6 +35,7 @@ var commands = map[string]func() *cli.App{
 	"nexus-latest-tag": nexuslatesttag.App,
 	"nexus-push":       nexuspush.App,
 	"phase":            phase.App,
+	"policy":           policy.App,
 	"rollout-wait":     rolloutwait.App,
 }
 

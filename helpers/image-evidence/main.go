@@ -17,6 +17,12 @@ func App() *cli.App {
 	return &cli.App{
 		Name:  "image-evidence",
 		Usage: "attach statements to an image's digest, and read them",
+		Description: `Evidence counts for production where it is signed.
+
+To make a key: cosign generate-key-pair
+  writes cosign.key, encrypted with COSIGN_PASSWORD, for who attests, and cosign.pub for who reads.
+To replace one: give the readers both public keys (--key old.pub --key new.pub), then the writers the
+  new private key; take the old public key away when nothing that it signed is to be promoted any more.`,
 		Commands: []*cli.Command{
 			{
 				Name: "add", Usage: "attach a file", ArgsUsage: reference, Action: add,
@@ -36,7 +42,7 @@ func App() *cli.App {
 				Name: "verify", Usage: "exit 1 where a type of evidence is missing", ArgsUsage: reference, Action: verify,
 				Flags: append([]cli.Flag{
 					&cli.StringSliceFlag{Name: "require", Aliases: []string{"type"}, Usage: "a `TYPE` that must be there"},
-					registry.VerifyingKey,
+					registry.VerifyingKey, registry.ScanAge,
 				}, registry.Flags(5*time.Minute)...),
 			},
 		},
@@ -87,7 +93,7 @@ func verify(c *cli.Context) error {
 		return err
 	}
 	defer client.Close()
-	found, err := client.Verify(c.Context, digest, c.StringSlice("require"), key)
+	found, err := client.Verify(c.Context, digest, c.StringSlice("require"), key, c.Duration("scan-max-age"))
 	if found.Reference == "" {
 		return slipway.Finish(c, nil, err)
 	}

@@ -23,7 +23,7 @@ func App() *cli.App {
 				Usage: "the tags' form; its group `captures` the number, or several the parts of a version"},
 			&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("staging-verified"), EnvVars: []string{"SLIPWAY_REQUIRE"},
 				Usage: "a `TYPE` of evidence that the image must have"},
-			registry.VerifyingKey,
+			registry.VerifyingKey, registry.ScanAge,
 			&cli.StringFlag{Name: "require-revision", Usage: "the `COMMIT` that it must be built from, or its first digits"},
 			&cli.StringFlag{Name: "git", Usage: "a clone in `DIR`: the commits must be in the same order as the numbers"},
 			&cli.BoolFlag{Name: "allow-unverified", Usage: "take the newest tag, whatever is known about it"},
@@ -60,7 +60,7 @@ func run(c *cli.Context) error {
 		return err
 	}
 	search := registry.Search{
-		Pattern: pattern, Required: c.StringSlice("require"), Key: key,
+		Pattern: pattern, Required: c.StringSlice("require"), Key: key, MaxAge: c.Duration("scan-max-age"),
 		Revision: c.String("require-revision"), Git: c.String("git"), At: c.String("at"), Depth: c.Int("depth"),
 	}
 	if c.Bool("allow-unverified") {

@@ -36,8 +36,8 @@ func find(c *cli.Context) error {
 		return err
 	}
 	found, err := client.Latest(c.Context, images, registry.Search{
-		Pattern: pattern, Required: c.StringSlice("require"), Key: key, At: c.String("at"), Depth: c.Int("depth"),
-		Git: known(c.Context, c.String("git")),
+		Pattern: pattern, Required: c.StringSlice("require"), Key: key, MaxAge: c.Duration("scan-max-age"),
+		At: c.String("at"), Depth: c.Int("depth"), Git: known(c.Context, c.String("git")),
 	})
 	if err != nil {
 		return slipway.Finish(c, nil, err)

@@ -55,7 +55,7 @@ func App() *cli.App {
 						Usage: "the `FOLDER` of a clone, whose commits settle which of two builds is newer; without it this one, if it is a clone"},
 					&cli.IntFlag{Name: "depth", Value: 200, EnvVars: []string{"SLIPWAY_TAG_DEPTH"},
 						Usage: "look at no more than this many tags, from the highest number down"},
-					registry.VerifyingKey)},
+					registry.VerifyingKey, registry.ScanAge)},
 			{Name: "fetch", Usage: "write the image of a digest to a tar, which Trivy and nexus-push read; the digest is verified",
 				ArgsUsage: "REGISTRY/REPOSITORY@sha256:...", Action: fetch, Flags: join(registry.Flags(time.Hour),
 					&cli.StringFlag{Name: "tar", Usage: "the `FILE` that is written; it appears when it is whole"})},

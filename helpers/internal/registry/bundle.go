@@ -3,8 +3,8 @@ package registry
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,10 +56,14 @@ type inTotoSubject struct {
 
 // signBundle makes the bundle that states the facts about the subject.
 func signBundle(key *PrivateKey, subject v1.Hash, facts map[string]any) ([]byte, error) {
-	statement, err := json.Marshal(inToto{
+	return signStatement(key, inToto{
 		Type: inTotoStatement, Kind: signPredicate,
 		Subject: []inTotoSubject{{Digest: map[string]string{subject.Algorithm: subject.Hex}, Annotations: facts}},
 	})
+}
+
+func signStatement(key *PrivateKey, stated inToto) ([]byte, error) {
+	statement, err := json.Marshal(stated)
 	if err != nil {
 		return nil, err
 	}
@@ -67,16 +71,15 @@ func signBundle(key *PrivateKey, subject v1.Hash, facts map[string]any) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	public, err := x509.MarshalPKIXPublicKey(key.key.Public())
+	hint, err := hex.DecodeString(strings.TrimPrefix(key.fingerprint, "sha256:"))
 	if err != nil {
 		return nil, err
 	}
-	hint := sha256.Sum256(public)
 	made := bundle{MediaType: bundleMediaType, Envelope: &dsse.Envelope{
 		PayloadType: inTotoMediaType, Payload: base64.StdEncoding.EncodeToString(statement),
 		Signatures: []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(signature)}},
 	}}
-	made.Material.PublicKey.Hint = base64.StdEncoding.EncodeToString(hint[:])
+	made.Material.PublicKey.Hint = base64.StdEncoding.EncodeToString(hint)
 	return json.Marshal(made)
 }
 
@@ -97,47 +100,53 @@ var errNoSignature = errors.New("it is no signature of an image")
 // errNoSignature of what holds something else, such as an attestation.
 func verifyBundle(key *PublicKey, subject v1.Hash, body []byte) (map[string]string, error) {
 	var given bundle
-	if err := json.Unmarshal(body, &given); err != nil || given.Envelope == nil || given.Envelope.PayloadType != inTotoMediaType {
+	if err := readOnce(body, &given); err != nil || given.Envelope == nil || given.Envelope.PayloadType != inTotoMediaType {
 		return nil, errNoSignature
 	}
 	statement, err := given.Envelope.DecodeB64Payload()
 	if err != nil {
 		return nil, errNoSignature
 	}
-	if err := verifyEnvelope(key, given.Envelope, statement); err != nil {
+	fingerprint, err := verifyEnvelope(key, given.Envelope, statement, given.Material.PublicKey.Hint)
+	if err != nil {
 		return nil, err
 	}
 	var stated struct {
 		Subject []inTotoSubject `json:"subject"`
 		Kind    string          `json:"predicateType"`
 	}
-	if err := json.Unmarshal(statement, &stated); err != nil {
+	if err := readOnce(statement, &stated); err != nil {
 		return nil, fmt.Errorf("what is signed cannot be read: %w", err)
 	}
 	if stated.Kind != signPredicate {
 		return nil, errNoSignature
 	}
-	for _, one := range stated.Subject {
-		if one.Digest[subject.Algorithm] == subject.Hex {
-			return factsOf(one.Annotations), nil
-		}
+	if len(stated.Subject) != 1 { // whose annotations would count is not said
+		return nil, fmt.Errorf("it is signed for %d images at once, and a signature is of one", len(stated.Subject))
+	}
+	if one := stated.Subject[0]; one.Digest[subject.Algorithm] == subject.Hex {
+		return factsOf(one.Annotations, fingerprint), nil
 	}
 	return nil, errors.New("it is signed for another image")
 }
 
-func verifyEnvelope(key *PublicKey, envelope *dsse.Envelope, payload []byte) error {
+func verifyEnvelope(key *PublicKey, envelope *dsse.Envelope, payload []byte, hint string) (fingerprint string, err error) {
 	signed := dsse.PAE(envelope.PayloadType, payload)
-	err := errors.New("it has no signature")
+	named := ""
+	if raw, err := base64.StdEncoding.DecodeString(hint); err == nil && len(raw) == sha256.Size {
+		named = fmt.Sprintf("sha256:%x", raw)
+	}
+	err = errors.New("it has no signature")
 	for _, one := range envelope.Signatures {
 		signature, decodeErr := base64.StdEncoding.DecodeString(one.Sig)
 		if decodeErr != nil {
 			continue
 		}
-		if err = key.Verify(signed, signature); err == nil {
-			return nil
+		if fingerprint, err = key.Verify(signed, signature, named); err == nil {
+			return fingerprint, nil
 		}
 	}
-	return err
+	return "", err
 }
 
 // bundle reads a signature that cosign 3 made. Ours says which statement it is of, and

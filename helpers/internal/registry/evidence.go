@@ -3,13 +3,13 @@ package registry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +41,7 @@ type Evidence struct {
 	Build   string `json:"build,omitempty"` // the URL of the build that attached it
 	Digest  string `json:"digest"`          // of the statement's manifest
 	Signed  bool   `json:"signed"`          // the signature was checked with the key that was given
+	Key     string `json:"key,omitempty"`   // the fingerprint of the key that signed it
 	Scan    *Scan  `json:"scan,omitempty"`
 }
 
@@ -192,7 +193,9 @@ func (s *session) attach(ctx context.Context, about *manifest, statement Stateme
 		return Evidence{}, err
 	}
 	added := evidenceOf(statement.facts, descriptorOf("", bodies[0]).Digest)
-	added.Signed = statement.Key != nil
+	if statement.Key != nil {
+		added.Signed, added.Key = true, statement.Key.fingerprint
+	}
 	return added, nil
 }
 
@@ -208,7 +211,7 @@ func (l EvidenceList) Text(out io.Writer) error {
 	for _, e := range l.Evidence {
 		line := fmt.Sprintf("%-18s %s", e.Type, e.Created)
 		if e.Signed {
-			line += "  signed"
+			line += "  signed by " + short(e.Key, len("sha256:")+16)
 		}
 		if e.Scan != nil {
 			line += "  " + e.Scan.String()
@@ -236,27 +239,31 @@ func (l EvidenceList) Answer() slipway.Fields {
 
 // List gives all that is attached to the digest, and with a key only what it signed.
 func (c *Client) List(ctx context.Context, subject name.Digest, key *PublicKey) (EvidenceList, error) {
-	return c.evidence(ctx, subject, nil, key)
+	return c.evidence(ctx, subject, nil, key, 0)
 }
 
-// Verify says whether the digest has all the required evidence; exit 1 where it has not.
-func (c *Client) Verify(ctx context.Context, subject name.Digest, required []string, key *PublicKey) (EvidenceList, error) {
+// Verify says whether the digest has all the required evidence, a scan made within that time; exit 1 where it has not.
+func (c *Client) Verify(
+	ctx context.Context, subject name.Digest, required []string, key *PublicKey, scanMaxAge time.Duration,
+) (EvidenceList, error) {
 	for _, kind := range required {
 		if err := checkType(kind); err != nil {
 			return EvidenceList{}, err
 		}
 	}
-	list, err := c.evidence(ctx, subject, required, key)
+	list, err := c.evidence(ctx, subject, required, key, scanMaxAge)
 	if err != nil {
 		return list, err
 	}
 	if lacking := missing(list.Evidence, required); len(lacking) > 0 {
 		failure := slipway.Errorf(slipway.No, "%s has no evidence of the type %s", subject, strings.Join(lacking, ", "))
 		if key != nil {
-			failure.Message += " that this key signed"
+			failure.Message += " that counts with the given key"
 		}
-		if len(list.Rejected) > 0 {
-			failure = failure.Because(errors.New(list.Rejected[0].Type + ": " + list.Rejected[0].Why))
+		if i := slices.IndexFunc(list.Rejected, func(r Rejected) bool { return slices.Contains(lacking, r.Type) }); i >= 0 {
+			failure = failure.Because(list.Rejected[i])
+		} else if len(list.Rejected) > 0 {
+			failure = failure.Because(list.Rejected[0])
 		}
 		if key == nil {
 			return list, failure.Next("see what it has: image-evidence list %s; signatures of cosign count with --key FILE alone", subject)
@@ -267,7 +274,9 @@ func (c *Client) Verify(ctx context.Context, subject name.Digest, required []str
 	return list, nil
 }
 
-func (c *Client) evidence(ctx context.Context, subject name.Digest, required []string, key *PublicKey) (EvidenceList, error) {
+func (c *Client) evidence(
+	ctx context.Context, subject name.Digest, required []string, key *PublicKey, scanMaxAge time.Duration,
+) (EvidenceList, error) {
 	list := EvidenceList{Reference: subject.String(), Evidence: []Evidence{}, Rejected: []Rejected{}}
 	s, err := c.open(ctx, subject.Context(), transport.PullScope)
 	if err != nil {
@@ -282,7 +291,7 @@ func (c *Client) evidence(ctx context.Context, subject name.Digest, required []s
 	if err != nil {
 		return list, s.explain(err, doing)
 	}
-	read, err := (&evidenceReader{session: s, key: key}).read(ctx, about, required)
+	read, err := (&evidenceReader{session: s, key: key, maxAge: scanMaxAge}).read(ctx, about, required)
 	list.Evidence, list.Rejected = append(list.Evidence, read.Good...), append(list.Rejected, read.Bad...)
 	return list, s.explain(err, doing)
 }

@@ -2,12 +2,12 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -19,6 +19,8 @@ type Rejected struct {
 	Why    string `json:"why"`
 }
 
+func (r Rejected) Error() string { return strings.TrimPrefix(r.Type+": "+r.Why, ": ") }
+
 type read struct {
 	Good []Evidence // the oldest first
 	Bad  []Rejected
@@ -27,11 +29,12 @@ type read struct {
 // evidenceReader reads what is attached to images of one repository.
 type evidenceReader struct {
 	session *session
-	key     *PublicKey // nil takes what is there as it is
-	tags    []string   // of the repository, where they are known already
-	keeps   bool       // the registry has the referrers API, and keeps the list itself
-	lacks   bool       // it has not
-	light   bool       // the statements themselves are left unread, since only their times matter
+	key     *PublicKey    // nil takes what is there as it is
+	tags    []string      // of the repository, where they are known already
+	maxAge  time.Duration // how long ago a scan may have been made; 0 is any time
+	keeps   bool          // the registry has the referrers API, and keeps the list itself
+	lacks   bool          // it has not
+	light   bool          // the statements themselves are left unread, since only their times matter
 }
 
 // read looks in the places where evidence may be, the cheapest first, until it
@@ -114,6 +117,10 @@ func (e *evidenceReader) reference(ctx context.Context, about *manifest, referen
 	if isMissing(err) {
 		return nil
 	}
+	if errors.Is(err, errForm) {
+		r.Bad = append(r.Bad, Rejected{Digest: reference, Why: err.Error()})
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -155,12 +162,18 @@ func (e *evidenceReader) statement(ctx context.Context, about, got *manifest, r 
 		}
 		facts = signed
 	}
+	if len(c.Layers) > 2 {
+		reject("it holds several statements")
+		return nil
+	}
 	if checkType(facts[annotationType]) != nil || len(c.Layers) == 0 {
 		reject("it has no type")
 		return nil
 	}
 	good := evidenceOf(facts, got.Digest)
-	good.Signed = e.key != nil
+	if e.key != nil {
+		good.Signed, good.Key = true, facts[keyAnnotation]
+	}
 	findings, why, err := e.content(ctx, about, good.Type, c.Layers[0])
 	if err != nil {
 		return err
@@ -172,20 +185,47 @@ func (e *evidenceReader) statement(ctx context.Context, about, got *manifest, r 
 	if good.Scan != nil {
 		good.Scan.Findings = findings
 	}
+	if why := e.old(good, time.Now()); why != "" {
+		reject(why)
+		return nil
+	}
 	r.Good = append(r.Good, good)
 	return nil
 }
 
+// old says why a scan is too old to count.
+func (e *evidenceReader) old(scan Evidence, now time.Time) string {
+	if scan.Type != scanType || e.maxAge == 0 || e.light {
+		return ""
+	}
+	made, err := time.Parse(time.RFC3339, scan.Created)
+	switch age := now.Sub(made); {
+	case err != nil:
+		return "it does not say when the image was scanned"
+	case age > e.maxAge:
+		return fmt.Sprintf("the image was scanned %s, longer ago than %s", made.UTC().Format(time.DateTime), e.maxAge)
+	case age < -clockSkew:
+		return fmt.Sprintf("it says that the image was scanned %s, which is still to come", made.UTC().Format(time.DateTime))
+	}
+	return ""
+}
+
+// clockSkew is how far two machines' clocks may be apart.
+const clockSkew = 10 * time.Minute
+
 // signed gives what the key's holder stated, or why it is not to be believed.
 func (e *evidenceReader) signed(ctx context.Context, subject v1.Hash, c content) (facts map[string]string, why string, err error) {
-	if len(c.Layers) != 2 || c.Layers[1].MediaType != payloadMediaType {
+	switch {
+	case len(c.Layers) > 2:
+		return nil, "it holds several statements", nil
+	case len(c.Layers) != 2 || c.Layers[1].MediaType != payloadMediaType:
 		return nil, "it is not signed", nil
 	}
 	body, why, err := e.small(ctx, c.Layers[1])
 	if err != nil || why != "" {
 		return nil, why, err
 	}
-	facts, err = verify(e.key, subject, c.Layers[1], body)
+	facts, err = verify(e.key, e.session.repository, subject, c.Layers[1], body)
 	if err != nil {
 		return nil, err.Error(), nil
 	}
@@ -209,7 +249,13 @@ func (e *evidenceReader) content(ctx context.Context, about *manifest, kind stri
 	var scan report
 	var parse func(io.Reader) error
 	if kind == scanType {
-		parse = func(in io.Reader) error { return json.NewDecoder(in).Decode(&scan) }
+		parse = func(in io.Reader) error {
+			body, err := io.ReadAll(in)
+			if err != nil {
+				return err
+			}
+			return readOnce(body, &scan)
+		}
 	}
 	err = e.session.checkBlob(ctx, layer, parse)
 	if errors.Is(err, errContent) {

@@ -34,7 +34,7 @@ func TestEvidenceAddedAtOnceIsAllThere(t *testing.T) {
 			listed, err := client.List(t.Context(), digest, nil)
 			require.NoError(t, err)
 			assert.Len(t, listed.Evidence, 4)
-			_, err = client.Verify(t.Context(), digest, []string{"kind-0", "kind-9"}, nil)
+			_, err = client.Verify(t.Context(), digest, []string{"kind-0", "kind-9"}, nil, 0)
 			assert.ErrorContains(t, err, "no evidence of the type kind-9")
 		})
 	}

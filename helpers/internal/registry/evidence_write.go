@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -165,7 +166,7 @@ func (r *renewal) statements(ctx context.Context) ([]*manifest, error) {
 	for _, reference := range references {
 		if r.known[reference] == nil {
 			got, err := r.session.manifest(ctx, reference)
-			if isMissing(err) {
+			if isMissing(err) || errors.Is(err, errForm) {
 				continue
 			}
 			if err != nil {

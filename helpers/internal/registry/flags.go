@@ -72,6 +72,8 @@ var (
 		Usage: "sign with the private key in `FILE` (cosign.key with COSIGN_PASSWORD, or PKCS #8)"}
 	VerifyingKey = &cli.StringSliceFlag{Name: "key", EnvVars: []string{"SLIPWAY_VERIFYING_KEY"},
 		Usage: "take only what is signed with the public key in `FILE` (cosign.pub); given twice, either key does"}
+	ScanAge = &cli.DurationFlag{Name: "scan-max-age", EnvVars: []string{"SLIPWAY_SCAN_MAX_AGE"},
+		Usage: "take no scan as evidence that was made longer ago than this `DURATION`, such as 168h"}
 )
 
 // PrivateKeyOf reads the key that --key names, or gives nil.

@@ -125,8 +125,8 @@ func FuzzBundle(f *testing.F) {
 	own, other := newKey(f), newKey(f)
 	signed, err := signBundle(own, subject, map[string]any{annotationType: "approved"})
 	require.NoError(f, err)
-	key := &PublicKey{[]*ecdsa.PublicKey{&other.key.PublicKey}}
-	facts, err := verifyBundle(&PublicKey{[]*ecdsa.PublicKey{&own.key.PublicKey}}, subject, signed)
+	key := other.public()
+	facts, err := verifyBundle(own.public(), subject, signed)
 	require.NoError(f, err)
 	require.Equal(f, "approved", facts[annotationType])
 	for _, body := range []string{string(signed), `{}`, `null`,
@@ -141,9 +141,15 @@ func FuzzBundle(f *testing.F) {
 	})
 }
 
-func newKey(f *testing.F) *PrivateKey {
-	f.Helper()
+func newKey(t testing.TB) *PrivateKey {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(f, err)
-	return &PrivateKey{key}
+	require.NoError(t, err)
+	fingerprint, err := fingerprintOf(key.Public())
+	require.NoError(t, err)
+	return &PrivateKey{key, fingerprint}
+}
+
+func (k *PrivateKey) public() *PublicKey {
+	return &PublicKey{[]accepted{{&k.key.PublicKey, k.fingerprint}}}
 }

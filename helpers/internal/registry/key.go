@@ -8,7 +8,9 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
@@ -17,11 +19,25 @@ import (
 )
 
 // PrivateKey signs statements, PublicKey checks them: ECDSA on P-256 over SHA-256, what
-// cosign generate-key-pair makes. For other curves cosign 2 and 3 take different hashes. While a key is replaced, two are good.
+// cosign generate-key-pair makes. For other curves cosign 2 and 3 take different hashes, and cosign 3
+// cannot use Ed25519 keys at all. While a key is replaced, two are good.
 type (
-	PrivateKey struct{ key *ecdsa.PrivateKey }
-	PublicKey  struct{ keys []*ecdsa.PublicKey }
+	PrivateKey struct {
+		key         *ecdsa.PrivateKey
+		fingerprint string
+	}
+	PublicKey struct{ keys []accepted }
+	accepted  struct {
+		key         *ecdsa.PublicKey
+		fingerprint string
+	}
 )
+
+// fingerprintOf names a key by the SHA-256 of its public half in DER, as openssl pkey -pubin -outform DER writes it.
+func fingerprintOf(key any) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(der)), err
+}
 
 // ReadPrivateKey reads a PEM file: cosign's own encrypted form, whose password is
 // in COSIGN_PASSWORD as for cosign itself, or PKCS #8.
@@ -48,10 +64,19 @@ func ReadPrivateKey(file string) (*PrivateKey, error) {
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return nil, slipway.Usagef("the key %s is no ECDSA key on P-256, such as cosign generate-key-pair makes", file)
+		return nil, noKey(file)
 	}
-	return &PrivateKey{key}, nil
+	fingerprint, err := fingerprintOf(key.Public())
+	return &PrivateKey{key, fingerprint}, err
 }
+
+func noKey(file string) error {
+	return slipway.Usagef("the key %s is no ECDSA key on P-256: others do not verify with both cosign 2 and 3", file).
+		Next("make one: cosign generate-key-pair")
+}
+
+// Fingerprint names the key.
+func (k *PrivateKey) Fingerprint() string { return k.fingerprint }
 
 // ReadPublicKey reads PEM files such as cosign.pub.
 func ReadPublicKey(files ...string) (*PublicKey, error) {
@@ -70,9 +95,13 @@ func ReadPublicKey(files ...string) (*PublicKey, error) {
 		}
 		key, ok := parsed.(*ecdsa.PublicKey)
 		if !ok || key.Curve != elliptic.P256() {
-			return nil, slipway.Usagef("the key %s is no ECDSA key on P-256, such as cosign generate-key-pair makes", file)
+			return nil, noKey(file)
 		}
-		read.keys = append(read.keys, key)
+		fingerprint, err := fingerprintOf(key)
+		if err != nil {
+			return nil, err
+		}
+		read.keys = append(read.keys, accepted{key, fingerprint})
 	}
 	return &read, nil
 }
@@ -95,13 +124,26 @@ func (k *PrivateKey) Sign(body []byte) ([]byte, error) {
 	return ecdsa.SignASN1(rand.Reader, k.key, hash[:])
 }
 
-// Verify says whether the body is signed by one of the keys.
-func (k *PublicKey) Verify(body, signature []byte) error {
+// Verify gives the fingerprint of the key that signed the body, which is one of these. Of what another one
+// signed, named is the fingerprint that the signature claims, or empty.
+func (k *PublicKey) Verify(body, signature []byte, named string) (fingerprint string, err error) {
 	hash := sha256.Sum256(body)
-	for _, key := range k.keys {
-		if ecdsa.VerifyASN1(key, hash[:], signature) {
-			return nil
+	var known []string
+	for _, one := range k.keys {
+		if ecdsa.VerifyASN1(one.key, hash[:], signature) {
+			return one.fingerprint, nil
 		}
+		known = append(known, one.fingerprint)
 	}
-	return errors.New("it is not signed by this key")
+	text := "it is not signed by this key, " + strings.Join(known, "")
+	if len(known) > 1 {
+		text = "it is not signed by one of these keys, " + strings.Join(known, ", ")
+	}
+	switch {
+	case slices.Contains(known, named):
+		text = "its signature does not match what is signed, though it names the key " + named
+	case digestForm.MatchString(named):
+		text += ", but names the key " + named
+	}
+	return "", errors.New(text)
 }

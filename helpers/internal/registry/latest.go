@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -19,7 +20,8 @@ import (
 type Search struct {
 	Pattern  *regexp.Regexp // captures the number once
 	Required []string       // types of evidence; none takes the plain newest tag
-	Key      *PublicKey     // only what it signed is evidence; nil takes what is there
+	Key      *PublicKey     // only what one of its keys signed is evidence; nil takes what is there
+	MaxAge   time.Duration  // how long ago the image may have been scanned, where a scan is required; 0 is any time
 	Revision string         // the commit that it must be built from, or its first digits, or empty
 	At       string         // only this tag
 	Git      string         // a clone that knows which commit follows which, or empty
@@ -49,7 +51,7 @@ func (c *Client) Latest(ctx context.Context, repository name.Repository, search 
 	if err != nil {
 		return found, err
 	}
-	e := &evidenceReader{session: s, key: search.Key}
+	e := &evidenceReader{session: s, key: search.Key, maxAge: search.MaxAge}
 	if search.At == "" {
 		if e.tags, found.Impossible, err = s.tags(ctx, middle(search.Pattern)); err != nil {
 			return found, err

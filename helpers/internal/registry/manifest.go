@@ -2,7 +2,6 @@ package registry
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,7 +34,7 @@ func parseManifest(body []byte) (content, error) {
 	if len(body) > maxManifest {
 		return c, fmt.Errorf("the manifest is %d bytes long, more than %d MB", len(body), maxManifest>>20)
 	}
-	if err := json.Unmarshal(body, &c); err != nil {
+	if err := readOnce(body, &c); err != nil {
 		return c, fmt.Errorf("it is no manifest: %w", err)
 	}
 	switch {
@@ -100,11 +99,13 @@ func isLayer(mediaType types.MediaType) bool {
 		strings.HasPrefix(string(mediaType), "application/vnd.docker.image.rootfs.")
 }
 
+var errForm = errors.New("the manifest cannot be taken")
+
 // check parses the manifest, and settles its media type.
 func (m *manifest) check() error {
 	c, err := parseManifest(m.Body)
 	if err != nil {
-		return fmt.Errorf("%s: %w", m.Digest, err)
+		return fmt.Errorf("%w: %s: %w", errForm, m.Digest, err)
 	}
 	switch {
 	case c.MediaType != "":

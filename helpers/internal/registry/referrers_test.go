@@ -148,7 +148,7 @@ func TestARegistryThatKeepsNoListIsNoticedAtOnce(t *testing.T) {
 				require.NoError(t, err)
 			}
 			assert.LessOrEqual(t, puts, 6)
-			_, err = client.Verify(t.Context(), digest, []string{"kind-0", "kind-1"}, nil)
+			_, err = client.Verify(t.Context(), digest, []string{"kind-0", "kind-1"}, nil, 0)
 			require.NoError(t, err)
 			_, err = client.Latest(context.Background(), digest.Context(), Search{Pattern: standard, Required: []string{"kind-0", "kind-1"}})
 			require.NoError(t, err)

@@ -72,7 +72,7 @@ func TestAScanIsCheckedWhereItIsRead(t *testing.T) {
 		forge(t, client, host+"/app@"+pushed.Digest, scanType, report, map[string]string{scanPrefix + "findings.low": "0"})
 		digest, err := client.Digest(host + "/app@" + pushed.Digest)
 		require.NoError(t, err)
-		list, err := client.Verify(t.Context(), digest, []string{scanType}, nil)
+		list, err := client.Verify(t.Context(), digest, []string{scanType}, nil, 0)
 		assert.Equal(t, slipway.No, slipway.AsError(err).Code, name)
 		require.Len(t, list.Rejected, 1, name)
 		repository, err := client.Repository(host + "/app")

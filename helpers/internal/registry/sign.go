@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -17,6 +18,7 @@ import (
 const (
 	payloadMediaType    = "application/vnd.dev.cosign.simplesigning.v1+json"
 	signatureAnnotation = "dev.cosignproject.cosign/signature"
+	keyAnnotation       = "dev.slipway.signature.key" // the key's fingerprint, by which a key that is no longer accepted is named
 	payloadType         = "cosign container image signature"
 	plainSignature      = "signature" // the type of a signature of cosign's that names none
 
@@ -53,37 +55,64 @@ func sign(key *PrivateKey, repository name.Repository, subject v1.Hash, facts ma
 		return v1.Descriptor{}, nil, err
 	}
 	layer := descriptorOf(payloadMediaType, body)
-	layer.Annotations = map[string]string{signatureAnnotation: base64.StdEncoding.EncodeToString(signature)}
+	layer.Annotations = map[string]string{signatureAnnotation: base64.StdEncoding.EncodeToString(signature), keyAnnotation: key.fingerprint}
 	return layer, body, nil
 }
 
-// verify gives the facts that the key's holder stated about the subject.
-func verify(key *PublicKey, subject v1.Hash, layer v1.Descriptor, body []byte) (facts map[string]string, err error) {
+// verify gives the facts that the key's holder stated about the subject in this repository.
+func verify(key *PublicKey, in name.Repository, subject v1.Hash, layer v1.Descriptor, body []byte) (facts map[string]string, err error) {
 	signature, err := base64.StdEncoding.DecodeString(layer.Annotations[signatureAnnotation])
 	if err != nil || len(signature) == 0 {
 		return nil, errors.New("it has no signature")
 	}
-	if err := key.Verify(body, signature); err != nil {
+	fingerprint, err := key.Verify(body, signature, layer.Annotations[keyAnnotation])
+	if err != nil {
 		return nil, err
 	}
 	var p payload
-	if err := json.Unmarshal(body, &p); err != nil {
+	switch err := readOnce(body, &p); {
+	case err != nil:
 		return nil, fmt.Errorf("what is signed cannot be read: %w", err)
-	}
-	if p.Critical.Image.Digest != subject.String() {
+	case p.Critical.Type != payloadType:
+		return nil, fmt.Errorf("what is signed is no %s", payloadType)
+	case p.Critical.Image.Digest != subject.String():
 		return nil, fmt.Errorf("it is signed for another image, %s", p.Critical.Image.Digest)
 	}
-	return factsOf(p.Optional), nil
+	if err := isOf(in, p.Critical.Identity.Reference); err != nil {
+		return nil, err
+	}
+	return factsOf(p.Optional, fingerprint), nil
 }
 
-// factsOf are the texts among what was signed.
-func factsOf(annotations map[string]any) map[string]string {
+// isOf refuses what was signed in another repository and copied here. A registry may have several addresses,
+// so that its host does not count.
+func isOf(in name.Repository, signed string) error {
+	before, _, _ := strings.Cut(signed, "@")
+	if i := strings.LastIndex(before, ":"); i > strings.LastIndex(before, "/") {
+		before = before[:i]
+	}
+	if before == "" { // cosign 3 names none in the bundles that it writes
+		return nil
+	}
+	repository, err := name.NewRepository(before)
+	if err != nil {
+		return fmt.Errorf("it is signed for %q, which is no repository", signed)
+	}
+	if repository.RepositoryStr() != in.RepositoryStr() {
+		return fmt.Errorf("it is signed for another repository, %s", repository.RepositoryStr())
+	}
+	return nil
+}
+
+// factsOf are the texts among what was signed, and the key.
+func factsOf(annotations map[string]any, fingerprint string) map[string]string {
 	facts := map[string]string{annotationType: plainSignature}
 	for key, value := range annotations {
 		if text, ok := value.(string); ok {
 			facts[key] = text
 		}
 	}
+	facts[keyAnnotation] = fingerprint
 	return facts
 }
 
@@ -111,12 +140,12 @@ func (e *evidenceReader) payloads(ctx context.Context, subject v1.Hash, layers [
 			return err
 		}
 		var p payload
-		if json.Unmarshal(body, &p) == nil && p.Optional[annotationStatement] != nil {
+		if why == "" && readOnce(body, &p) == nil && p.Optional[annotationStatement] != nil {
 			continue
 		}
 		var facts map[string]string
 		if why == "" {
-			facts, err = verify(e.key, subject, layer, body)
+			facts, err = verify(e.key, e.session.repository, subject, layer, body)
 		} else {
 			err = errors.New(why)
 		}
@@ -138,6 +167,6 @@ func (r *read) signature(facts map[string]string, digest v1.Hash, err error) {
 		return
 	}
 	good := evidenceOf(facts, digest)
-	good.Signed = true
+	good.Signed, good.Key = true, facts[keyAnnotation]
 	r.Good = append(r.Good, good)
 }

@@ -16,6 +16,7 @@ import (
 
 	canaryweight "slipway.dev/slipway/helpers/canary-weight"
 	deployimage "slipway.dev/slipway/helpers/deploy-image"
+	"slipway.dev/slipway/helpers/guard"
 	imageevidence "slipway.dev/slipway/helpers/image-evidence"
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	migratediff "slipway.dev/slipway/helpers/migrate-diff"
@@ -30,6 +31,7 @@ import (
 var commands = map[string]func() *cli.App{
 	"canary-weight":    canaryweight.App,
 	"deploy-image":     deployimage.App,
+	"guard":            guard.App,
 	"image-evidence":   imageevidence.App,
 	"migrate-diff":     migratediff.App,
 	"nexus-latest-tag": nexuslatesttag.App,

@@ -22,7 +22,10 @@ import (
 // helper runs a built helper as this user, and gives what it said and its exit code.
 func helper(t *testing.T, user, name string, arguments ...string) (string, int) {
 	t.Helper()
-	as := fmt.Sprintf(`"user": {"as": %q, "as-groups": ["system:authenticated"], `, user)
+	as := `"user": {` // the administrator
+	if user != "" {
+		as = fmt.Sprintf(`"user": {"as": %q, "as-groups": ["system:authenticated"], `, user)
+	}
 	config := strings.Replace(plane.Config(server.Server), `"user": {`, as, 1)
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
@@ -161,4 +164,45 @@ func TestTheHelpersGoOnWhereNothingIsEnforced(t *testing.T) {
 	said, exit := helper(t, account, "deploy-image", "-n", "dry", "deployment/app-1", "--image", image(6))
 	require.Zero(t, exit, said)
 	assert.Contains(t, said, "the namespace dry is not guarded")
+}
+
+// What an administrator does who adopts the guard: see what would be refused, and approve what runs.
+func TestAnAdministratorAdoptsTheGuard(t *testing.T) {
+	world(t, "adopt", "warn", image(4), repository+":latest")
+	_, err := server.Kubectl(t.Context(), "", "delete", "configmap/slipway-approved", "-n", "adopt")
+	require.NoError(t, err)
+	text, _ := json.Marshal(with(object("CronJob", "nightly", cron(7)), "apiVersion", "batch/v1"))
+	_, err = server.Kubectl(t.Context(), string(text), "apply", "-n", "adopt", "-f", "-")
+	require.NoError(t, err)
+	said, exit := helper(t, "", "guard", "status", "-n", "adopt")
+	require.Equal(t, 1, exit, said)
+	for _, line := range []string{
+		"there is no ConfigMap slipway-approved", `BREAK GLASS +deployment/broken +fire`,
+		`REFUSED +deployment/app-1 .*it is not on the list`, `REFUSED +deployment/app-2 .*it is not named by its digest`,
+		`REFUSED +cronjob/nightly .*it is not on the list`, `REFUSED +pod/running`,
+	} {
+		assert.Regexp(t, line, said)
+	}
+	said, exit = helper(t, "", "guard", "approve", "-n", "adopt")
+	require.Zero(t, exit, said)
+	data := list(t, "adopt")
+	assert.Contains(t, data, key(4))
+	assert.Contains(t, data["others"], image(7))
+	said, exit = helper(t, "", "guard", "approve", "-n", "adopt", "redis:7@"+digest(3))
+	require.Zero(t, exit, said)
+	assert.Contains(t, list(t, "adopt")["others"], "redis:7@"+digest(3))
+	said, exit = helper(t, "", "guard", "approve", "-n", "adopt", "redis:7")
+	assert.Equal(t, 2, exit, said)
+	said, exit = helper(t, "", "guard", "status", "-n", "adopt", "-o", "json")
+	require.Equal(t, 1, exit, said)
+	assert.Equal(t, 1, strings.Count(said, "it is not named by its digest"))
+	assert.NotContains(t, said, "it is not on the list")
+	said, exit = helper(t, developer, "guard", "approve", "-n", "adopt", "evil@"+digest(9))
+	assert.Zero(t, exit, said) // warned of, and not refused
+	_, err = server.Kubectl(t.Context(), "", "label", "--overwrite", "namespace", "adopt", "slipway.dev/guard=enforce")
+	require.NoError(t, err)
+	require.NoError(t, guarded(t.Context(), "adopt", "enforce"))
+	said, exit = helper(t, developer, "guard", "approve", "-n", "adopt", "evil@"+digest(8))
+	assert.Equal(t, 1, exit, said)
+	assert.Contains(t, said, writes)
 }

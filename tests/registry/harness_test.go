@@ -96,7 +96,7 @@ func (a answer) json(t *testing.T, into any) {
 // start runs a program with nothing but the given environment.
 func start(t *testing.T, env []string, program string, arguments ...string) answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	said, err := site.Run(ctx, env, filepath.Join(programs, program), arguments...)
 	require.NoError(t, err)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/user"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -36,43 +35,24 @@ func App() *cli.App {
 				&cli.IntFlag{Name: "min-stable", Value: -1, Usage: "never fewer stable pods; without it never fewer than now"},
 				&cli.BoolFlag{Name: "abort-on-signal", Usage: "on SIGTERM undo before ending"})},
 			{Name: "get", Usage: "who runs, since when, asked and true share, until when, how to undo", Flags: with(runFlag), Action: get},
-			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Action: verify, Flags: with(append(source, runFlag, tolerance,
-				&cli.DurationFlag{Name: "window", Value: time.Minute, Usage: "of requests that Prometheus saw"})...)},
+			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Action: verify, Flags: append(with(canary.SourceFlags...),
+				runFlag, tolerance, &cli.DurationFlag{Name: "window", Value: time.Minute, Usage: "of requests that Prometheus saw"})},
 			{Name: "abort", Usage: "take all traffic back to stable, and the replicas to what they were", Action: abort, Flags: with(timeout,
 				&cli.BoolFlag{Name: "expired", Usage: "only a canary that is past its time, whoever's it is"},
 				&cli.StringFlag{Name: "run", Usage: "only what this run (`BUILD_URL`) began; with --expired it takes --own to say so"},
 				&cli.BoolFlag{Name: "own", Usage: "only what this run began: that of BUILD_URL, or you at this host"})},
-			{Name: "analyze", Usage: "judge the canary beside stable: exit 0 healthy, 1 unhealthy, 3 inconclusive", Action: analyze, Flags: with(append(source, runFlag,
-				&cli.DurationFlag{Name: "interval", Value: 30 * time.Second, Usage: "between two looks"},
-				&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "of all looks"},
-				&cli.StringFlag{Name: "max-error-rate", Value: "1%", Usage: "`PERCENT` of requests that may fail at all"},
-				&cli.Float64Flag{Name: "max-p95-ratio", Value: 1.2, Usage: "how many times slower than stable"},
-				&cli.DurationFlag{Name: "p95-floor", Value: 50 * time.Millisecond, Usage: "slower by less than this does not count"},
-				&cli.Float64Flag{Name: "min-requests", Value: 500, Usage: "fewer say nothing"},
-				&cli.StringSliceFlag{Name: "query", Usage: "`NAME=PROMQL` that is 0 where the canary is unhealthy; $namespace, $deployment and $window are filled in"},
-				&cli.StringFlag{Name: "report", Usage: "write the whole analysis to this `FILE.html`"})...)},
+			{Name: "analyze", Usage: "judge the canary beside stable: exit 0 healthy, 1 unhealthy, 3 inconclusive", Action: analyze,
+				Flags: append(with(canary.AnalysisFlags...), runFlag,
+					&cli.StringFlag{Name: "report", Usage: "write the whole analysis to this `FILE.html`"})},
 		},
 	}
 }
 
 var (
-	names = append(append([]cli.Flag{}, kube.Flags...),
-		&cli.StringFlag{Name: "app", EnvVars: []string{"SLIPWAY_APP"}, Usage: "the application's `NAME`, which names the Lease"},
-		&cli.StringFlag{Name: "stable", EnvVars: []string{"SLIPWAY_STABLE"}, Usage: "the stable `DEPLOYMENT`; without it the application's name"},
-		&cli.StringFlag{Name: "canary", EnvVars: []string{"SLIPWAY_CANARY"}, Usage: "the canary `DEPLOYMENT`; without it stable's name with -canary"},
-		&cli.StringFlag{Name: "router", EnvVars: []string{"SLIPWAY_ROUTER"}, Usage: "`ROUTER`: " + strings.Join(canary.Routers, ", ") + "; without it what refers to the two versions decides"},
-		&cli.StringFlag{Name: "service", Usage: "the `SERVICE` that selects both versions"},
-		&cli.StringFlag{Name: "route", Usage: "the `NAME` of the HTTPRoute, TraefikService, VirtualService or canary Ingress"})
+	names     = append(append([]cli.Flag{}, kube.Flags...), canary.NameFlags...)
 	runFlag   = &cli.StringFlag{Name: "run", EnvVars: []string{"BUILD_URL"}, Usage: "whose canary it is; without it you at this host"}
 	tolerance = &cli.Float64Flag{Name: "tolerance", Value: 2, Usage: "how many `POINTS` the share may be off"}
 	timeout   = &cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "for pods to be ready"}
-	source    = []cli.Flag{
-		&cli.StringFlag{Name: "prometheus", EnvVars: []string{"PROMETHEUS_URL"}, Usage: "its `URL`"},
-		&cli.StringFlag{Name: "metric", Value: "http_requests_total", Usage: "the counter of requests"},
-		&cli.StringFlag{Name: "errors", Value: `status=~"5.."`, Usage: "the `MATCHERS` of those that failed"},
-		&cli.StringFlag{Name: "histogram", Value: "http_request_duration_seconds", Usage: "of their durations, classic or native"},
-		&cli.StringFlag{Name: "selector", Value: `namespace="$namespace",app="$deployment"`, Usage: "the `MATCHERS` of one version"},
-	}
 )
 
 func with(more ...cli.Flag) []cli.Flag { return append(append([]cli.Flag{}, names...), more...) }
@@ -85,14 +65,7 @@ func open(c *cli.Context) (*canary.Traffic, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := canary.Names{App: c.String("app"), Stable: c.String("stable"), Canary: c.String("canary"), Router: c.String("router"), Service: c.String("service"), Route: c.String("route")}
-	if chosen.Stable == "" {
-		chosen.Stable = chosen.App
-	}
-	if chosen.Canary == "" {
-		chosen.Canary = chosen.Stable + "-canary"
-	}
-	return canary.Open(c.Context, cluster, chosen, func(format string, arguments ...any) {
+	return canary.Open(c.Context, cluster, canary.NamesOf(c), func(format string, arguments ...any) {
 		fmt.Fprintf(c.App.ErrWriter, format+"\n", arguments...)
 	})
 }
@@ -169,17 +142,13 @@ func verify(c *cli.Context) error {
 	}
 	options := canary.VerifyOptions{Weight: number, Tolerance: c.Float64("tolerance"), Window: c.Duration("window")}
 	if c.String("prometheus") != "" {
-		if options.Prometheus, err = prometheus(c, traffic); err != nil {
+		options.Prometheus = canary.SourceOf(c)
+		if err := options.Prometheus.Connect(traffic.Namespace()); err != nil {
 			return err
 		}
 	}
 	outcome, err := traffic.Verify(c.Context, options)
 	return finish(c, outcome, err)
-}
-
-func prometheus(c *cli.Context, traffic *canary.Traffic) (*canary.Source, error) {
-	s := &canary.Source{Address: c.String("prometheus"), Metric: c.String("metric"), Errors: c.String("errors"), Histogram: c.String("histogram"), Selector: c.String("selector")}
-	return s, s.Connect(traffic.Namespace())
 }
 
 func abort(c *cli.Context) error {
@@ -202,42 +171,14 @@ func analyze(c *cli.Context) error {
 	if c.String("prometheus") == "" {
 		return slipway.Usagef("there is no Prometheus to ask").Next("name it with --prometheus or PROMETHEUS_URL")
 	}
-	if c.Duration("interval") <= 0 || c.Duration("duration") < c.Duration("interval") {
-		return slipway.Usagef("--duration %s has no room for one --interval %s", c.Duration("duration"), c.Duration("interval"))
-	}
-	rate, err := strconv.ParseFloat(strings.TrimSuffix(c.String("max-error-rate"), "%"), 64)
-	if err != nil || rate < 0 || rate > 100 {
-		return slipway.Usagef("--max-error-rate %q is no percentage", c.String("max-error-rate"))
-	}
-	queries := map[string]string{}
-	for _, each := range c.StringSlice("query") {
-		name, promql, found := strings.Cut(each, "=")
-		if !found || name == "" || promql == "" {
-			return slipway.Usagef("--query %q is not NAME=PROMQL", each)
-		}
-		queries[name] = promql
+	options, err := canary.AnalysisOf(c)
+	if err != nil {
+		return err
 	}
 	traffic, err := open(c)
 	if err != nil {
 		return err
 	}
-	from, err := prometheus(c, traffic)
-	if err != nil {
-		return err
-	}
-	progress := slipway.NewProgress(c.App.ErrWriter)
-	analysis, err := traffic.Analyze(c.Context, canary.AnalysisOptions{
-		Source: from, Interval: c.Duration("interval"), Duration: c.Duration("duration"), Queries: queries,
-		Criteria: canary.Criteria{MaxErrorRate: rate / 100, MaxP95Ratio: c.Float64("max-p95-ratio"), P95Floor: c.Duration("p95-floor").Seconds(), MinRequests: c.Float64("min-requests")},
-		Show: func(now time.Time, look canary.Look) {
-			progress.Show(now, "canary %.0f of %.0f failed, stable %.0f of %.0f: %s", look.Canary.Errors, look.Canary.Requests, look.Stable.Errors, look.Stable.Requests, look.Why)
-		},
-	})
-	progress.Done()
-	if file := c.String("report"); file != "" {
-		if writeErr := canary.WriteReport(file, analysis); writeErr != nil && err == nil {
-			err = writeErr
-		}
-	}
+	analysis, err := traffic.AnalyzeAndReport(c.Context, c.App.ErrWriter, options, c.String("report"))
 	return slipway.Finish(c, analysis, err)
 }

@@ -18,19 +18,12 @@ func App() *cli.App {
 		Name:      "nexus-latest-tag",
 		Usage:     "print the newest image that may be promoted, pinned by its digest",
 		ArgsUsage: "REGISTRY/REPOSITORY",
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"},
-				Usage: "the tags' form; its group `captures` the number, or several the parts of a version"},
+		Flags: append(append(registry.SearchFlags(),
 			&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("staging-verified"), EnvVars: []string{"SLIPWAY_REQUIRE"},
 				Usage: "a `TYPE` of evidence that the image must have"},
-			registry.VerifyingKey, registry.ScanAge,
-			&cli.StringFlag{Name: "require-revision", Usage: "the `COMMIT` that it must be built from, or its first digits"},
-			&cli.StringFlag{Name: "git", Usage: "a clone in `DIR`: the commits must be in the same order as the numbers"},
 			&cli.BoolFlag{Name: "allow-unverified", Usage: "take the newest tag, whatever is known about it"},
-			&cli.StringFlag{Name: "at", Usage: "check this `TAG` instead of looking for the newest"},
-			&cli.IntFlag{Name: "depth", Value: 200, Usage: "look at no more than this many tags, from the highest number down"},
 			&cli.BoolFlag{Name: "explain", Usage: "show on stderr what was looked at on the way down, and why it was passed over"},
-		}, registry.Flags(5*time.Minute)...),
+		), registry.Flags(5*time.Minute)...),
 		Action: run,
 	}
 }
@@ -39,14 +32,7 @@ func run(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return slipway.Usagef("nexus-latest-tag needs one REGISTRY/REPOSITORY, and got %d arguments", c.NArg())
 	}
-	if c.Int("depth") < 1 {
-		return slipway.Usagef("--depth %d is no number of tags", c.Int("depth"))
-	}
-	pattern, err := registry.Pattern(c.String("pattern"))
-	if err != nil {
-		return err
-	}
-	key, err := registry.PublicKeyOf(c)
+	search, err := registry.SearchOf(c)
 	if err != nil {
 		return err
 	}
@@ -58,10 +44,6 @@ func run(c *cli.Context) error {
 	repository, err := client.Repository(c.Args().First())
 	if err != nil {
 		return err
-	}
-	search := registry.Search{
-		Pattern: pattern, Required: c.StringSlice("require"), Key: key, MaxAge: c.Duration("scan-max-age"),
-		Revision: c.String("require-revision"), Git: c.String("git"), At: c.String("at"), Depth: c.Int("depth"),
 	}
 	if c.Bool("allow-unverified") {
 		search.Required = nil

@@ -3,7 +3,6 @@ package phase
 import (
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,46 +15,12 @@ import (
 )
 
 // traffic are the flags that name an application's traffic, as canary-weight has them.
-var traffic = []cli.Flag{
-	&cli.StringFlag{Name: "app", EnvVars: []string{"SLIPWAY_APP"}, Usage: "the application's `NAME`, which names the Lease"},
-	stable,
-	&cli.StringFlag{Name: "canary", EnvVars: []string{"SLIPWAY_CANARY"},
-		Usage: "the canary `DEPLOYMENT`; without it stable's name with -canary"},
-	&cli.StringFlag{Name: "router", EnvVars: []string{"SLIPWAY_ROUTER"},
-		Usage: strings.Join(canary.Routers, ", ") + "; without it what refers to both"},
-	&cli.StringFlag{Name: "service", EnvVars: []string{"SLIPWAY_SERVICE"}, Usage: "the `SERVICE` that selects both, where there are several"},
-	&cli.StringFlag{Name: "route", EnvVars: []string{"SLIPWAY_ROUTE"}, Usage: "the `NAME` of the route, where there are several"},
-	runFlag,
-}
+var traffic = append(append([]cli.Flag{}, canary.NameFlags...), runFlag)
 
 var tolerance = &cli.Float64Flag{Name: "tolerance", Value: 2, EnvVars: []string{"SLIPWAY_TOLERANCE"},
 	Usage: "how many `POINTS` the share may be off"}
 
-// source are the flags of the analysis, as canary-weight analyze has them.
-var source = []cli.Flag{
-	&cli.StringFlag{Name: "prometheus", EnvVars: []string{"PROMETHEUS_URL"}, Usage: "its `URL`"},
-	&cli.StringFlag{Name: "metric", Value: "http_requests_total", EnvVars: []string{"SLIPWAY_METRIC"}, Usage: "the counter of requests"},
-	&cli.StringFlag{Name: "errors", Value: `status=~"5.."`, EnvVars: []string{"SLIPWAY_ERRORS"}, Usage: "the `MATCHERS` of those that failed"},
-	&cli.StringFlag{Name: "histogram", Value: "http_request_duration_seconds", EnvVars: []string{"SLIPWAY_HISTOGRAM"},
-		Usage: "of their durations, classic or native"},
-	&cli.StringFlag{Name: "selector", Value: `namespace="$namespace",app="$deployment"`, EnvVars: []string{"SLIPWAY_SELECTOR"},
-		Usage: "the `MATCHERS` of one version"},
-	&cli.DurationFlag{Name: "interval", Value: 30 * time.Second, Usage: "between two looks"},
-	&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "of all looks"},
-	&cli.Float64Flag{Name: "min-requests", Value: 500, Usage: "fewer say nothing"},
-}
-
-func namesOf(c *cli.Context) (canary.Names, error) {
-	names := canary.Names{App: c.String("app"), Stable: c.String("stable"), Canary: c.String("canary"),
-		Router: c.String("router"), Service: c.String("service"), Route: c.String("route")}
-	if names.Stable == "" {
-		names.Stable = names.App
-	}
-	if names.Canary == "" {
-		names.Canary = names.Stable + "-canary"
-	}
-	return names, needs(c, "app", "run")
-}
+func namesOf(c *cli.Context) (canary.Names, error) { return canary.NamesOf(c), needs(c, "app", "run") }
 
 func open(c *cli.Context, cluster *kube.Cluster) (*canary.Traffic, error) {
 	names, err := namesOf(c)
@@ -168,20 +133,20 @@ func judge(c *cli.Context) error {
 	if err := needs(c, "image"); err != nil {
 		return err
 	}
-	cluster, err := kube.Connect(c)
-	if err != nil {
-		return err
-	}
 	names, err := namesOf(c)
 	if err != nil {
 		return err
 	}
-	if c.String("prometheus") != "" && (c.Duration("interval") <= 0 || c.Duration("duration") < c.Duration("interval")) {
-		return slipway.Usagef("--duration %s has no room for one --interval %s", c.Duration("duration"), c.Duration("interval"))
-	}
-	looking := c.Duration("hold")
+	looking, analysis := c.Duration("hold"), canary.AnalysisOptions{}
 	if c.String("prometheus") != "" {
 		looking = c.Duration("duration")
+		if analysis, err = canary.AnalysisOf(c); err != nil {
+			return err
+		}
+	}
+	cluster, err := kube.Connect(c)
+	if err != nil {
+		return err
 	}
 	if err := extend(c, cluster, looking); err != nil {
 		return slipway.Finish(c, nil, err)
@@ -198,36 +163,16 @@ func judge(c *cli.Context) error {
 	if err := wait(c.Context, c, cluster, names.Canary, waiting); err != nil {
 		return slipway.Finish(c, nil, err)
 	}
-	return analyze(c, cluster)
+	return analyze(c, cluster, analysis)
 }
 
-func analyze(c *cli.Context, cluster *kube.Cluster) error {
-	from := &canary.Source{Address: c.String("prometheus"), Metric: c.String("metric"), Errors: c.String("errors"),
-		Histogram: c.String("histogram"), Selector: c.String("selector")}
-	if err := from.Connect(cluster.Namespace); err != nil {
-		return err
-	}
+func analyze(c *cli.Context, cluster *kube.Cluster, options canary.AnalysisOptions) error {
 	opened, err := open(c, cluster)
 	if err != nil {
 		return err
 	}
-	progress := slipway.NewProgress(c.App.ErrWriter)
-	analysis, err := opened.Analyze(c.Context, canary.AnalysisOptions{
-		Source: from, Interval: c.Duration("interval"), Duration: c.Duration("duration"),
-		Criteria: canary.Criteria{MaxErrorRate: 0.01, MaxP95Ratio: 1.2, P95Floor: 0.05, MinRequests: c.Float64("min-requests")},
-		Show: func(now time.Time, look canary.Look) {
-			progress.Show(now, "canary %.0f of %.0f failed, stable %.0f of %.0f: %s",
-				look.Canary.Errors, look.Canary.Requests, look.Stable.Errors, look.Stable.Requests, look.Why)
-		},
-	})
-	progress.Done()
-	file := c.String("report")
-	if file != "" {
-		if writeErr := canary.WriteReport(file, analysis); writeErr != nil && err == nil {
-			err = writeErr
-		}
-	}
-	return slipway.Finish(c, analysis, withReport(err, file))
+	analysis, err := opened.AnalyzeAndReport(c.Context, c.App.ErrWriter, options, c.String("report"))
+	return slipway.Finish(c, analysis, withReport(err, c.String("report")))
 }
 
 // withReport says of an unhealthy canary what to read next; the pipeline undoes it itself.

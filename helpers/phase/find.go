@@ -18,14 +18,11 @@ func find(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pattern, err := registry.Pattern(c.String("pattern"))
+	search, err := registry.SearchOf(c)
 	if err != nil {
 		return err
 	}
-	key, err := registry.PublicKeyOf(c)
-	if err != nil {
-		return err
-	}
+	search.Git = known(c.Context, search.Git)
 	client, err := registry.Connect(c)
 	if err != nil {
 		return err
@@ -35,10 +32,7 @@ func find(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := client.Latest(c.Context, images, registry.Search{
-		Pattern: pattern, Required: c.StringSlice("require"), Key: key, MaxAge: c.Duration("scan-max-age"),
-		At: c.String("at"), Depth: c.Int("depth"), Git: known(c.Context, c.String("git")),
-	})
+	found, err := client.Latest(c.Context, images, search)
 	if err != nil {
 		return slipway.Finish(c, nil, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"slipway.dev/slipway/helpers/internal/approved"
+	"slipway.dev/slipway/helpers/internal/canary"
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
@@ -45,17 +46,9 @@ func App() *cli.App {
 		DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{
 			{Name: "find", Usage: "find the newest image that may be promoted, or check one tag", ArgsUsage: "REGISTRY/REPOSITORY",
-				Action: find, Flags: join(registry.Flags(5*time.Minute),
-					&cli.StringFlag{Name: "at", Usage: "check this `TAG` instead of looking for the newest"},
+				Action: find, Flags: join(registry.Flags(5*time.Minute), join(registry.SearchFlags(),
 					&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("scan", "staging-verified"),
-						Usage: "a `TYPE` of evidence that the image must have"},
-					&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"},
-						Usage: "the tags' form; its one group `captures` the number"},
-					&cli.StringFlag{Name: "git", EnvVars: []string{"SLIPWAY_GIT"},
-						Usage: "the `FOLDER` of a clone, whose commits settle which of two builds is newer; without it this one, if it is a clone"},
-					&cli.IntFlag{Name: "depth", Value: 200, EnvVars: []string{"SLIPWAY_TAG_DEPTH"},
-						Usage: "look at no more than this many tags, from the highest number down"},
-					registry.VerifyingKey, registry.ScanAge)},
+						Usage: "a `TYPE` of evidence that the image must have"})...)},
 			{Name: "fetch", Usage: "write the image of a digest to a tar, which Trivy and nexus-push read; the digest is verified",
 				ArgsUsage: "REGISTRY/REPOSITORY@sha256:...", Action: fetch, Flags: join(registry.Flags(time.Hour),
 					&cli.StringFlag{Name: "tar", Usage: "the `FILE` that is written; it appears when it is whole"})},
@@ -81,7 +74,7 @@ func App() *cli.App {
 					&cli.IntFlag{Name: "min-stable", Value: -1, EnvVars: []string{"SLIPWAY_MIN_STABLE"},
 						Usage: "never fewer stable pods; without it never fewer than now"})...)},
 			{Name: "judge", Usage: "say whether the canary is healthy: by Prometheus where it is named, else by whether it stays up", Action: judge,
-				Flags: join(kube.Flags, join(traffic, append(source, image, expires, reporting,
+				Flags: join(kube.Flags, join(traffic, join(canary.AnalysisFlags, image, expires, reporting,
 					&cli.DurationFlag{Name: "hold", Value: time.Minute, Usage: "without Prometheus: how long it must stay up"})...)...)},
 			{Name: "promote", Usage: "put the image on stable, if what was approved is still true, and wait for it", ArgsUsage: "WEIGHT",
 				Action: promote,

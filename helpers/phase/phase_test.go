@@ -221,6 +221,33 @@ func TestWrongUsageOfAPhase(t *testing.T) {
 	}
 }
 
+// The flags that a phase shares with the command that does the same alone are checked alike.
+func TestSharedFlagsAreCheckedAlike(t *testing.T) {
+	judge := "judge --app a --run r --image x --prometheus http://x "
+	for words, says := range map[string]string{
+		"find --depth 0 r/app":            "--depth 0 is no number of tags",
+		"find --depth -5 r/app":           "--depth -5 is no number of tags",
+		"find --pattern latest r/app":     "pattern",
+		judge + "--interval 0s":           "has no room for one --interval",
+		judge + "--duration 1s":           "has no room for one --interval",
+		judge + "--max-error-rate much":   "is no percentage",
+		judge + "--max-error-rate NaN":    "is no percentage",
+		judge + "--max-error-rate=-1%":    "is no percentage",
+		judge + "--query http_errors":     "is not NAME=PROMQL",
+		judge + "--query =vector(1)":      "is not NAME=PROMQL",
+		"judge --image x --app a --run=":  "needs --run",
+		"judge --run r --app a --image= ": "needs --image",
+	} {
+		t.Setenv("BUILD_URL", "")
+		var stdout, stderr bytes.Buffer
+		app := App()
+		app.Writer, app.ErrWriter = &stdout, &stderr
+		code := slipway.Execute(t.Context(), app, append([]string{"phase"}, strings.Fields(words)...))
+		assert.Equal(t, slipway.Usage, code, "%s: %s", words, stderr.String())
+		assert.Contains(t, stderr.String(), says, words)
+	}
+}
+
 func TestOnlyAnUnhealthyCanaryIsReadAboutInItsReport(t *testing.T) {
 	require.NoError(t, withReport(nil, "report.html"), "a healthy one")
 	unhealthy := slipway.Errorf(slipway.No, "canary unhealthy")

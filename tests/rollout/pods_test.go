@@ -45,7 +45,10 @@ func TestCrashLoopsWithoutProbesAreNeverDone(t *testing.T) {
 			if _, err := scenes.Kubectl(t.Context(), manifest, "apply", "-n", s.name, "-f", "-"); !assert.NoError(t, err) {
 				return
 			}
-			answer := s.helper("rollout-wait", "-n", s.name, "deployment/"+name, "--mark-good", "--timeout", "8m", "-o", "json")
+			// A node that is busy with 24 of them may take longer than 90 s to start a pod, which is STUCK by default: here it is
+			// waited for, since what is asked is the verdict on a container that was started.
+			answer := s.helper("rollout-wait", "-n", s.name, "deployment/"+name, "--mark-good", "--timeout", "10m", "--grace-stuck", "10m",
+				"-o", "json")
 			_, err := scenes.Kubectl(t.Context(), "", "delete", "-n", s.name, "deployment/"+name, "--wait=false")
 			assert.NoError(t, err)
 			if !assert.Len(t, answer.Result.Workloads, 1, "%+v", answer) {

@@ -35,35 +35,39 @@ func TestWhatTheKubeletKilledIsToldByItsEvents(t *testing.T) {
 		events    []*corev1.Event
 		code      string
 		says      string
+		late      bool // an event may still come
 	}{
 		"a startup probe": {corev1.Container{StartupProbe: probe}, 137, "Error",
-			killing("Container app failed startup probe, will be restarted"), "CRASH_LOOP", "its startup probe fails (Startup probe failed: HTTP probe failed with statuscode: 500)"},
+			killing("Container app failed startup probe, will be restarted"), "CRASH_LOOP", "its startup probe fails (Startup probe failed: HTTP probe failed with statuscode: 500)", false},
 		"of a sidecar": {corev1.Container{StartupProbe: probe}, 137, "Error", killing("Init container app failed startup probe"),
-			"CRASH_LOOP", "its startup probe fails"},
+			"CRASH_LOOP", "its startup probe fails", false},
 		"a liveness probe": {corev1.Container{LivenessProbe: probe}, 0, "Completed",
-			killing("Container app failed liveness probe, will be restarted"), "CRASH_LOOP", "its liveness probe fails (Liveness probe failed: connection refused)"},
+			killing("Container app failed liveness probe, will be restarted"), "CRASH_LOOP", "its liveness probe fails (Liveness probe failed: connection refused)", false},
 		"a hook": {corev1.Container{Lifecycle: hook}, 137, "Error", []*corev1.Event{event("a", "spec.containers{app}", "Warning",
 			"FailedPostStartHook", "PostStartHook failed", time.Minute)},
-			"CRASH_LOOP", "its postStart hook fails (FailedPostStartHook)"},
+			"CRASH_LOOP", "its postStart hook fails (FailedPostStartHook)", false},
 		"another container's event": {corev1.Container{LivenessProbe: probe}, 7, "Error", []*corev1.Event{event("a", "spec.containers{other}",
 			"Normal", "Killing", "Container other failed liveness probe", time.Minute)},
-			"CRASH_LOOP", "ends with exit code 7 again and again"},
+			"CRASH_LOOP", "ends with exit code 7 again and again", false},
 		"an event from before that run": {corev1.Container{LivenessProbe: probe}, 7, "Error",
 			[]*corev1.Event{event("a", "spec.containers{app}", "Normal", "Killing", "Container app failed liveness probe", -time.Hour)},
-			"CRASH_LOOP", "ends with exit code 7 again and again"},
+			"CRASH_LOOP", "ends with exit code 7 again and again", false},
 		"another pod's event": {corev1.Container{LivenessProbe: probe}, 7, "Error", []*corev1.Event{event("b", "spec.containers{app}",
 			"Normal", "Killing", "Container app failed liveness probe", time.Minute)},
-			"CRASH_LOOP", "ends with exit code 7 again and again"},
+			"CRASH_LOOP", "ends with exit code 7 again and again", false},
 		"memory, whatever its probe": {corev1.Container{LivenessProbe: probe}, 137, "OOMKilled",
-			killing("Container app failed liveness probe"), "OOM_KILLED", "needs more memory"},
+			killing("Container app failed liveness probe"), "OOM_KILLED", "needs more memory", false},
 		"no event, and a probe": {corev1.Container{LivenessProbe: probe}, 137, "Error", nil, "CRASH_LOOP",
-			"where memory ran out, or because of its liveness probe, where that failed"},
+			"where memory ran out, or because of its liveness probe, where that failed", true},
 		"no event, probe, and 0": {corev1.Container{LivenessProbe: probe}, 0, "Completed", nil, "CRASH_LOOP",
-			"exit code 0 again and again, or because of its liveness probe"},
-		"no event, and a hook": {corev1.Container{Lifecycle: hook}, 137, "Error", nil, "CRASH_LOOP", "its postStart hook"},
+			"exit code 0 again and again, or because of its liveness probe", true},
+		"no event, and a hook": {corev1.Container{Lifecycle: hook}, 137, "Error", nil, "CRASH_LOOP", "its postStart hook", true},
 		"none of these, and 0": {corev1.Container{}, 0, "Completed", nil, "CRASH_LOOP",
-			"exit code 0 again and again: a service must go on"},
-		"none of these, and SIGTERM": {corev1.Container{}, 143, "Error", nil, "CRASH_LOOP", "exit code 143 (signal 15)"},
+			"exit code 0 again and again: a service must go on", false},
+		"none of these, and SIGTERM": {corev1.Container{}, 143, "Error", nil, "CRASH_LOOP", "exit code 143 (signal 15)", false},
+		"an event from before, and a signal": {corev1.Container{LivenessProbe: probe}, 143, "Error",
+			[]*corev1.Event{event("a", "spec.containers{app}", "Normal", "Killing", "Container app failed liveness probe", -time.Hour)},
+			"CRASH_LOOP", "or because of its liveness probe", true},
 	} {
 		w := rollingOut().status(1, 3, 4).pod("new", "a", waitsFor("CrashLoopBackOff", "", 2))
 		test.container.Name = "app"
@@ -72,11 +76,23 @@ func TestWhatTheKubeletKilledIsToldByItsEvents(t *testing.T) {
 			Reason: test.reason, StartedAt: metav1.NewTime(start)}
 		w.Events = test.events
 		verdict := w.judge(time.Minute)
+		if test.late {
+			assert.Equal(t, Progressing, verdict.State, name)
+			verdict = w.judge(time.Minute + telling)
+		}
 		assert.Equal(t, test.code, verdict.Code, name)
 		assert.Contains(t, verdict.Cause, test.says, name)
 	}
 
-	w := rollingOut().status(1, 3, 4).pod("new", "a", waitsFor(postStartError, "Exec lifecycle hook failed: exited with 1", 2))
+	w := rollingOut().status(1, 3, 4).pod("new", "a", waitsFor("CrashLoopBackOff", "", 2))
+	w.Pods[0].Spec.Containers[0].LivenessProbe = probe
+	*w.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated = corev1.ContainerStateTerminated{ExitCode: 137,
+		StartedAt: metav1.NewTime(start)}
+	assert.Equal(t, Progressing, w.judge(time.Minute, time.Minute+telling-time.Second).State, "its event is late")
+	w.Events = killing("Container app failed liveness probe, will be restarted")
+	assert.Contains(t, w.judge(time.Minute+telling-time.Second).Cause, "the kubelet kills the container app again and again")
+
+	w = rollingOut().status(1, 3, 4).pod("new", "a", waitsFor(postStartError, "Exec lifecycle hook failed: exited with 1", 2))
 	verdict := w.judge(0)
 	assert.Equal(t, "CRASH_LOOP", verdict.Code)
 	assert.Contains(t, verdict.Cause, "its postStart hook fails: Exec lifecycle hook failed: exited with 1")

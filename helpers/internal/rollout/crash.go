@@ -64,28 +64,35 @@ func crashing(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory 
 	if found := starts(status, pod, 0); found != nil {
 		return found
 	}
-	code, cause := ending(o, pod, status, last, memory.Starved[key])
-	return newTrouble(code, cause, pod, status.Name, 0)
+	return ending(o, pod, status, last, memory.Starved[key])
 }
 
-// ending says how a container ends, and why, where its events or its exit code tell.
-func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *corev1.ContainerStateTerminated, starved bool) (code,
-	cause string) {
+// telling is how long a busy kubelet may take to send the event of what it has killed: its
+// events wait in a queue of their own, and the pod's status may be there before them.
+const telling = settle
+
+// ending says how a container ends, and why, where its events or its exit code tell. Where it may have been killed for a
+// probe or a hook and no event says so, one is waited for.
+func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *corev1.ContainerStateTerminated, starved bool) *trouble {
 	name := status.Name
+	say := func(code string, grace time.Duration, format string, arguments ...any) *trouble {
+		return newTrouble(code, fmt.Sprintf(format, arguments...), pod, name, grace)
+	}
 	killer := ""
 	if last == nil || last.Reason != "OOMKilled" {
 		killer = killedFor(o, pod, status, last)
 	}
 	switch {
 	case killer != "":
-		return "CRASH_LOOP", fmt.Sprintf("the kubelet kills the container %s again and again: %s", name, killer)
+		return say("CRASH_LOOP", 0, "the kubelet kills the container %s again and again: %s", name, killer)
 	case last == nil:
-		return "CRASH_LOOP", fmt.Sprintf("the container %s ends again and again", name)
+		return say("CRASH_LOOP", 0, "the container %s ends again and again", name)
 	case last.Reason == "OOMKilled" || last.ExitCode == 137 && starved:
-		return "OOM_KILLED", fmt.Sprintf("the container %s was killed because it needs more memory than its limit (%s), again and again", name,
+		return say("OOM_KILLED", 0, "the container %s was killed because it needs more memory than its limit (%s), again and again", name,
 			memoryLimit(pod, name))
 	case last.ExitCode == 137 && onlyMemoryKills(pod, name):
-		return "OOM_KILLED", fmt.Sprintf("the container %s is killed again and again (exit code 137), and it has no probe and no hook that kills, but a limit of memory (%s)", name, memoryLimit(pod, name))
+		return say("OOM_KILLED", 0, "the container %s is killed again and again (exit code 137), and it has no probe and no hook that kills, "+
+			"but a limit of memory (%s)", name, memoryLimit(pod, name))
 	}
 	how := fmt.Sprintf("the container %s ends with exit code %d", name, last.ExitCode)
 	if last.ExitCode > 128 {
@@ -97,11 +104,11 @@ func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *cor
 	}
 	switch killers := killersOf(pod, name); {
 	case (last.ExitCode == 0 || last.ExitCode > 128) && len(killers) > 0:
-		how += ", or because of " + strings.Join(killers, " or ")
+		return say("CRASH_LOOP", telling, "%s, or because of %s", how, strings.Join(killers, " or "))
 	case last.ExitCode == 0:
 		how += ": a service must go on"
 	}
-	return "CRASH_LOOP", how
+	return say("CRASH_LOOP", 0, "%s", how)
 }
 
 var failedProbe = regexp.MustCompile(`failed (liveness|startup) probe`)

@@ -4,6 +4,7 @@ package guard
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -282,6 +283,18 @@ func TestBreakingTheGlass(t *testing.T) {
 	} {
 		check(t, r)
 	}
+}
+
+// Who went past the guard, and who was refused, is in the API server's audit log.
+func TestTheAuditLogHasWhatWasRefusedAndWhatWentPast(t *testing.T) {
+	check(t, request{"past", rescuer, post, paths["Pod"], object("Pod", "audited", pod(9), "slipway.dev/break-glass", "a fire in hall 3"), ""})
+	check(t, request{"refused", developer, post, paths["Pod"], object("Pod", "audited", pod(9)), unlisted})
+	require.Eventually(t, func() bool {
+		log, err := os.ReadFile(audited)
+		past := `"slipway-images/break-glass":"eve put ` + image(9) + ` there without approval: a fire in hall 3"`
+		return err == nil && strings.Contains(string(log), past) &&
+			strings.Contains(string(log), "validation.policy.admission.k8s.io/validation_failure")
+	}, minute, second)
 }
 
 // A list that is missing denies, whatever is asked for; a namespace to be warned is warned, and one without a label is left alone.

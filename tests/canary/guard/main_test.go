@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -81,12 +82,27 @@ var groups = map[string]string{
 	"HTTPRoute": "gateway.networking.k8s.io", "TraefikService": "traefik.io", "VirtualService": "networking.istio.io",
 }
 
+// audited is where the API server notes each request.
+var audited string
+
+func start(dir string) (err error) {
+	audited = filepath.Join(dir, "audit.log")
+	policy := filepath.Join(dir, "audit.yaml")
+	rules := `{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}`
+	if err := os.WriteFile(policy, []byte(rules), 0o600); err != nil {
+		return err
+	}
+	server, err = plane.Start(context.Background(), dir, "--authorization-mode=RBAC", "--feature-gates=ImageVolume=true",
+		"--audit-log-path="+audited, "--audit-policy-file="+policy)
+	return err
+}
+
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "guard")
 		if err == nil {
 			defer os.RemoveAll(dir)
-			server, err = plane.Start(context.Background(), dir, "--authorization-mode=RBAC", "--feature-gates=ImageVolume=true")
+			err = start(dir)
 			defer server.Stop()
 		}
 		if err == nil {

@@ -138,6 +138,42 @@ func TestRunsAtTheSameTimeAreAllListed(t *testing.T) {
 	}
 }
 
+// The policies' cost is limited: the longest list that the helpers write, and a pod of many containers, stay below the limit.
+func TestAListThatIsFullIsStillRead(t *testing.T) {
+	world(t, "full", "enforce")
+	data := map[string]any{}
+	for n := range 450 {
+		data[key(n)] = fmt.Sprintf(`[{"repository":%q,"what":"promotion","build":%q}]`, repository, strings.Repeat("b", 2000))
+	}
+	var others []string
+	for n := range 500 {
+		others = append(others, fmt.Sprintf("10.10.70.84:30051/team/tool-%d@%s", n, digest(1000+n)))
+	}
+	data["others"] = strings.Join(others, "\n")
+	_, err := server.Do(t.Context(), http.MethodPatch, "/api/v1/namespaces/full/configmaps/slipway-approved", map[string]any{"data": data})
+	require.NoError(t, err)
+	many := func(last string) map[string]any {
+		var containers []any
+		for n := range 19 {
+			containers = append(containers, map[string]any{"name": fmt.Sprint("c", n), "image": image(n)})
+		}
+		return map[string]any{"containers": append(containers, map[string]any{"name": "last", "image": last})}
+	}
+	pods := "/api/v1/namespaces/full/pods"
+	require.Eventually(t, func() bool {
+		_, _, err = send(t.Context(), as(developer), post, pods, object("Pod", "new", many(others[499])))
+		return err == nil
+	}, minute, second)
+	for last, refused := range map[string]string{image(449): "", image(999): unlisted, repository + ":7": untold} {
+		_, _, err := send(t.Context(), as(developer), post, pods, object("Pod", "new", many(last)))
+		if refused == "" {
+			assert.NoError(t, err)
+		} else {
+			assert.ErrorContains(t, err, refused)
+		}
+	}
+}
+
 // A developer, and staging's account, change neither the list nor the Deployment by the helpers either.
 func TestTheHelpersOpenNoOtherWay(t *testing.T) {
 	world(t, "others", "enforce", image(4))

@@ -45,6 +45,7 @@ func Execute(ctx context.Context, app *cli.App, arguments []string) int {
 	context.AfterFunc(ctx, stop)
 
 	prepare(app)
+	dropEmpty(app.Flags, app.Commands)
 	err := unknownCommand(app, arguments)
 	if err == nil {
 		err = app.RunContext(ctx, Interspersed(app, arguments))

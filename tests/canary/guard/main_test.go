@@ -71,8 +71,10 @@ func manifest(name, mode string, listed bool) string {
 	object("Service", "v1", "app", map[string]any{"selector": map[string]any{"app": "app"}, "ports": []any{map[string]any{"port": 80}}})
 	object("Ingress", "networking.k8s.io/v1", "app", ingress("app"))
 	object("Ingress", "networking.k8s.io/v1", "intranet", ingress("intranet"))
+	object("Ingress", "networking.k8s.io/v1", "marked", ingress("app"), "slipway.dev/canary-run", "run-a")
 	for _, kind := range []string{"HTTPRoute", "TraefikService", "VirtualService"} {
 		object(kind, groups[kind]+"/v1", "app", map[string]any{"weight": 100})
+		object(kind, groups[kind]+"/v1", "marked", map[string]any{"weight": 100}, "slipway.dev/canary-run", "run-a")
 	}
 	object("Pod", "v1", "running", pod(2))
 	return text

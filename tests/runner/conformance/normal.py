@@ -68,6 +68,12 @@ def normal(console: str) -> list[str]:
     return lines + sorted(loss)
 
 
+def begun(console: str) -> str:
+    """Without what is said before the program begins, which the answers leave out."""
+    start = console.find("[Pipeline] Start of Pipeline")
+    return console[start:] if start >= 0 else console
+
+
 def observed(lines: list[str]) -> list[str]:
     """What must be equal: the lines that a case observes, and the result."""
     return [line for line in lines if line.startswith(("=>", "Finished: "))]
@@ -85,5 +91,5 @@ def first(ours: list[str], theirs: list[str]) -> str:
 
 def differences(ours: str, theirs: str) -> tuple[str, str]:
     """The first difference that must not be, and the first that may."""
-    mine, other = normal(ours), normal(theirs)
+    mine, other = normal(begun(ours)), normal(begun(theirs))
     return first(observed(mine), observed(other)), first(mine, other)

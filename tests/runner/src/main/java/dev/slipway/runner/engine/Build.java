@@ -5,6 +5,7 @@ import com.cloudbees.groovy.cps.impl.CpsCallableInvocation;
 import dev.slipway.runner.nodes.Cloud;
 import dev.slipway.runner.sandbox.Sandbox;
 import dev.slipway.runner.site.Answers;
+import dev.slipway.runner.site.Libraries;
 import dev.slipway.runner.site.Site;
 import dev.slipway.runner.steps.NodeStep;
 import dev.slipway.runner.steps.Timeout;
@@ -33,6 +34,7 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
 /** One run of a pipeline in this process: its program, its clock, its console. All of it happens on one thread. */
 public final class Build {
+    private static final String WHAT_IT_IS = "runner: this is Slipway's test runner and not Jenkins: for tests and debugging, never for a delivery";
     private static final long FORCE_AFTER = 15_000;
     private static final ThreadLocal<Build> RUNNING = new ThreadLocal<>();
 
@@ -88,6 +90,7 @@ public final class Build {
     public Result run(String jenkinsfile) throws Exception {
         enter();
         try {
+            console.line(WHAT_IT_IS);
             CpsScript script;
             try {
                 loadLibraries(jenkinsfile);
@@ -109,7 +112,7 @@ public final class Build {
     public Result resume(String jenkinsfile) throws Exception {
         enter();
         try {
-            loadLibraries(jenkinsfile);
+            loader.addAgain();
             loader.script(jenkinsfile);
             program = Sandbox.whileSaving(() -> Persistence.load(store.program(), loader.classes()));
             state = program.state;
@@ -162,18 +165,17 @@ public final class Build {
     }
 
     private void loadLibraries(String jenkinsfile) throws Exception {
-        List<String> all = new ArrayList<>(Loader.named(jenkinsfile));
-        all.addAll(store.libraries());
-        List<String> unknown = all.stream().map(name -> name.split("@")[0]).filter(name -> !site.libraries.has(name)).toList();
+        Map<String, String> named = Loader.named(jenkinsfile);
+        List<String> unknown = named.keySet().stream().filter(name -> !site.libraries.has(name)).toList();
         if (!unknown.isEmpty()) {
             throw new LibrariesNotLoaded(new AbortException("Could not find any definition of libraries " + unknown));
         }
-        for (String name : site.libraries.inOrder(all)) {
-            try {
-                loader.addLibrary(name);
-            } catch (AbortException problem) {
-                throw new LibrariesNotLoaded(problem);
+        try {
+            for (Libraries.Chosen each : site.libraries.used(named)) {
+                loader.add(each);
             }
+        } catch (AbortException problem) {
+            throw new LibrariesNotLoaded(problem);
         }
     }
 

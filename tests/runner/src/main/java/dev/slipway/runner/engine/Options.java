@@ -44,7 +44,11 @@ public final class Options {
     public final At at = new At();
     public final Map<String, String> environment = new LinkedHashMap<>();
     public final Map<String, String> libraries = new LinkedHashMap<>();
+    /** In a replay: the texts that classes of untrusted libraries have, by their names. */
+    final Map<String, String> replacements = new LinkedHashMap<>();
     public final Map<String, String> parameters = new LinkedHashMap<>();
+    /** Those that the replay changes: files with their texts. */
+    final Map<String, String> replaced = new LinkedHashMap<>();
     private final List<String> given = new ArrayList<>();
 
     /** Reads them; what a resumed build was started with comes below what is given now. */
@@ -67,10 +71,39 @@ public final class Options {
             both.number = options.number;
             return both;
         }
-        if (options.request == null && (options.scm == null) == (options.jenkinsfile == null)) {
+        if (options.replay == 0 && !options.replaced.isEmpty()) {
+            throw new IllegalArgumentException("--replace is for a replay: give --replay N");
+        }
+        boolean script = (options.scm == null) != (options.jenkinsfile == null);
+        if (options.request == null && !script && (options.replay == 0 || options.scm != null)) {
             throw new IllegalArgumentException("give either --scm URL or --jenkinsfile FILE");
         }
         return options;
+    }
+
+    /** A replay has the parameters of the build, its repository, and its untrusted libraries' files but for those that are replaced. */
+    void replays(Path build) throws IOException {
+        if (!Files.exists(build.resolve("options"))) {
+            throw new IllegalArgumentException("--replay " + replay + ": there is no such build of " + jobName());
+        }
+        Options original = new Options();
+        original.read(List.of(Files.readString(build.resolve("options")).split("\0")));
+        if (original.replay != 0) {
+            original.replays(build.resolveSibling(String.valueOf(original.replay)));
+        }
+        original.parameters.forEach(parameters::putIfAbsent);
+        if (scm == null && original.scm != null) {
+            scm = original.scm;
+            branch = original.branch;
+            path = original.path;
+        }
+        replacements.putAll(LoadedLibrary.replaceable(build));
+        for (Map.Entry<String, String> each : replaced.entrySet()) {
+            if (!replacements.containsKey(each.getKey())) {
+                throw new IllegalArgumentException("--replace " + each.getKey() + ": Unrecognized script name among " + replacements.keySet());
+            }
+            replacements.put(each.getKey(), Files.readString(Path.of(each.getValue())));
+        }
     }
 
     private void read(List<String> arguments) {
@@ -114,6 +147,7 @@ public final class Options {
             case "--cause" -> cause = value;
             case "--job-xml" -> jobXml = value;
             case "--replay" -> replay = Integer.parseInt(value);
+            case "--replace" -> pair(option, value, replaced);
             case "--without" -> absent.addAll(List.of(value.split(",")));
             case "--env" -> pair(option, value, environment);
             case "--library" -> pair(option, value, libraries);

@@ -67,8 +67,12 @@ public final class Runner {
             mayStart(site, jobs);
             jobs.begin(options.jobXml);
         }
-        Store store = options.resume ? Store.existing(options.home, job, options.number, site.jenkinsUrl()) : Store.next(options.home,
-                job, site.jenkinsUrl());
+        Path replayed = options.replay == 0 ? null : options.home.resolve("jobs").resolve(job).resolve(String.valueOf(options.replay));
+        if (replayed != null) {
+            options.replays(replayed);
+        }
+        Store store = options.resume ? Store.existing(options.home, options.folder, job, options.number, site.jenkinsUrl())
+                : Store.next(options.home, options.folder, job, site.jenkinsUrl());
         if (!options.resume) {
             Files.writeString(store.directory().resolve("options"), options.text());
         }
@@ -80,10 +84,10 @@ public final class Runner {
                 Git.run(null, "clone", "-q", "--branch", options.branch, options.scm, clone.toString());
             }
             source = new Source(options.scm, options.branch, Git.run(clone, "rev-parse", "HEAD"));
-            jenkinsfile = Files.readString(clone.resolve(options.path));
+            jenkinsfile = Files.readString(replayed == null ? clone.resolve(options.path) : script(kept, replayed));
             site.setEnvironment("BRANCH_NAME", options.branch);
         } else {
-            jenkinsfile = Files.readString(Files.exists(kept) ? kept : Path.of(options.jenkinsfile));
+            jenkinsfile = Files.readString(script(kept, replayed));
         }
         Files.writeString(kept, jenkinsfile);
         Cloud cloud = options.localPods ? new LocalCloud(store.directory(), options.localPath) : options.cloud
@@ -95,7 +99,15 @@ public final class Runner {
         build.state.causes.addAll(Causes.of(options, site.people));
     }
 
+    /** Of a build that goes on, what it has; else what is given, or what the replayed build had. */
+    private Path script(Path kept, Path replayed) {
+        return Files.exists(kept) ? kept : options.jenkinsfile != null ? Path.of(options.jenkinsfile) : replayed.resolve("Jenkinsfile");
+    }
+
     private void mayStart(Site site, Jobs jobs) throws IOException {
+        if (options.replay != 0 && jobs.parameters().stream().anyMatch(each -> each.kind().equals("password"))) {
+            throw new Refused(400, "Replay is not allowed when password parameters are used.");
+        }
         if (options.cause == null && !site.people.may(options.user, options.replay == 0 ? People.BUILD : People.CONFIGURE)) {
             throw new Refused(403, options.user + " may not " + (options.replay == 0 ? "build " : "replay ") + options.jobName());
         }

@@ -22,17 +22,20 @@ public final class Store {
     private final Path root;
     private final int number;
     private final Path directory;
-    private final String url;
+    /** With the folder in front. */
+    private final String fullName;
+    private final String jenkinsUrl;
     private final long started;
     private final FileLock alive;
 
-    Store(Path home, String job, int number, String jenkinsUrl) throws IOException {
+    Store(Path home, String folder, String job, int number, String jenkinsUrl) throws IOException {
         this.home = home;
         this.job = job;
+        this.fullName = folder == null ? job : folder + "/" + job;
         this.number = number;
         root = home.resolve("jobs").resolve(job);
         directory = Files.createDirectories(root.resolve(String.valueOf(number)));
-        url = jenkinsUrl + "job/" + job + "/" + number + "/";
+        this.jenkinsUrl = jenkinsUrl;
         Path begin = directory.resolve("started");
         if (!Files.exists(begin)) {
             Files.writeString(begin, String.valueOf(System.currentTimeMillis()));
@@ -45,14 +48,14 @@ public final class Store {
     }
 
     /** The job's next build, once it may start. */
-    public static Store next(Path home, String job, String jenkinsUrl) throws IOException, InterruptedException {
+    public static Store next(Path home, String folder, String job, String jenkinsUrl) throws IOException, InterruptedException {
         Jobs jobs = new Jobs(home, job);
-        return new Store(home, job, jobs.nextNumber(), jenkinsUrl);
+        return new Store(home, folder, job, jobs.nextNumber(), jenkinsUrl);
     }
 
     /** A build that an earlier process left unfinished. */
-    public static Store existing(Path home, String job, int number, String jenkinsUrl) throws IOException {
-        return new Store(home, job, number, jenkinsUrl);
+    public static Store existing(Path home, String folder, String job, int number, String jenkinsUrl) throws IOException {
+        return new Store(home, folder, job, number, jenkinsUrl);
     }
 
     static int lastUnfinished(Path root) throws IOException {
@@ -106,8 +109,17 @@ public final class Store {
         return started;
     }
 
+    /** The build's address below Jenkins' own. */
+    public String path() {
+        return "job/" + fullName.replace("/", "/job/") + "/" + number + "/";
+    }
+
     public String url() {
-        return url;
+        return jenkinsUrl + path();
+    }
+
+    public String fullName() {
+        return fullName;
     }
 
     public Map<String, String> environment() {
@@ -115,10 +127,10 @@ public final class Store {
         own.put("BUILD_NUMBER", String.valueOf(number));
         own.put("BUILD_ID", String.valueOf(number));
         own.put("BUILD_DISPLAY_NAME", "#" + number);
-        own.put("JOB_NAME", job);
+        own.put("JOB_NAME", fullName);
         own.put("JOB_BASE_NAME", job);
-        own.put("BUILD_TAG", "jenkins-" + job + "-" + number);
-        own.put("BUILD_URL", url);
+        own.put("BUILD_TAG", "jenkins-" + fullName.replace('/', '-') + "-" + number);
+        own.put("BUILD_URL", url());
         return own;
     }
 
@@ -141,14 +153,9 @@ public final class Store {
         }
     }
 
-    /** What the step library has loaded, as NAME or NAME@VERSION: a new process needs it before it reads the program. */
-    List<String> libraries() throws IOException {
-        Path file = directory.resolve("libraries");
-        return Files.exists(file) ? Files.readAllLines(file) : List.of();
-    }
-
-    public void addLibrary(String identifier) throws IOException {
-        Files.writeString(directory.resolve("libraries"), identifier + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+    /** The folder of another build of the job. */
+    Path other(int build) {
+        return root.resolve(String.valueOf(build));
     }
 
     /** After a kill: what began later than the program on disk knows will begin again. */

@@ -8,7 +8,9 @@ import java.util.Set;
 public final class Symbol extends LinkedHashMap<String, Object> {
     public static final Set<String> NAMES = Set.of("string", "booleanParam", "choice", "text", "password", "usernamePassword", "usernameColonPassword", "file",
             "parameters", "disableConcurrentBuilds", "buildDiscarder", "logRotator", "pipelineTriggers", "kubernetesAgent", "nonresumable", "agent", "disableResume", "durabilityHint", "containerTemplate",
-            "emptyDirWorkspaceVolume", "cron", "upstream", "pollSCM", "rateLimitBuilds", "preserveStashes", "skipDefaultCheckout", "never", "always", "onFailure");
+            "emptyDirVolume", "secretVolume", "configMapVolume", "hostPathVolume", "nfsVolume", "persistentVolumeClaim", "emptyDirWorkspaceVolume",
+            "hostPathWorkspaceVolume", "nfsWorkspaceVolume", "persistentVolumeClaimWorkspaceVolume", "envVar", "containerEnvVar", "podEnvVar", "secretEnvVar",
+            "podAnnotation", "portMapping", "containerLivenessProbe", "merge", "override", "onFailure", "cron", "upstream", "pollSCM", "rateLimitBuilds", "preserveStashes", "skipDefaultCheckout", "never", "always");
 
     public final String symbol;
     public final Object single;

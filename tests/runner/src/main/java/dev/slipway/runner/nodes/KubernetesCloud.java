@@ -41,7 +41,7 @@ public final class KubernetesCloud implements Cloud {
 
     @Override
     public void create(String agent, PodTemplate template, Consumer<String> log) throws NoAgent {
-        String in = template.namespace;
+        String in = AgentPod.namespace(template);
         try {
             client().pods().inNamespace(in).resource(AgentPod.of(agent, template, in, agentImage, jenkinsUrl)).create();
         } catch (KubernetesClientException refused) {
@@ -64,8 +64,8 @@ public final class KubernetesCloud implements Cloud {
 
     @Override
     public Node await(String agent, PodTemplate template, String job, Consumer<String> log, CompletableFuture<Void> stop) throws Exception {
-        String in = template.namespace;
-        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(template.connectTimeout);
+        String in = AgentPod.namespace(template);
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(template.connectTimeout());
         try (Reaper reaper = new Reaper(client(), in, agent, log)) {
             CompletableFuture<Object> ended = CompletableFuture.anyOf(stop, reaper.lost);
             try {
@@ -86,14 +86,14 @@ public final class KubernetesCloud implements Cloud {
                         }
                     }
                     if (node != null) {
-                        log.accept("Agent " + agent + " is provisioned from template " + template.name + (template.showsYaml ? "\n" + AgentPod.shown(AgentPod.of(agent, template, in, agentImage, jenkinsUrl)) : ""));
+                        log.accept("Agent " + agent + " is provisioned from template " + template.name + (template.showsYaml() ? "\n" + AgentPod.shown(AgentPod.of(agent, template, in, agentImage, jenkinsUrl)) : ""));
                         return node;
                     }
                     pause(ended, Math.min(TimeUnit.SECONDS.toNanos(1), until - System.nanoTime()), until);
                 }
             } catch (TimeoutException late) {
                 Pod pod = client().pods().inNamespace(in).withName(agent).get();
-                throw new NoAgent(true, "ERROR: Failed to launch " + agent + "\njava.lang.IllegalStateException: Agent is not connected after " + template.connectTimeout + " seconds, status: "
+                throw new NoAgent(true, "ERROR: Failed to launch " + agent + "\njava.lang.IllegalStateException: Agent is not connected after " + template.connectTimeout() + " seconds, status: "
                         + (pod == null ? "gone" : pod.getStatus().getPhase()));
             }
             if (stop.isDone()) {
@@ -126,7 +126,7 @@ public final class KubernetesCloud implements Cloud {
     @Override
     public void delete(String agent, PodTemplate template) {
         try {
-            client().pods().inNamespace(template.namespace).withName(agent).delete();
+            client().pods().inNamespace(AgentPod.namespace(template)).withName(agent).delete();
         } catch (KubernetesClientException gone) {
             // The pod's own deadline ends it where the API server cannot be asked.
         }

@@ -1,10 +1,9 @@
 package dev.slipway.runner.site;
 
-import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jenkinsci.plugins.credentialsbinding.impl.CredentialNotFoundException;
 
-/** The credentials that a job sees: its folder's, and below them the global ones. */
+/** The credentials that a job sees: those of its folders, the nearest first, and below them the global ones. */
 public final class Credentials {
     /** A credential by its id: of kind usernamePassword, string or file. The name may be a secret as well. */
     public record Credential(String kind, String username, String secret, boolean usernameSecret) {}
@@ -15,13 +14,17 @@ public final class Credentials {
             "usernamePassword", "com.cloudbees.plugins.credentials.common.StandardUsernamePasswordCredentials",
             "string", "org.jenkinsci.plugins.plaincredentials.StringCredentials", "file", "org.jenkinsci.plugins.plaincredentials.FileCredentials");
 
-    private final Map<String, Credential> known = new LinkedHashMap<>();
+    private final Levels<Credential> known;
 
-    /** What comes later wins over what has the same id. */
-    void read(Object entry) {
+    Credentials(int folders) {
+        known = new Levels<>(folders);
+    }
+
+    void read(int level, Object entry) {
         Yaml.map(entry).forEach((kind, given) -> {
             String secret = Yaml.text(given, kind.equals("usernamePassword") ? "password" : kind.equals("file") ? "secretBytes" : "secret");
-            known.put(Yaml.text(given, "id"), new Credential(String.valueOf(kind), Yaml.text(given, "username"), secret, Yaml.flag(given, "usernameSecret", false)));
+            known.put(level, Yaml.text(given, "id"),
+                    new Credential(String.valueOf(kind), Yaml.text(given, "username"), secret, Yaml.flag(given, "usernameSecret", false)));
         });
     }
 
@@ -29,7 +32,7 @@ public final class Credentials {
         if (id == null) {
             throw new NullPointerException();
         }
-        Credential found = known.get(id);
+        Credential found = known.nearest(id);
         if (found == null) {
             throw new CredentialNotFoundException("Could not find credentials entry with ID '" + id + "'");
         }

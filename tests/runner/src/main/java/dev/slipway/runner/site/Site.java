@@ -1,5 +1,7 @@
 package dev.slipway.runner.site;
 
+import dev.slipway.runner.nodes.PodTemplate;
+import dev.slipway.runner.nodes.Templates;
 import hudson.AbortException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -11,28 +13,39 @@ import java.util.Map;
 
 /**
  * What an administrator configures once: environment, credentials, libraries, clouds, people; read
- * from Jenkins' configuration as code. folders is this runner's own: what a job of that folder sees beside it.
+ * from Jenkins' configuration as code. folders is this runner's own:
+ * what a job of that folder, and of those in it, sees beside it.
  */
 public final class Site {
-    private static final CloudOf UNNAMED = new CloudOf("kubernetes", "jenkins", false, Map.of());
+    private static final CloudOf UNNAMED = new CloudOf("kubernetes", "jenkins", false, null, Map.of());
 
     private final Map<String, String> environment = new LinkedHashMap<>();
     private final List<CloudOf> clouds = new ArrayList<>();
     private final List<Object> permitted = new ArrayList<>();
-    public final Credentials credentials = new Credentials();
-    public final Libraries libraries = new Libraries();
+    public final Credentials credentials;
+    public final Libraries libraries;
     public final People people = new People();
     private String jenkinsUrl = "http://localhost:8080/";
     private final String user;
-    private final String folder;
+    /** The outermost first, each by its full name. */
+    private final List<String> folders = new ArrayList<>();
 
-    /** A Kubernetes cloud; where its use is restricted, a folder has to permit it. The templates are YAML's, by their names. */
-    public record CloudOf(String name, String namespace, boolean restricted, Map<String, Object> templates) {}
+    /**
+     * A Kubernetes cloud; where its use is restricted, a folder has to permit it. The templates are by their names;
+     * the one of the defaults is what every other one inherits from, or null.
+     */
+    public record CloudOf(String name, String namespace, boolean restricted, String defaults, Map<String, Map<String, Object>> templates) {}
 
-    /** Who starts the build, and the folder that the job is in, or null. */
+    /** Who starts the build, and the folder that the job is in, as outer/inner, or null. */
     public Site(String user, String folder) {
         this.user = user;
-        this.folder = folder;
+        String path = "";
+        for (String name : folder == null ? new String[0] : folder.split("/")) {
+            path += (path.isEmpty() ? "" : "/") + name;
+            folders.add(path);
+        }
+        credentials = new Credentials(folders.size());
+        libraries = new Libraries(folders.size());
     }
 
     /** Of several files the later adds to the earlier; its clouds replace those. */
@@ -50,17 +63,19 @@ public final class Site {
         Yaml.list(jenkins, "clouds").forEach(cloud -> clouds.add(cloud(Yaml.map(cloud, "kubernetes"))));
         people.read(jenkins);
         for (Object domain : Yaml.list(Yaml.map(root, "credentials", "system"), "domainCredentials")) {
-            Yaml.list(domain, "credentials").forEach(credentials::read);
+            Yaml.list(domain, "credentials").forEach(each -> credentials.read(0, each));
         }
         Map<?, ?> unclassified = Yaml.map(root, "unclassified");
         if (Yaml.text(Yaml.map(unclassified, "location"), "url") != null) {
             jenkinsUrl = Yaml.text(Yaml.map(unclassified, "location"), "url");
         }
-        Yaml.list(Yaml.map(unclassified, "globalLibraries"), "libraries").forEach(libraries::read);
-        if (folder != null) {
-            Map<?, ?> own = Yaml.map(root, "folders", folder);
-            Yaml.list(own, "credentials").forEach(credentials::read);
-            Yaml.list(own, "libraries").forEach(libraries::read);
+        Yaml.list(Yaml.map(unclassified, "globalLibraries"), "libraries").forEach(each -> libraries.read(0, each));
+        Yaml.list(Yaml.map(unclassified, "globalUntrustedLibraries"), "libraries").forEach(libraries::readUntrusted);
+        for (int i = 0; i < folders.size(); i++) {
+            int level = i + 1;
+            Map<?, ?> own = Yaml.map(root, "folders", folders.get(i));
+            Yaml.list(own, "credentials").forEach(each -> credentials.read(level, each));
+            Yaml.list(own, "libraries").forEach(each -> libraries.read(level, each));
             permitted.addAll(Yaml.list(own, "permittedClouds"));
         }
     }
@@ -68,10 +83,10 @@ public final class Site {
     private static CloudOf cloud(Map<?, ?> given) {
         String name = Yaml.text(given, "name");
         String namespace = Yaml.text(given, "namespace");
-        Map<String, Object> templates = new LinkedHashMap<>();
-        Yaml.list(given, "templates").forEach(each -> templates.put(Yaml.text(each, "name"), each));
-        return new CloudOf(name == null ? UNNAMED.name() : name, namespace == null ? UNNAMED.namespace() : namespace, Yaml.flag(given,
-                "usageRestricted", false), templates);
+        Map<String, Map<String, Object>> templates = new LinkedHashMap<>();
+        Yaml.list(given, "templates").forEach(each -> templates.putIfAbsent(Yaml.text(each, "name"), Templates.of(Yaml.plain(Yaml.map(each)))));
+        return new CloudOf(name == null ? UNNAMED.name() : name, namespace == null ? UNNAMED.namespace() : namespace,
+                Yaml.flag(given, "usageRestricted", false), Yaml.text(given, "defaultsProviderTemplate"), templates);
     }
 
     public void setEnvironment(String name, String value) {
@@ -89,10 +104,28 @@ public final class Site {
         if (found == null) {
             throw new AbortException("Cloud does not exist: " + name);
         }
-        if (found.restricted() && !permitted.contains(found.name())) {
+        if (!permits(found)) {
             throw new AbortException("Not authorized to use Kubernetes cloud: " + name);
         }
         return found;
+    }
+
+    private boolean permits(CloudOf cloud) {
+        return !cloud.restricted() || permitted.contains(cloud.name());
+    }
+
+    /** The template of its own that a cloud has for this label, of the first cloud that the job may use; null where none has. */
+    public PodTemplate template(String label) {
+        for (CloudOf cloud : clouds()) {
+            for (Map<String, Object> each : permits(cloud) ? cloud.templates().values() : List.<Map<String, Object>>of()) {
+                if (List.of(String.valueOf(each.get("label")).split(" +")).contains(label)) {
+                    String namespace = (String) each.getOrDefault("namespace", cloud.namespace());
+                    return PodTemplate.ofCloud(label, new PodTemplate.Place(cloud.name(), namespace, null, null), new LinkedHashMap<>(each),
+                            cloud.defaults(), cloud.templates()::get);
+                }
+            }
+        }
+        return null;
     }
 
     private List<CloudOf> clouds() {

@@ -1,7 +1,6 @@
 package dev.slipway.runner.steps;
 
 import dev.slipway.runner.engine.Step;
-import org.jenkinsci.plugins.workflow.libs.LoadedClasses;
 
 /** library identifier, changelog: loads one while the build runs; its steps are there at once, its classes by what is answered. */
 public final class LibraryStep extends Step {
@@ -9,15 +8,7 @@ public final class LibraryStep extends Step {
 
     @Override
     protected void start() throws Exception {
-        String identifier = arguments.required("identifier");
-        String name = identifier.split("@", 2)[0];
-        if (build.loader.has(name)) {
-            say("Only using first definition of library " + name);
-        } else {
-            String version = build.loader.addLibrary(identifier);
-            build.store.addLibrary(identifier);
-            say("Loading library " + name + (version == null ? "" : "@" + version));
-        }
-        success(new LoadedClasses());
+        String[] parts = arguments.required("identifier").split("@", 2);
+        success(build.loader.load(parts[0], parts.length > 1 ? parts[1] : null));
     }
 }

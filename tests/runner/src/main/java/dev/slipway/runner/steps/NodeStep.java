@@ -40,6 +40,9 @@ public final class NodeStep extends Step {
     protected void start() throws Exception {
         String label = arguments.text("label", true);
         template = label == null ? null : PodTemplate.labelled(label, context.template);
+        if (template == null && label != null && build.cloud != null) {
+            template = build.site.template(label);
+        }
         if (template == null) {
             run(new LocalNode("Jenkins", build.store.directory().getParent().resolve("workspace"), build.options.localPath, false));
         } else if (build.cloud == null) {

@@ -33,9 +33,9 @@ class JobsTest {
     @Test
     void aLockHasOneHolderAndALine() throws Exception {
         Jobs jobs = new Jobs(home, "job");
-        Store first = Store.next(home, "job", "http://j/");
-        Store second = Store.next(home, "job", "http://j/");
-        Store.next(home, "job", "http://j/");
+        Store first = Store.next(home, null, "job", "http://j/");
+        Store second = Store.next(home, null, "job", "http://j/");
+        Store.next(home, null, "job", "http://j/");
         assertNull(jobs.lock("db", 1, true));
         assertEquals("job#1", jobs.lock("db", 2, true));
         assertEquals("job#1", jobs.lock("db", 3, false));
@@ -51,7 +51,7 @@ class JobsTest {
     void theLockOfADeadBuildIsTaken() throws Exception {
         Jobs jobs = new Jobs(home, "job");
         Files.createDirectories(home.resolve("jobs/job/1"));
-        Store.next(home, "other", "http://j/");
+        Store.next(home, null, "other", "http://j/");
         assertNull(jobs.lock("db", 1, true));
         assertNull(new Jobs(home, "other").lock("db", 1, true), "no process runs job#1");
     }
@@ -59,8 +59,8 @@ class JobsTest {
     @Test
     void whoComesTooLateAtAMilestone() throws Exception {
         Jobs jobs = new Jobs(home, "job");
-        Store first = Store.next(home, "job", "http://j/");
-        Store.next(home, "job", "http://j/");
+        Store first = Store.next(home, null, "job", "http://j/");
+        Store.next(home, null, "job", "http://j/");
         assertNull(jobs.milestone(1, 1));
         assertNull(jobs.milestone(2, 2));
         assertEquals(List.of("superseded job#2"), requests(first));

@@ -33,22 +33,22 @@ class StoreTest {
 
     @Test
     void numbersCountUpEachJobItsOwn() throws Exception {
-        assertEquals(1, Store.next(home, "job", "http://j/").number());
-        assertEquals(2, Store.next(home, "job", "http://j/").number());
-        assertEquals(1, Store.next(home, "other", "http://j/").number());
+        assertEquals(1, Store.next(home, null, "job", "http://j/").number());
+        assertEquals(2, Store.next(home, null, "job", "http://j/").number());
+        assertEquals(1, Store.next(home, null, "other", "http://j/").number());
         assertEquals(List.of(2, 1), Store.numbers(builds));
     }
 
     @Test
     void aBuildHasOneProcess() throws Exception {
-        Store first = Store.next(home, "job", "http://j/");
+        Store first = Store.next(home, null, "job", "http://j/");
         assertTrue(Store.runs(first.directory()));
-        assertThrows(Exception.class, () -> Store.existing(home, "job", 1, "http://j/"));
+        assertThrows(Exception.class, () -> Store.existing(home, null, "job", 1, "http://j/"));
     }
 
     @Test
     void whatHasAResultRunsNoMore() throws Exception {
-        Store first = Store.next(home, "job", "http://j/");
+        Store first = Store.next(home, null, "job", "http://j/");
         Files.writeString(first.directory().resolve("build.properties"), "result=SUCCESS\n");
         assertFalse(Store.runs(first.directory()));
     }
@@ -67,10 +67,10 @@ class StoreTest {
 
     @Test
     void previousCommits() throws Exception {
-        assertNull(new Store(home, "job", 1, "http://j/").previousCommit(false));
+        assertNull(new Store(home, null, "job", 1, "http://j/").previousCommit(false));
         ended(1, "SUCCESS", "good");
         ended(2, "FAILURE", "bad");
-        Store third = new Store(home, "job", 3, "http://j/");
+        Store third = new Store(home, null, "job", 3, "http://j/");
         assertEquals("bad", third.previousCommit(false));
         assertEquals("good", third.previousCommit(true));
         assertEquals("http://j/job/job/3/", third.url());
@@ -78,7 +78,7 @@ class StoreTest {
 
     @Test
     void afterAKillOnlyTheStepsThatTheProgramKnows() throws Exception {
-        Store store = Store.next(home, "job", "http://j/");
+        Store store = Store.next(home, null, "job", "http://j/");
         Path steps = store.directory().resolve("steps");
         Files.writeString(steps, "1\t\tnode\t\n2\t\tsh\t\n3\t\techo\t\n");
         store.forgetStepsAfter(2);

@@ -22,7 +22,10 @@ class AgentPodTest {
     private static final String AGENT = "jenkins/inbound-agent:3192.v713e3b_039fb_e-1";
 
     private static PodTemplate template(String label, String job, String yaml, List<Map<String, Object>> containers) {
-        return new PodTemplate(label, label + "-x", yaml, "kubernetes", null, null, containers, true, 1000, "http://HOST/job/" + job + "/N/", "job/" + job + "/N/", null);
+        Map<String, Object> given = new LinkedHashMap<>(Map.of("containers", containers));
+        given.put("yaml", yaml);
+        var place = new PodTemplate.Place("kubernetes", "ci", "http://HOST/job/" + job + "/N/", "job/" + job + "/N/");
+        return PodTemplate.inside(null, label, label + "-x", place, Templates.of(given), null, none -> null);
     }
 
     private static String shown(String name, PodTemplate template) {

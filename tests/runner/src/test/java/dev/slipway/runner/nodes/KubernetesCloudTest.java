@@ -11,7 +11,7 @@ import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
-import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
@@ -45,7 +45,8 @@ class KubernetesCloudTest {
     /** Waits for the agent, beside the test. */
     private CompletableFuture<Node> awaited() {
         client.pods().resource(pod("Running")).create();
-        PodTemplate template = new PodTemplate("label", "name", "", "kubernetes", "ci", null, List.of(), false, 1000, "http://HOST/", "job/1/", null);
+        PodTemplate template = PodTemplate.inside(null, "label", "name", new PodTemplate.Place("kubernetes", "ci", "http://HOST/", "job/1/"),
+                Templates.of(Map.of("showRawYaml", false)), null, none -> null);
         return CompletableFuture.supplyAsync(() -> {
             try {
                 return new KubernetesCloud("agent:1", "http://HOST/").await("p", template, "job", said -> {}, new CompletableFuture<>());

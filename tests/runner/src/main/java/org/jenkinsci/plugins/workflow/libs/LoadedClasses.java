@@ -10,22 +10,26 @@ import org.codehaus.groovy.runtime.InvokerHelper;
 public final class LoadedClasses extends GroovyObjectSupport implements Serializable {
     private static final long serialVersionUID = 1;
 
+    private final String library;
+    private final boolean trusted;
     private final String prefix;
     private final String name;
 
-    public LoadedClasses() {
-        this("", null);
+    public LoadedClasses(String library, boolean trusted) {
+        this(library, trusted, "", null);
     }
 
-    private LoadedClasses(String prefix, String name) {
+    private LoadedClasses(String library, boolean trusted, String prefix, String name) {
+        this.library = library;
+        this.trusted = trusted;
         this.prefix = prefix;
         this.name = name;
     }
 
     private Class<?> load(String type) {
         try {
-            return Build.current().loader.load(prefix + type);
-        } catch (ClassNotFoundException none) {
+            return Build.current().loader.load(library, trusted, prefix + type);
+        } catch (ClassNotFoundException | IllegalAccessException none) {
             throw sneaky(none);
         }
     }
@@ -46,12 +50,12 @@ public final class LoadedClasses extends GroovyObjectSupport implements Serializ
         if (Character.isUpperCase(property.charAt(0))) {
             String type = name == null ? property : name + "$" + property;
             load(type);
-            return new LoadedClasses(prefix, type);
+            return new LoadedClasses(library, trusted, prefix, type);
         }
         if (name != null) {
             throw new MissingPropertyException(property, load(name));
         }
-        return new LoadedClasses(prefix + property + ".", null);
+        return new LoadedClasses(library, trusted, prefix + property + ".", null);
     }
 
     @Override

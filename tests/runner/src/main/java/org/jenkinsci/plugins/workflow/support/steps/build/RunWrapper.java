@@ -83,7 +83,7 @@ public final class RunWrapper implements Serializable {
     }
 
     public String getFullDisplayName() {
-        return getProjectName() + " " + getDisplayName();
+        return build().store.fullName().replace("/", " » ") + " " + getDisplayName();
     }
 
     public boolean isKeepLog() {
@@ -111,7 +111,7 @@ public final class RunWrapper implements Serializable {
     }
 
     public String getFullProjectName() {
-        return build().store.job();
+        return build().store.fullName();
     }
 
     public String getAbsoluteUrl() {

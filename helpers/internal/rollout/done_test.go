@@ -271,13 +271,22 @@ func TestWhatWasRestartedHasToLiveLongerThanBefore(t *testing.T) {
 	w := rollingOut().of(1).pod("new", "a", unprobed, func(p *corev1.Pod) {
 		p.Spec.Containers[0].LivenessProbe = &corev1.Probe{PeriodSeconds: 10, FailureThreshold: 3}
 	})
-	assert.Equal(t, Progressing, w.judge(0, 34*time.Second).State, "the only probe has not had its time to kill")
-	assert.Equal(t, Done, w.judge(35*time.Second).State)
+	assert.Equal(t, Progressing, w.judge(0, 39*time.Second).State, "the only probe has not had its time to kill")
+	assert.Equal(t, Done, w.judge(40*time.Second).State)
 	w.Events = []*corev1.Event{event("a", "spec.containers{app}", "Normal", "Killing", "Container app failed liveness probe", 40*time.Second)}
 	assert.Equal(t, Progressing, w.judge(time.Minute).State, "it is ready until its grace period is over, and about to be killed")
 	assert.NotEmpty(t, Suspicious(w.Objects, start.Add(time.Minute)), "so that its events are read")
 	w.Events[0].LastTimestamp = metav1.NewTime(start)
 	assert.Equal(t, Done, w.judge(time.Minute).State, "its former run was killed")
+	late := rollingOut().of(1).pod("new", "a", unprobed, func(p *corev1.Pod) {
+		p.Spec.Containers[0].LivenessProbe = &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 1}
+	})
+	status := late.Pods[0].Status
+	late.Pods[0].Status = corev1.PodStatus{}
+	late.judge(0)
+	late.Pods[0].Status = status
+	assert.Equal(t, Progressing, late.judge(4*time.Second, 20*time.Second).State, "a node that told the start 3 s late may be as late to kill")
+	assert.Equal(t, Done, late.judge(21*time.Second).State)
 	w = rollingOut().of(1).pod("new", "a", unprobed)
 	assert.Empty(t, Suspicious(w.Objects, start.Add(time.Minute)))
 	w.judge(0)

@@ -17,7 +17,8 @@ import (
 const (
 	proofAfterEnd = 10 * time.Second
 	proofShortRun = time.Minute
-	proofKilled   = 5 * time.Second  // for a busy node to make the last attempt of a probe, and to tell
+	proofKilled   = 10 * time.Second // for a node to make the last attempt of a probe, to kill, and to tell
+	proofLatest   = 20 * time.Second // a start that is told later than this says more about the node's clock than about its load
 	proofUnasked  = settle           // instead, where the node cannot be asked: its regular report is over
 	askedFor      = 10 * time.Minute // what was told to run longer ago is not asked about
 )
@@ -67,7 +68,7 @@ func proven(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *M
 	if container == nil || !stays || status.State.Running == nil {
 		return true, 0 // whether it has to run is another question
 	}
-	began, needed := memory.Told[run(pod, status)], o.needs(container, status)
+	began, needed := memory.Told[run(pod, status)], o.needs(pod, container, status, memory)
 	if container.ReadinessProbe == nil && container.LivenessProbe != nil { // which begins to judge when it is ready
 		began = later(began, readySince(pod))
 	}
@@ -84,13 +85,15 @@ func proven(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *M
 	return now.Sub(later(began, memory.Returned)) >= needed, needed
 }
 
-// needs is how long a container has to run to count.
-func (o Objects) needs(container *corev1.Container, status corev1.ContainerStatus) time.Duration {
+// needs is how long a container has to run to count. Where only a liveness probe judges it, a busy node is as late to
+// probe and to kill as it was to tell the start.
+func (o Objects) needs(pod *corev1.Pod, container *corev1.Container, status corev1.ContainerStatus, memory *Memory) time.Duration {
 	needed := time.Duration(0)
 	if container.ReadinessProbe == nil {
 		needed = o.Criteria.Graces.Proof
 		if container.LivenessProbe != nil { // it kills what it judges, after its own time
-			needed = max(needed, min(chance(container.LivenessProbe)+proofKilled, proofShortRun))
+			killed := proofKilled + 2*memory.late(pod, status)
+			needed = max(needed, min(chance(container.LivenessProbe)+killed, proofShortRun))
 		}
 	}
 	if status.RestartCount > 0 {
@@ -102,6 +105,18 @@ func (o Objects) needs(container *corev1.Container, status corev1.ContainerStatu
 		}
 	}
 	return needed
+}
+
+// late is how long after its start it was told that this run of a container runs.
+func (m *Memory) late(pod *corev1.Pod, status corev1.ContainerStatus) time.Duration {
+	if m == nil {
+		return 0
+	}
+	told, known := m.Told[run(pod, status)]
+	if !known {
+		return 0
+	}
+	return min(max(0, told.Sub(status.State.Running.StartedAt.Add(time.Second))), proofLatest) // a start is told by the second
 }
 
 // question is about a container that is told to run: whether it does so for that long.
@@ -124,7 +139,7 @@ func toAsk(o Objects, now time.Time) map[string]question {
 				continue
 			}
 			if ran := now.Sub(o.Memory.told(pod, status, now)); ran < askedFor {
-				lasts := max(o.needs(container, status)-ran, o.Criteria.Graces.Proof)
+				lasts := max(o.needs(pod, container, status, o.Memory)-ran, o.Criteria.Graces.Proof)
 				questions[run(pod, status)] = question{pod, status.Name, lasts}
 			}
 		}

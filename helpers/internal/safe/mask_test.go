@@ -450,5 +450,10 @@ func FuzzMask(f *testing.F) {
 	for _, test := range secretTexts {
 		f.Add(test.text)
 	}
-	f.Fuzz(func(_ *testing.T, text string) { Mask(text) })
+	f.Fuzz(func(t *testing.T, text string) {
+		// Whatever stands before, what a later line names is masked.
+		if masked := Mask(text + "\nDB_PASSWORD=hunter2xyz\n"); strings.Contains(masked, "hunter2xyz") {
+			t.Errorf("%q -> %q", text, masked)
+		}
+	})
 }

@@ -10,42 +10,82 @@ import (
 var (
 	// A name and what stands between it and its value: PASSWORD=, "password": , password => , user[password]= .
 	named = regexp.MustCompile(
-		`((?i:(?:secret|api|access|account|private|encryption) )*[A-Za-z_][A-Za-z0-9_.-]*)` +
-			`((?:\\*["'])?\]?[ \t]*(?::=|=>|->|→|==?|:)[ \t]*)`)
+		`((?i:(?:secret|api|access|account|private|encryption|mot de) )*[\p{L}_][\p{L}\p{N}_.-]*)` +
+			`((?:` + quote + `)?(?:\]|\[\]|%5[Bb]%5[Dd])?(?:[ \t]+[A-Za-z][\w.<>\[\]]*[ \t]+=[ \t]*["'` + "`" + `]` +
+			`|[ \t]*(?:[:+?]?==?>?|->|→|:|：|%3[AaDd])[ \t]*|\(\s*["']))`)
 	// A flag and its value as two words: --password hunter2.
 	flagged = regexp.MustCompile(`(^|\s)(--?([A-Za-z][A-Za-z0-9_-]+)[ \t]+)([^\s-][^\s]*)`)
 	// The same as two elements of a list: ["--password", "hunter2"]; and a name in capitals
 	// before a value with a figure: ENV DB_PASSWORD hunter2.
+	// A password in quotes behind its name alone: set password "x", {:password "x"}, (password . "x").
+	spoken   = regexp.MustCompile(`(?i)(\b(?:password|passphrase|passwd|api[ _-]?key)[ \t]+(?:\. )?)(["'` + "`" + `])([^"'` + "`" + `\n]+)`)
 	listed   = regexp.MustCompile(`(["']--?)([A-Za-z][A-Za-z0-9_-]+)(["'],\s*["'])([^"'\n]+)`)
 	capitals = regexp.MustCompile(`\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Za-z]\w*\t)([ \t]*)([^\s=:]*[0-9!#$%&*+/@^~][^\s=:]*)`)
 	// An element, and a pair of name and value: <password>x</password>, {"name": "DB_PASSWORD", "value": "x"}.
-	element = regexp.MustCompile(`<([A-Za-z_][\w.-]*)>([^<>]+)</`)
-	pair    = regexp.MustCompile(`(?i)(["']?\b(?:name|key)(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)` +
-		`([A-Za-z_][\w.-]*)((?:\\*["'])?[\s,;]*(?:\\*["'])?value(?:\\*["'])?\s*[:=]\s*)`)
+	element  = regexp.MustCompile(`<(?:[A-Za-z_][\w-]*:)?([A-Za-z_][\w.-]*)(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?([^<>\s][^<>]*)`)
+	labelled = regexp.MustCompile(`(?i)<\w+\s[^<>]*?\b(?:name|key|id)=["']([A-Za-z_][\w.-]*)["'][^<>]*>([^<>\s][^<>]*)</`)
+	pair     = regexp.MustCompile(`(?i)(["']?\b(?:name|key)(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)` +
+		`([A-Za-z_][\w.-]*)((?:\\*["'])?[\s,;]*(?:` + between + `){0,3}(?:\\*["'])?value(?:\\*["'])?\s*[:=]\s*)`)
+	// The same the other way round.
+	turned = regexp.MustCompile(`(?i)(\bvalue(?:\\*["'])?\s*[:=]\s*)((?:\\*["'])?[^"'\s,}]+(?:\\*["'])?)([\s,;]*(?:\\*["'])?` +
+		`(?:name|key)(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)([A-Za-z_][\w.-]*)`)
+	// INSERT INTO users (name, password) VALUES ('bob', 'x'), and PostgreSQL's Key (token)=(x) already exists.
+	inserted = regexp.MustCompile(`(?i)\binsert\s+into\s+[^\s(]+\s*\(([^()]*)\)\s*values\s*([^;\n]*)`)
+	literal  = regexp.MustCompile(`'(?:[^']|'')*'`)
+	existing = regexp.MustCompile(`\bKey \(([^()]*)\)=\(([^()]*)\)`)
+	// Two arguments of what takes a login; the two halves of one.
+	login = regexp.MustCompile(`(?i)(\b\w*(?:basicauth|credentials?|passwordauthentication|usernamepassword)\w*\(\s*` +
+		`["'][^"'\n]*["'],\s*["'])([^"'\n]+)`)
+	logins    = regexp.MustCompile(`(?i)(\bcredentials?\s+[\w.@-]+:)([^\s"',;]*[0-9!#$%&*+/^~][^\s"',;]*)`)
+	badTokens = regexp.MustCompile(`(?i)(\b(?:invalid|bad|expired|revoked|wrong|unknown)\s+(?:access |api |auth |bearer )?token:?\s+["']?)` +
+		`([\w.~+/-]*(?:[a-z][0-9]|[0-9][a-z])[\w.~+/=-]{3,})`)
 	// A sentence: the password for bob is: hunter2.
 	sentence = regexp.MustCompile(`(?i)(\b(?:password|passphrase|api key|secret key|access key|secret|token)\s+` +
-		`(?:(?:for|of)\s+(?:user\s+)?\S+?)?\s*(?:is|was|is set to|:)\s*:?\s*["']?)` +
+		`(?:(?:for|of)\s+(?:user\s+)?\S+?)?\s*(?:is|was|is set to|set to|changed to|:)\s*:?\s*["']?)` +
 		`([^\s"']*[0-9!#$%&*+/@^~][^\s"']*)`)
+	// with password hunter2; password changed from hunter1 to hunter2.
+	with    = regexp.MustCompile(`(?i)(\b(?:with|using|set)\s+(?:the\s+)?(?:password|passphrase)\s+)([^\s"']*[0-9!#$%&*+@^~][^\s"']*)`)
+	changed = regexp.MustCompile(`(?i)(\b(?:password|passphrase|token|secret)\s+(?:was\s+)?changed\s+from\s+)(\S+\s+to\s+\S+)`)
 	// The values of a Kubernetes Secret.
-	secretObject = regexp.MustCompile(`(?m)^kind:[ \t]*Secret[ \t]*$|"kind":\s*"Secret"`)
-	dataBlock    = regexp.MustCompile(`(?m)^((?:string)?[dD]ata:[ \t]*\n)((?:[ \t]+\S.*\n?)+)`)
+	secretObject = regexp.MustCompile(`(?m)^[ \t-]*kind:[ \t]*["']?Secret(?:List)?["']?[ \t]*$|"kind":\s*"Secret(?:List)?"`)
+	dataBlock    = regexp.MustCompile(`(?m)^([ \t-]*)(?:string)?[dD]ata:[ \t]*\n`)
 	dataLine     = regexp.MustCompile(`(?m)^([ \t]+[\w.-]+:[ \t]*)\S.*$`)
-	dataObject   = regexp.MustCompile(`("(?:stringD|d)ata":\s*\{)([^{}]*)(\})`)
-	dataValue    = regexp.MustCompile(`(:\s*)"(?:[^"\\]|\\.)*"`)
+	dataObject   = regexp.MustCompile(`((?:"(?:stringD|d)ata"|\b(?:stringD|d)ata):\s*\{)([^{}]*)(\})`)
+	dataValue    = regexp.MustCompile(`(:\s*)(?:"(?:[^"\\]|\\.)*"|[^\s",}][^,}]*)`)
+)
+
+const (
+	// A quote as it stands in a text, in JSON within JSON, in HTML and in a URL.
+	quote = `\\*["']|\\+u0022|&quot;|&#34;|%22`
+	// A field between the name and the value of a pair.
+	between = `["']?\w+["']?\s*[:=]\s*(?:"[^"\n]*"|'[^'\n]*'|[^\s,"']+)[\s,;]+`
 )
 
 // maskNamed masks what its name says is a secret.
 func maskNamed(text string) string {
 	if secretObject.MatchString(text) {
-		text = dataBlock.ReplaceAllStringFunc(text, func(block string) string {
-			parts := dataBlock.FindStringSubmatch(block)
-			return parts[1] + dataLine.ReplaceAllString(parts[2], "${1}"+mask)
-		})
+		for at := 0; ; {
+			head := dataBlock.FindStringSubmatchIndex(text[at:])
+			if head == nil {
+				break
+			}
+			from := at + head[1]
+			to := from + indented(text[from:], head[3]-head[2])
+			lines := dataLine.ReplaceAllString(text[from:to], "${1}"+mask)
+			text, at = text[:from]+lines+text[to:], from+len(lines)
+		}
 		text = dataObject.ReplaceAllStringFunc(text, func(object string) string {
 			parts := dataObject.FindStringSubmatch(object)
 			return parts[1] + dataValue.ReplaceAllString(parts[2], `${1}"`+mask+`"`) + parts[3]
 		})
 	}
+	text = maskStatements(text)
+	text = maskEach(text, turned, func(match []int, text string) (int, int, bool) {
+		value := text[match[4]:match[5]]
+		bare := strings.Trim(value, `"'\`)
+		from := match[4] + strings.Index(value, bare)
+		return from, from + len(bare), isSecretName(text[match[8]:match[9]]) && !isPlain(bare, "")
+	})
 	text = maskEach(text, pair, func(match []int, text string) (int, int, bool) {
 		if !isSecretName(text[match[4]:match[5]]) {
 			return 0, 0, false
@@ -58,7 +98,10 @@ func maskNamed(text string) string {
 			return 0, 0, false
 		}
 		from, to, found := valueAt(text, match[5], name, match[2])
-		if !found || isStatus(name, text[match[4]:match[5]], text[from:to]) {
+		if !found || isStatus(name, text[match[4]:match[5]], text[from:to]) || parsers.MatchString(text[max(0, match[2]-12):match[3]]) {
+			return 0, 0, false
+		}
+		if strings.TrimSpace(text[match[4]:match[5]]) == "==" && !strings.ContainsRune("\"'`", rune(text[from-1])) { // code that compares
 			return 0, 0, false
 		}
 		return from, to, true
@@ -74,11 +117,47 @@ func maskNamed(text string) string {
 		return match[6], match[7], isSecretName(text[match[2]:match[3]]) && !isPlain(value, text[match[7]:]) && !number.MatchString(value)
 	})
 	text = maskEach(text, element, func(match []int, text string) (int, int, bool) {
+		name := text[match[2]:match[3]]
+		return match[4], match[5], (isSecretName(name) || name == "master") && !isPlain(text[match[4]:match[5]], "")
+	})
+	text = maskEach(text, labelled, func(match []int, text string) (int, int, bool) {
 		return match[4], match[5], isSecretName(text[match[2]:match[3]]) && !isPlain(text[match[4]:match[5]], "")
 	})
+	text = maskEach(text, spoken, func(match []int, text string) (int, int, bool) {
+		return match[6], match[7], !isPlain(text[match[6]:match[7]], "")
+	})
+	for _, said := range []*regexp.Regexp{login, logins, badTokens, with, changed} {
+		text = maskEach(text, said, func(match []int, text string) (int, int, bool) {
+			value := text[match[4]:match[5]]
+			return match[4], match[5], !isPlain(value, "") && !number.MatchString(value)
+		})
+	}
 	return maskEach(text, sentence, func(match []int, text string) (int, int, bool) {
 		value := text[match[4]:match[5]]
 		return match[4], match[5], !isPlain(value, "") && !number.MatchString(value)
+	})
+}
+
+// maskStatements masks the values of columns whose names say that they are secret.
+func maskStatements(text string) string {
+	secret := func(columns string) bool {
+		return slices.ContainsFunc(strings.Split(columns, ","), func(column string) bool {
+			return isSecretName(strings.Trim(column, " \t\"`[]"))
+		})
+	}
+	text = inserted.ReplaceAllStringFunc(text, func(statement string) string {
+		parts := inserted.FindStringSubmatchIndex(statement)
+		if !secret(statement[parts[2]:parts[3]]) {
+			return statement
+		}
+		return statement[:parts[4]] + literal.ReplaceAllString(statement[parts[4]:], "'"+mask+"'")
+	})
+	return existing.ReplaceAllStringFunc(text, func(key string) string {
+		parts := existing.FindStringSubmatchIndex(key)
+		if !secret(key[parts[2]:parts[3]]) {
+			return key
+		}
+		return key[:parts[4]] + mask + key[parts[5]:]
 	})
 }
 
@@ -108,8 +187,18 @@ func maskEach(text string, pattern *regexp.Regexp, value func(match []int, text 
 // valueAt gives where the value begins and ends that a name has, and whether it can be a secret.
 func valueAt(text string, at int, name string, nameAt int) (from, to int, found bool) {
 	rest := text[at:]
+	if at > 0 && strings.ContainsRune("\"'`", rune(text[at-1])) { // the quote belongs to what stands between
+		return within1(text, at, text[at-1:at])
+	}
 	if inner := innerValue.FindString(rest); inner != "" {
 		return valueAt(text, at+len(inner), name, nameAt)
+	}
+	if below := nextLine.FindStringSubmatchIndex(rest); below != nil && below[3]-below[2] > indentOf(text, nameAt) &&
+		len(prefix.FindString(rest[below[1]:])) < below[3]-below[2] {
+		return at + below[4], at + below[5], !isPlain(rest[below[4]:below[5]], "")
+	}
+	if braced := inBraces.FindStringSubmatchIndex(rest); braced != nil && !identifier.MatchString(rest[braced[2]:braced[3]]) {
+		return at + braced[2], at + braced[3], true
 	}
 	if quote := quotes.FindString(rest); quote != "" {
 		from = at + len(quote)
@@ -145,8 +234,13 @@ func valueAt(text string, at int, name string, nameAt int) (from, to int, found 
 }
 
 var (
-	innerValue = regexp.MustCompile(`^\{\s*(?:\\*["'])?value(?:\\*["'])?\s*[:=]\s*`)
-	quotes     = regexp.MustCompile(`^\\*["']`)
+	innerValue = regexp.MustCompile(`^(?:\{\s*|[ \t]*\r?\n[ \t]+)(?:\\*["'])?(?:value|raw|plain|plaintext)(?:\\*["'])?\s*[:=]\s*` +
+		`|^\s*string\(\d+\)\s*`)
+	// YAML's scalar of one word on the next line, deeper than its name; ODBC's value in braces.
+	nextLine   = regexp.MustCompile(`^[ \t]*\r?\n([ \t]+)([^\s:#{}\[\]-][^\s:{}\[\]]*[0-9!#$%&*+/@^~][^\s:{}\[\]]*)[ \t]*(?:\r?\n|$)`)
+	inBraces   = regexp.MustCompile(`^\{([^{}"':,\s]+)\}`)
+	identifier = regexp.MustCompile(`^(?:[A-Za-z_.]*|[0-9]+)$`)
+	quotes     = regexp.MustCompile("^(?:" + quote + "|`)")
 	block      = regexp.MustCompile(`^[|>][+-]?[0-9]?[ \t]*\r?\n`)
 	// Where an unquoted value ends, since another name begins: ;Encrypt=, &user=, ", host:", user=.
 	another = regexp.MustCompile(`(?:;\s*[A-Za-z][\w ]*=|&[\w.%-]+=|,\s*["']?[\w.-]+["']?\s*[:=]|\s+["']?[A-Za-z_][\w.-]*["']?=|\s+-)`)
@@ -154,6 +248,12 @@ var (
 	bare    = regexp.MustCompile(`^[\s#/*>|+-]*(?:\d+:)?\s*(?:export\s+|ENV\s+|set\s+|-\s+|-e\s+)?["']?$`)
 	prefix  = regexp.MustCompile(`^[ \t]*`)
 )
+
+// from1 gives what is within the quote that was opened before.
+func within1(text string, at int, quote string) (from, to int, found bool) {
+	length := closing(text[at:], quote)
+	return at, at + length, !isPlain(text[at:at+length], "")
+}
 
 // hasScheme says that an Authorization begins with its scheme, and goes on.
 func hasScheme(value string) bool {
@@ -223,8 +323,9 @@ func within(text, ends string) int {
 var (
 	number    = regexp.MustCompile(`^[0-9]{1,6}(?:[.][0-9]+)?(?:%|ms|s|m|h|k|kb|mb)?$`)
 	reference = regexp.MustCompile(`^(?:\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}|%\{[^}]*\}|%[A-Z_]+%` +
-		`|\$[0-9]+|:[a-z_]+|\?|%s|<[^<>]*>` +
-		`|\[?(?i:redacted|masked|hidden|filtered|secret|omitted|removed)\]?|[*•x.]{3,}|!vault.*|vault:.*|op://.*)$`)
+		`|\$[0-9]+|:[a-z_]+|\?|%[+#]?[a-z]|<[^<>]*>|[\w.]+\(\)?;?|(?:os|System|process|Deno)\.(?i:getenv|environ|env)\b.*` +
+		`|\[?(?i:redacted|masked|hidden|filtered|secret|omitted|removed)\]?|[*•x.]{3,}` +
+		`|!(?i:vault|ref|sub|getatt|importvalue|reference|secret|env|env_var)\b.*|vault:.*|op://.*)$`)
 	path = regexp.MustCompile(`^/(?:app|bin|boot|dev|etc|home|lib|mnt|opt|proc|root|run` +
 		`|srv|sys|tmp|usr|var|workspace|data|vault|secrets?|kaniko)(?:/[\w./-]*)?$`)
 	directory = regexp.MustCompile(`^(?:[A-Za-z]:)?[/\\]`) // a shell's PWD and OLDPWD
@@ -232,7 +333,9 @@ var (
 		expired invalid
 		empty failed denied granted success succeeded unauthorized forbidden include omit same-origin found absent present changed
 		unchanged rotated default <nil> - n/a`)
-	methods = strings.Fields(`basic bearer digest plain login cram-md5 md5 scram-sha-1 scram-sha-256 oauth oauth2 oidc ldap saml kerberos gssapi
+	parsers = regexp.MustCompile(`(?i)\b(?:un)?expected token$`) // what a parser met
+	methods = strings.Fields(`basic bearer digest plain login cram-md5 md5 scram-sha-1 scram-sha-256 oauth oauth2 oidc
+		ldap saml kerberos gssapi
 		ntlm
 		mtls
 		tls token password jwt peer trust ident cert anonymous internal external custom forms session`)
@@ -269,6 +372,10 @@ func isStatus(name, separator, value string) bool {
 		return true
 	}
 	first, _, _ := strings.Cut(value, " ")
+	call := strings.Contains(separator, "(")
+	if call && slices.Contains([]string{"auth", "cookie", "cookies"}, last) {
+		return true
+	}
 	colon := strings.Contains(separator, ":") && !strings.ContainsAny(separator, `"'`)
 	switch last {
 	case "token", "tokens", "cookies", "secrets", "passwords", "credentials":

@@ -8,6 +8,8 @@ import (
 
 // secretWords are what the name of a secret ends with, each as a word of its own.
 var secretWords = []string{
+	"senha", "contraseña", "contrasena", "wachtwoord", "hasło", "haslo", "пароль", "密码", "密碼", "パスワード", "비밀번호",
+	"pswd", "psk", "pincode", "csrf", "xsrf", "samlresponse", "dockerconfigjson", "dockercfg",
 	"password", "passwd", "passwort", "kennwort", "pwd", "pw", "psw", "passw", "pass", "passphrase", "passcode", "passkey",
 	"secret", "token", "apikey", "secretkey", "accesskey", "privatekey", "authkey", "credential", "credentials", "creds",
 	"authorization", "auth", "bearer", "jwt", "otp", "cookie", "sessionid", "sessid", "phpsessid", "jsessionid", "passwords",
@@ -17,7 +19,7 @@ var secretWords = []string{
 // joined are the words that a name in one word, such as dbpassword, may end with.
 var joined = []string{
 	"password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey", "accesskey", "privatekey", "credentials",
-	"pwd", "pass", "passwort",
+	"pwd", "pass", "passwort", "pw",
 }
 
 // keyKinds are what makes a key a secret: not a primary key, nor a cache's.
@@ -25,14 +27,19 @@ var keyKinds = []string{
 	"api", "access", "secret", "private", "session", "encryption", "encrypt", "decryption", "signing", "master", "account",
 	"shared", "auth", "storage",
 	"service", "fernet", "jwt", "hmac", "ssh", "deploy", "license", "root", "admin", "app", "client", "consumer", "subscription",
-	"cipher", "crypto", "rsa", "aes",
+	"cipher", "crypto", "rsa", "aes", "tls", "certificate", "salt",
 }
+
+// codes are those with which somebody proves who they are.
+var codes = []string{"mfa code", "otp code", "totp code", "recovery code", "backup code", "verification code",
+	"code verifier", "mot de passe", "art api", "saml response"}
 
 // qualifiers may follow the word and leave it a secret: token_value, SECRET_KEY_BASE, password_prod.
 var qualifiers = []string{
 	"value", "val", "base", "plain", "plaintext", "old", "new", "current", "previous", "primary", "secondary", "default", "hash",
 	"hashed", "b", "64", "encoded",
-	"text", "string", "str", "raw", "prod", "production", "staging", "dev", "live", "id", "confirmation", "confirm", "repeat", "v",
+	"text", "string", "str", "raw", "data", "hint", "ident",
+	"prod", "production", "staging", "dev", "live", "id", "confirmation", "confirm", "repeat", "v",
 	"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "01", "02",
 }
 
@@ -50,7 +57,7 @@ var sessions = []string{"session id", "session key", "connect sid"}
 // isSecretName says whether what is called so is a secret.
 func isSecretName(name string) bool {
 	words := wordsOf(name)
-	if endsLike(words, sessions) {
+	if endsLike(words, sessions) || endsLike(words, codes) {
 		return true
 	}
 	for len(words) > 1 && slices.Contains(qualifiers, words[len(words)-1]) && !endsLike(words, harmless) {

@@ -23,6 +23,7 @@ func App() *cli.App {
 		ArgsUsage: "REGISTRY/REPOSITORY:TAG",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "tar", Usage: "the image, as `FILE` that Kaniko, Buildah or docker save wrote"},
+			&cli.StringFlag{Name: "require-revision", Usage: "the `COMMIT` that the image must say it was built from"},
 			&cli.StringSliceFlag{Name: "evidence", Usage: "attach a file to the pushed digest: `TYPE=FILE`"},
 			&cli.StringFlag{Name: "scanner", Usage: "the `FILE` that trivy version --format json printed, for the evidence of the type scan"},
 			&cli.DurationFlag{Name: "scan-max-age",
@@ -66,7 +67,7 @@ func run(c *cli.Context) error {
 		return slipway.Usagef("the tag %q is not of the form %s, so nexus-latest-tag would not find it", tag.TagStr(), pattern).
 			Next("choose a tag of that form, or let --pattern of both commands match the tags that are pushed")
 	}
-	options := registry.PushOptions{Pattern: pattern, Tar: c.String("tar"), Force: c.Bool("force"),
+	options := registry.PushOptions{Pattern: pattern, Tar: c.String("tar"), Revision: c.String("require-revision"), Force: c.Bool("force"),
 		Progress: slipway.NewProgress(c.App.ErrWriter)}
 	for _, given := range c.StringSlice("evidence") {
 		kind, file, found := strings.Cut(given, "=")

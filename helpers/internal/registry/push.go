@@ -22,6 +22,7 @@ import (
 type PushOptions struct {
 	Tar      string
 	Pattern  *regexp.Regexp    // of the tags that nexus-latest-tag finds, or nil
+	Revision string            // the commit that it must be built from, or empty
 	Evidence []Statement       // attached to the digest when it is there
 	Force    bool              // overwrite a tag that names another image
 	Mount    *name.Repository  // of the same registry, that may have layers already
@@ -68,6 +69,9 @@ func (c *Client) Push(ctx context.Context, tag name.Tag, options PushOptions) (*
 		return nil, err
 	}
 	defer image.close()
+	if err := checkRevision(options.Revision, image.manifest.content.Annotations, image.config); err != nil {
+		return nil, err
+	}
 	for _, statement := range options.Evidence {
 		if err := checkSubject(statement.image, image.manifest.content.Config.Digest.String()); err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,4 +56,42 @@ func TestADamagedTarIsRefusedBeforeAnythingIsSent(t *testing.T) {
 			assert.True(t, err != nil || len(tags) == 0)
 		})
 	}
+}
+
+// Production takes the migrations of the commit that the image names: what is pushed for one commit names no other.
+func TestAnImageOfAnotherCommitIsNotPushed(t *testing.T) {
+	wanted, other := fullCommit("c1"), fullCommit("c2")
+	client, host := serve(t)
+	_, tar := imageTar(t, wanted)
+	tag, err := client.Tag(host + "/app:latest-1")
+	require.NoError(t, err)
+	_, err = client.Push(t.Context(), tag, PushOptions{Tar: tar, Revision: other})
+	assert.Equal(t, slipway.No, slipway.AsError(err).Code)
+	assert.ErrorContains(t, err, "says that it was built from "+wanted+", not from "+other)
+	_, err = client.Push(t.Context(), tag, PushOptions{Tar: tar, Revision: "c1"})
+	assert.Equal(t, slipway.Usage, slipway.AsError(err).Code)
+	_, err = client.Push(t.Context(), tag, PushOptions{Tar: tar, Revision: wanted})
+	require.NoError(t, err)
+
+	label := func(revision string) []byte {
+		return []byte(`{"config":{"Labels":{"` + revisionKey + `":"` + revision + `"}}}`)
+	}
+	for name, c := range map[string]struct {
+		annotations map[string]string
+		config      []byte
+		good        bool
+	}{
+		"both":                {map[string]string{revisionKey: wanted}, label(wanted), true},
+		"in capitals":         {nil, label(strings.ToUpper(wanted)), true},
+		"another annotation":  {map[string]string{revisionKey: other}, label(wanted), false},
+		"an empty annotation": {map[string]string{revisionKey: ""}, label(wanted), false},
+		"the annotation only": {map[string]string{revisionKey: wanted}, []byte("{}"), false},
+		"none":                {nil, []byte("{}"), false},
+		"a branch":            {nil, label("Staging"), false},
+		"its beginning":       {nil, label(wanted[:12]), false},
+		"no configuration":    {nil, []byte("x"), false},
+	} {
+		assert.Equal(t, c.good, checkRevision(wanted, c.annotations, c.config) == nil, name)
+	}
+	assert.NoError(t, checkRevision("", nil, nil), "nothing is required")
 }

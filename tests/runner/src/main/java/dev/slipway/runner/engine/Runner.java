@@ -91,7 +91,7 @@ public final class Runner {
         }
         Files.writeString(kept, jenkinsfile);
         Cloud cloud = options.localPods ? new LocalCloud(store.directory(), options.localPath) : options.cloud
-                ? new KubernetesCloud(options.agentImage, site.jenkinsUrl()) : null;
+                ? new KubernetesCloud(options.agentImage, site.jenkinsUrl(), site::token) : null;
         Map<String, Object> parameters = given(jobs.parameters());
         parameters.forEach((name, value) -> site.setEnvironment(name, String.valueOf(value)));
         build = new Build(options, site, store, source, cloud, terminal);

@@ -29,23 +29,26 @@ public final class PodNode implements Node {
     /** HTTP's for a request that nobody will answer otherwise; too many of them (429) is another thing. */
     private static final Set<Integer> REFUSALS = Set.of(400, 401, 403, 404);
     private static final int PATIENCE = 10;
+    private static final int MESSAGE = 1 << 20;
 
     private final String name;
+    private final String cloud;
     private final String namespace;
     private final String workspace;
     private final Map<String, String> environment;
 
-    private PodNode(String name, String namespace, String workspace, Map<String, String> environment) {
+    private PodNode(String name, String cloud, String namespace, String workspace, Map<String, String> environment) {
         this.name = name;
+        this.cloud = cloud;
         this.namespace = namespace;
         this.workspace = workspace;
         this.environment = environment;
     }
 
     /** The node, with a workspace for this job, once its agent is there; else null. */
-    static PodNode connect(String name, String namespace, String job) throws Exception {
+    static PodNode connect(String name, String cloud, String namespace, String job) throws Exception {
         String workspace = AgentPod.DIRECTORY + "/workspace/" + job;
-        PodNode node = new PodNode(name, namespace, workspace, new LinkedHashMap<>());
+        PodNode node = new PodNode(name, cloud, namespace, workspace, new LinkedHashMap<>());
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         if (node.start(Place.agent(AgentPod.DIRECTORY), AGENT + " && mkdir -p " + quoted(workspace), Map.of(), new byte[0], out).await() != 0) {
             return null;
@@ -62,6 +65,10 @@ public final class PodNode implements Node {
     @Override
     public String name() {
         return name;
+    }
+
+    public String cloud() {
+        return cloud;
     }
 
     public String namespace() {
@@ -183,7 +190,10 @@ public final class PodNode implements Node {
                     exit.complete(code);
                 }
             });
-            watch.getInput().write(input);
+            // Each write is one message, and the API server takes none of more than 32 MB.
+            for (int at = 0; at < input.length; at += MESSAGE) {
+                watch.getInput().write(input, at, Math.min(MESSAGE, input.length - at));
+            }
             watch.getInput().flush();
         }
 
@@ -197,7 +207,7 @@ public final class PodNode implements Node {
         }
     }
 
-    private static KubernetesClient client() {
-        return KubernetesCloud.client();
+    private KubernetesClient client() {
+        return KubernetesCloud.client(cloud);
     }
 }

@@ -1,5 +1,6 @@
 package dev.slipway.runner.site;
 
+import java.util.HashMap;
 import java.util.Map;
 import org.jenkinsci.plugins.credentialsbinding.impl.CredentialNotFoundException;
 
@@ -15,6 +16,8 @@ public final class Credentials {
             "string", "org.jenkinsci.plugins.plaincredentials.StringCredentials", "file", "org.jenkinsci.plugins.plaincredentials.FileCredentials");
 
     private final Levels<Credential> known;
+    /** Those of the scope SYSTEM: Jenkins' own, and no job's. */
+    private final Map<String, Credential> ofJenkins = new HashMap<>();
 
     Credentials(int folders) {
         known = new Levels<>(folders);
@@ -23,9 +26,19 @@ public final class Credentials {
     void read(int level, Object entry) {
         Yaml.map(entry).forEach((kind, given) -> {
             String secret = Yaml.text(given, kind.equals("usernamePassword") ? "password" : kind.equals("file") ? "secretBytes" : "secret");
-            known.put(level, Yaml.text(given, "id"),
-                    new Credential(String.valueOf(kind), Yaml.text(given, "username"), secret, Yaml.flag(given, "usernameSecret", false)));
+            Credential read = new Credential(String.valueOf(kind), Yaml.text(given, "username"), secret, Yaml.flag(given, "usernameSecret", false));
+            if (level == 0 && "SYSTEM".equals(Yaml.text(given, "scope"))) {
+                ofJenkins.put(Yaml.text(given, "id"), read);
+            } else {
+                known.put(level, Yaml.text(given, "id"), read);
+            }
         });
+    }
+
+    /** The secret text that Jenkins itself uses by that id, or null. */
+    String ofJenkins(String id) {
+        Credential found = ofJenkins.get(id);
+        return found == null || !found.kind().equals("string") ? null : found.secret();
     }
 
     public Credential get(String id, String kind) throws CredentialNotFoundException {

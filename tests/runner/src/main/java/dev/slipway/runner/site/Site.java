@@ -17,7 +17,7 @@ import java.util.Map;
  * what a job of that folder, and of those in it, sees beside it.
  */
 public final class Site {
-    private static final CloudOf UNNAMED = new CloudOf("kubernetes", "jenkins", false, null, Map.of());
+    private static final CloudOf UNNAMED = new CloudOf("kubernetes", "jenkins", false, null, null, Map.of());
 
     private final Map<String, String> environment = new LinkedHashMap<>();
     private final List<CloudOf> clouds = new ArrayList<>();
@@ -32,9 +32,9 @@ public final class Site {
 
     /**
      * A Kubernetes cloud; where its use is restricted, a folder has to permit it. The templates are by their names;
-     * the one of the defaults is what every other one inherits from, or null.
+     * the one of the defaults is what every other one inherits from, or null. The credential is a token, or null.
      */
-    public record CloudOf(String name, String namespace, boolean restricted, String defaults, Map<String, Map<String, Object>> templates) {}
+    public record CloudOf(String name, String namespace, boolean restricted, String defaults, String credentialsId, Map<String, Map<String, Object>> templates) {}
 
     /** Who starts the build, and the folder that the job is in, as outer/inner, or null. */
     public Site(String user, String folder) {
@@ -86,7 +86,8 @@ public final class Site {
         Map<String, Map<String, Object>> templates = new LinkedHashMap<>();
         Yaml.list(given, "templates").forEach(each -> templates.putIfAbsent(Yaml.text(each, "name"), Templates.of(Yaml.plain(Yaml.map(each)))));
         return new CloudOf(name == null ? UNNAMED.name() : name, namespace == null ? UNNAMED.namespace() : namespace,
-                Yaml.flag(given, "usageRestricted", false), Yaml.text(given, "defaultsProviderTemplate"), templates);
+                Yaml.flag(given, "usageRestricted", false), Yaml.text(given, "defaultsProviderTemplate"),
+                Yaml.text(given, "credentialsId"), templates);
     }
 
     public void setEnvironment(String name, String value) {
@@ -108,6 +109,11 @@ public final class Site {
             throw new AbortException("Not authorized to use Kubernetes cloud: " + name);
         }
         return found;
+    }
+
+    /** The token with which that cloud asks the cluster; null where it has none of its own. */
+    public String token(String cloud) {
+        return clouds().stream().filter(each -> each.name().equals(cloud)).findFirst().map(each -> credentials.ofJenkins(each.credentialsId())).orElse(null);
     }
 
     private boolean permits(CloudOf cloud) {

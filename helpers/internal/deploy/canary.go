@@ -89,10 +89,6 @@ func createCanary(
 	made.Spec.Replicas, made.Spec.Paused, made.Spec.Selector = &none, false, own.selector
 	made.Spec.Template = templateLike(stable, own.labels, to)
 	outcome.Created, outcome.Replicas = true, none
-	how := metav1.CreateOptions{}
-	if options.DryRun {
-		how.DryRun = []string{metav1.DryRunAll}
-	}
 	if err := pullSecret(ctx, cluster, options); err != nil {
 		return Outcome{}, err
 	}
@@ -100,15 +96,7 @@ func createCanary(
 	if err != nil {
 		return outcome, err
 	}
-	created := made
-	if err := take(ctx, guarded, options.DryRun, func() (err error) {
-		created, err = cluster.Apps().Deployments(cluster.Namespace).Create(ctx, made, how)
-		return err
-	}); err != nil || options.DryRun {
-		return outcome, err
-	}
-	tell(ctx, cluster, created, outcome)
-	return outcome, nil
+	return sendNew(ctx, cluster, options, guarded, made, outcome)
 }
 
 func updateCanary(
@@ -172,22 +160,7 @@ func updateCanary(
 	if err != nil {
 		return outcome, err
 	}
-	deployments := cluster.Apps().Deployments(cluster.Namespace)
-	if err := take(ctx, guarded, options.DryRun, func() error {
-		_, err := deployments.Patch(ctx, options.Name, types.JSONPatchType, patch, asking)
-		return err
-	}); err != nil || options.DryRun {
-		return outcome, err
-	}
-	if err := pullSecret(ctx, cluster, options); err != nil {
-		return outcome, err
-	}
-	changed, err := deployments.Patch(ctx, options.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
-	if err != nil {
-		return outcome, err
-	}
-	tell(ctx, cluster, changed, outcome)
-	return outcome, nil
+	return send(ctx, cluster, options, guarded, types.JSONPatchType, patch, outcome)
 }
 
 func canaryPatch(current, wanted *appsv1.Deployment, replicas *int32, annotations map[string]string) ([]byte, error) {

@@ -183,22 +183,7 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if err != nil {
 		return outcome, err
 	}
-	// Asked first whether admission takes it: what it refuses changes nothing.
-	if err := take(ctx, guarded, options.DryRun, func() error {
-		_, err := deployments.Patch(ctx, options.Name, types.StrategicMergePatchType, patch, asking)
-		return err
-	}); err != nil || options.DryRun {
-		return outcome, err
-	}
-	if err := pullSecret(ctx, cluster, options); err != nil {
-		return outcome, err
-	}
-	changed, err := deployments.Patch(ctx, options.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
-	if err != nil {
-		return outcome, err
-	}
-	tell(ctx, cluster, changed, outcome)
-	return outcome, nil
+	return send(ctx, cluster, options, guarded, types.StrategicMergePatchType, patch, outcome)
 }
 
 func paused(deployment *appsv1.Deployment) error {
@@ -287,10 +272,6 @@ func create(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	}
 	outcome := Outcome{Deployment: options.Name, Container: name, To: options.Image, Created: true, DryRun: options.DryRun,
 		First: true, Replicas: replicas(deployment), Notes: notes}
-	how := metav1.CreateOptions{}
-	if options.DryRun {
-		how.DryRun = []string{metav1.DryRunAll}
-	}
 	if err := checkPullSecret(ctx, cluster, deployment.Spec.Template.Spec, options.PullSecret); err != nil {
 		return Outcome{}, err
 	}
@@ -301,13 +282,5 @@ func create(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if err != nil {
 		return outcome, err
 	}
-	created := deployment
-	if err := take(ctx, guarded, options.DryRun, func() (err error) {
-		created, err = cluster.Apps().Deployments(cluster.Namespace).Create(ctx, deployment, how)
-		return err
-	}); err != nil || options.DryRun {
-		return outcome, err
-	}
-	tell(ctx, cluster, created, outcome)
-	return outcome, nil
+	return sendNew(ctx, cluster, options, guarded, deployment, outcome)
 }

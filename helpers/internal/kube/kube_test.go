@@ -200,3 +200,24 @@ func TestWhatTheKubeletSaysIsNoLog(t *testing.T) {
 		})
 	}
 }
+
+// The present run has written something already, and not its last: the log of the one that ended is asked for again first.
+func TestALogThatCanBeReadInAMomentIsWaitedFor(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := "2026-03-01T23:00:00Z starting\n"
+		if r.URL.Query().Get("previous") == "true" {
+			body = "2026-03-01T22:59:00Z the end\n"
+			if asked++; asked < 3 {
+				body = "unable to retrieve container logs for containerd://0123"
+			}
+		}
+		_, _ = w.Write([]byte(body))
+	}))
+	defer server.Close()
+	cluster, err := New(&rest.Config{Host: server.URL}, "prod", "probe")
+	require.NoError(t, err)
+	words := LastWords(t.Context(), cluster, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "prod"}}, "app", true)
+	assert.Equal(t, []string{"the end"}, words.Lines)
+	assert.True(t, words.Previous)
+}

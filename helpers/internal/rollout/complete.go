@@ -141,14 +141,7 @@ func enough(v Verdict, total int32) string {
 // https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#rolling-updates
 func completeStatefulSet(o Objects, v Verdict, memory *Memory, now time.Time) string {
 	set := o.StatefulSet
-	first := int32(0)
-	if set.Spec.Ordinals != nil {
-		first = set.Spec.Ordinals.Start
-	}
-	from := first
-	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.Partition != nil {
-		from = max(first, *rolling.Partition)
-	}
+	first, from := ordinals(set)
 	counted, updated := int32(0), int32(0)
 	why, isNew := "", o.isNew()
 	for _, pod := range o.active() {
@@ -181,6 +174,18 @@ func completeStatefulSet(o Objects, v Verdict, memory *Memory, now time.Time) st
 	return ""
 }
 
+// ordinals are the number of the first pod, and that from which on pods get the new revision.
+func ordinals(set *appsv1.StatefulSet) (first, from int32) {
+	if set.Spec.Ordinals != nil {
+		first = set.Spec.Ordinals.Start
+	}
+	from = first
+	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.Partition != nil {
+		from = max(first, *rolling.Partition)
+	}
+	return first, from
+}
+
 // ordinal is a StatefulSet's pod's own number: its label, or, where an older controller
 // made it, the end of its name, which is its identity.
 // https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#pod-identity
@@ -196,9 +201,8 @@ func ordinal(pod *corev1.Pod) (number int32, known bool) {
 // proveImage asks every counted pod's imageID for the digest: what was scanned is what runs.
 func proveImage(o Objects, needed int) (*Failure, string) {
 	if o.StatefulSet != nil {
-		if rolling := o.StatefulSet.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.Partition != nil {
-			needed = max(0, needed-int(*rolling.Partition))
-		}
+		first, from := ordinals(o.StatefulSet)
+		needed = max(0, needed-int(from-first))
 	}
 	proven := 0
 	for _, pod := range o.newPods() {
@@ -210,7 +214,8 @@ func proveImage(o Objects, needed int) (*Failure, string) {
 		case slices.ContainsFunc(images, func(image string) bool { return digest(image) == o.Criteria.Image }):
 			proven++
 		case told:
-			return &Failure{Code: "IMAGE_MISMATCH", Cause: fmt.Sprintf("%s runs %s, and not %s", pod.Name, strings.Join(images, ", "), o.Criteria.Image), Pod: pod.Name, Pods: 1}, ""
+			cause := fmt.Sprintf("%s runs %s, and not %s", pod.Name, strings.Join(images, ", "), o.Criteria.Image)
+			return &Failure{Code: "IMAGE_MISMATCH", Cause: cause, Pod: pod.Name, Pods: 1}, ""
 		}
 	}
 	if proven < needed {

@@ -49,7 +49,7 @@ func Suspicious(o Objects, now time.Time) []Reference {
 	}
 	pods := 0
 	for _, pod := range newer {
-		telling := killable(pod, now) || !ready(pod) && (mute(pod) || loops(pod))
+		telling := killable(pod, now) || !ready(pod) && (mute(pod) || loops(pod) || isDropped(pod))
 		if !telling || now.Sub(pod.CreationTimestamp.Time) < patience || pods == curiosity {
 			continue
 		}
@@ -64,7 +64,7 @@ func Suspicious(o Objects, now time.Time) []Reference {
 					list = append(list, Reference{Kind: "PersistentVolumeClaim", Name: volume.PersistentVolumeClaim.ClaimName})
 				}
 			}
-		} else if pod.Status.StartTime == nil {
+		} else if pod.Status.StartTime == nil || isDropped(pod) {
 			list = append(list, Reference{Kind: "Node", Name: pod.Spec.NodeName})
 		}
 	}

@@ -65,10 +65,13 @@ var tries = map[string]string{
 // most is of how many distinct causes the story is told.
 const most = 5
 
-// report tells the story of each distinct cause. It has ten seconds: what cannot
-// be read by then is left out, and the verdict stands.
+// reporting is how long the story may take: an API server that is busy answers later. What
+// cannot be read by then is left out, and the verdict stands.
+const reporting = 3 * requestTimeout
+
+// report tells the story of each distinct cause.
 func (f *follower) report(ctx context.Context, result *Result) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reporting)
 	defer cancel()
 	if len(result.Failures) == 0 {
 		result.Failures = []Failure{unreadyOf(f.objects, Failure{Code: result.Code, Cause: result.Cause})}

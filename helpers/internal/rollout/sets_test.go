@@ -51,6 +51,14 @@ func TestStatefulSet(t *testing.T) {
 			w.StatefulSet.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: 5}
 			w.Pods[0].Name, w.Pods[1].Name = "db-5", "db-6"
 		}, Done, ""},
+		"a partition among ordinals from five on": {func(w *world) {
+			w.StatefulSet.Spec.Ordinals, w.StatefulSet.Spec.UpdateStrategy = &appsv1.StatefulSetOrdinals{Start: 5}, partition(6)
+			w.Pods[0].Name, w.Pods[1].Name = "db-5", "db-6"
+			old(w, 0)
+			w.Criteria.Image = "sha256:new"
+			w.StatefulSet.Spec.Template.Spec.Containers = []corev1.Container{{Name: "app", Image: "r/app:2"}}
+			w.Pods[1].Status.ContainerStatuses[0].ImageID = "" // not told yet
+		}, Progressing, ""},
 		"one crashes, and the next waits for it": {func(w *world) {
 			w.StatefulSet.Status.AvailableReplicas = 1
 			waitsFor("CrashLoopBackOff", "", 2)(w.Pods[1])

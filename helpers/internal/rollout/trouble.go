@@ -32,6 +32,9 @@ func inspect(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) *trouble
 	if found := gated(o, pod); found != nil {
 		return found
 	}
+	if found := dropped(o, pod); found != nil {
+		return found
+	}
 	return silent(o, pod)
 }
 
@@ -197,12 +200,35 @@ func gated(o Objects, pod *corev1.Pod) *trouble {
 	return nil
 }
 
+// isDropped says that all containers of a pod are ready by its kubelet's word, and the pod is not: its node has not reported
+// for a while. https://kubernetes.io/docs/concepts/architecture/nodes/#node-status
+func isDropped(pod *corev1.Pod) bool {
+	all, whole := condition(pod, corev1.ContainersReady), condition(pod, corev1.PodReady)
+	return all != nil && all.Status == corev1.ConditionTrue && whole != nil && whole.Status != corev1.ConditionTrue
+}
+
+func dropped(o Objects, pod *corev1.Pod) *trouble {
+	if !isDropped(pod) {
+		return nil
+	}
+	c := condition(pod, corev1.PodReady)
+	said := strings.TrimSpace(c.Reason + " " + c.Message)
+	code, text := o.node(pod, "its containers are ready, and its condition Ready is "+strings.TrimSpace(string(c.Status)+" "+said))
+	return newTrouble(code, text, pod, "", o.Criteria.Graces.Stuck).from(c.LastTransitionTime.Time)
+}
+
 // silent is a pod that was given to a node whose kubelet has not taken it up.
 func silent(o Objects, pod *corev1.Pod) *trouble {
 	if pod.Status.StartTime != nil {
 		return nil
 	}
-	code, text := "STUCK", "the kubelet of the node "+pod.Spec.NodeName+" has not taken it up"
+	code, text := o.node(pod, "the kubelet of the node "+pod.Spec.NodeName+" has not taken it up")
+	return newTrouble(code, text, pod, "", o.Criteria.Graces.Stuck).from(pod.CreationTimestamp.Time)
+}
+
+// node tells what is known of the pod's node, else what is seen of the pod.
+func (o Objects) node(pod *corev1.Pod, otherwise string) (code, text string) {
+	code, text = "STUCK", otherwise
 	for _, node := range o.Nodes {
 		if node.Name != pod.Spec.NodeName {
 			continue
@@ -216,5 +242,5 @@ func silent(o Objects, pod *corev1.Pod) *trouble {
 			text += " (the node is cordoned)"
 		}
 	}
-	return newTrouble(code, text, pod, "", o.Criteria.Graces.Stuck).from(pod.CreationTimestamp.Time)
+	return code, text
 }

@@ -49,6 +49,7 @@ type follower struct {
 	sources []*source
 
 	verdict  Verdict
+	uid      types.UID // of the workload that is waited for: another one may get its name
 	objects  Objects
 	memory   *Memory
 	observer *observer
@@ -114,6 +115,7 @@ func (f *follower) start(ctx context.Context, own *source, found map[types.UID]r
 		objects = append(objects, object)
 	}
 	o, _ := assemble(objects)
+	f.uid = o.meta().UID
 	selector, err := metav1.LabelSelectorAsSelector(o.selector())
 	if err != nil || selector.Empty() {
 		return slipway.Usagef("%s selects nothing, so that no pod is its own", f.target)
@@ -190,8 +192,12 @@ func (f *follower) step(ctx context.Context) (final bool, err error) {
 // judge asks Compute, or says that the workload is gone.
 func (f *follower) judge(objects []runtime.Object, now time.Time) {
 	o, found := assemble(objects)
-	if !found {
-		f.verdict = Verdict{Workload: f.target.String()}.failed(Failure{Code: "DELETED", Cause: f.target.String() + " was deleted while it was waited for"})
+	if !found || f.uid != "" && o.meta().UID != f.uid {
+		cause := f.target.String() + " was deleted while it was waited for"
+		if found {
+			cause += ", and made anew: wait for that one"
+		}
+		f.verdict = Verdict{Workload: f.target.String()}.failed(Failure{Code: "DELETED", Cause: cause})
 		return
 	}
 	o.Memory, o.Criteria, o.Evidence = f.memory, f.options.Criteria, f.evidence

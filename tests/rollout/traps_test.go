@@ -393,7 +393,8 @@ func TestANodeThatIsNotReadyIsToldApart(t *testing.T) {
 func TestADeploymentThatIsMadeAnewIsAnotherOne(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.apply(simple(1, "tool:1", forever, ", readinessProbe: {exec: {command: [test, -e, /tmp/never]}, periodSeconds: 1, failureThreshold: 60}"))
+	never := ", readinessProbe: {exec: {command: [test, -e, /tmp/never]}, periodSeconds: 1, failureThreshold: 60}"
+	s.apply(simple(1, "tool:1", forever, never))
 	verdict, answer := s.waitAnd("available", func() {
 		_, err := scenes.Kubectl(t.Context(), simple(1, "tool:1", forever, ""), "replace", "--force", "-n", s.name, "-f", "-")
 		assert.NoError(t, err)

@@ -36,7 +36,8 @@ func find(c *cli.Context) error {
 	if err != nil {
 		return slipway.Finish(c, nil, err)
 	}
-	return slipway.Finish(c, said{found.Reference, slipway.Fields{"reference": found.Reference, "commit": found.Revision, "tag": found.Tag}},
+	return slipway.Finish(c, said{found.Reference, slipway.Fields{
+		"reference": found.Reference, "commit": found.Revision, "tag": found.Tag, "waived": registry.WaivedOf(found.Evidence)}},
 		knowsItsCommit(found.Reference, found.Revision, c.String("at") != ""))
 }
 

@@ -41,7 +41,7 @@ var (
 func App() *cli.App {
 	return &cli.App{
 		Name:  "phase",
-		Usage: "run one phase of a pipeline: find, fetch, compare, plan, deploy, smoke, canary, judge, promote, undo",
+		Usage: "run one phase of a pipeline: find, fetch, gate, compare, plan, deploy, smoke, canary, judge, promote, undo",
 		// A comma may be a part of a value that is recorded.
 		DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{
@@ -52,6 +52,10 @@ func App() *cli.App {
 			{Name: "fetch", Usage: "write the image of a digest to a tar, which Trivy and nexus-push read; the digest is verified",
 				ArgsUsage: "REGISTRY/REPOSITORY@sha256:...", Action: fetch, Flags: join(registry.Flags(time.Hour),
 					&cli.StringFlag{Name: "tar", Usage: "the `FILE` that is written; it appears when it is whole"})},
+			{Name: "gate", Usage: "say whether the image in a tar may go on, by what its scan found and by the waivers", Action: judgeScan,
+				Flags: join(registry.GateFlags(),
+					&cli.StringFlag{Name: "tar", Usage: "the image, as `FILE` that was scanned"},
+					&cli.StringFlag{Name: "report", Usage: "Trivy's report in JSON, as `FILE`"})},
 			{Name: "compare", Usage: "say what production runs now, and the commits between", ArgsUsage: "REGISTRY/REPOSITORY", Action: compare,
 				Flags: join(kube.Flags, join(registry.Flags(5*time.Minute), stable, image, container, commit,
 					&cli.IntFlag{Name: "replicas", Value: 2, Usage: "pods of a first release, where the Deployment asks for none"})...)},

@@ -8,6 +8,7 @@ class ProductionRelease extends Release {
     private String before = ''
     private String commit = ''
     private String commits = ''
+    private String waived = ''
     private String undone = ''
     private boolean rolledBack
     private boolean idle
@@ -53,9 +54,13 @@ class ProductionRelease extends Release {
                 Map<String, Object> found = helpers.run('image to promote', names(), Commands.FIND)
                 reference = found.reference
                 commit = found.commit
+                waived = found.waived ?: ''
             }
             note('image', reference)
             note('commit', commit)
+            if (waived) {
+                note('waived', waived.tokenize('\n'))
+            }
             note('evidence', ['scan', 'staging-verified'])
             steps.echo("promoting ${Text.visible(reference)}, built from ${commit ?: 'a commit that is not known'}")
             checkOutSource()
@@ -238,8 +243,9 @@ class ProductionRelease extends Release {
 
     /** What the promotion rests on. */
     private String tried() {
-        return first ? "FIRST RELEASE, without a canary: production never ran a good revision; it gets ${replicas} pods" :
+        String canary = first ? "FIRST RELEASE, without a canary: production never ran a good revision; it gets ${replicas} pods" :
             "canary: ${facts.canary.achieved} % of the traffic; ${facts.canary.verdict}"
+        return canary + (waived ? "\nfindings of the scan that are waived:\n${waived}" : '')
     }
 
     /**

@@ -68,6 +68,8 @@ class Settings implements Serializable {
             tagPattern: ['text', ''],
             tagDepth: ['number', ''],
             severity: ['severity', 'HIGH,CRITICAL'],
+            signingCredentialsId: ['text', ''],
+            signingPasswordCredentialsId: ['text', ''],
             tests: ['path', 'tests/app'],
             builder: ['builder', 'kaniko'],
             baseImages: ['images', ''],
@@ -165,6 +167,11 @@ class Settings implements Serializable {
             return given[name].toString()
         }
         return site(name) ?: parameters(step)[name]?.get(1) ?: derived(name)
+    }
+
+    /** What the site says, whatever the call does. */
+    String ofSite(String name) {
+        return site(name) ?: parameters(step)[name][1]
     }
 
     /** A duration in whole minutes, rounded up. */

@@ -35,13 +35,14 @@ func TestAWaiverCoversItsFindingAlone(t *testing.T) {
 		open     int
 		waived   int
 	}{
-		"no waiver":                     {"", []Finding{high}, 1, 0},
-		"of the finding":                {waiver("CVE-2026-1", ""), []Finding{high}, 0, 1},
-		"of another finding":            {waiver("CVE-2026-12", ""), []Finding{high}, 1, 0},
-		"of the beginning of its name":  {waiver("CVE-2026", ""), []Finding{high}, 1, 0},
-		"of the package":                {waiver("CVE-2026-1", ", package: Python-Multipart"), []Finding{high}, 0, 1},
-		"of another package":            {waiver("CVE-2026-1", ", package: multipart"), []Finding{high}, 1, 0},
-		"the same finding elsewhere":    {waiver("CVE-2026-1", ", package: python-multipart"), []Finding{high, {"CVE-2026-1", "starlette", "1", "", "HIGH"}}, 1, 1},
+		"no waiver":                    {"", []Finding{high}, 1, 0},
+		"of the finding":               {waiver("CVE-2026-1", ""), []Finding{high}, 0, 1},
+		"of another finding":           {waiver("CVE-2026-12", ""), []Finding{high}, 1, 0},
+		"of the beginning of its name": {waiver("CVE-2026", ""), []Finding{high}, 1, 0},
+		"of the package":               {waiver("CVE-2026-1", ", package: Python-Multipart"), []Finding{high}, 0, 1},
+		"of another package":           {waiver("CVE-2026-1", ", package: multipart"), []Finding{high}, 1, 0},
+		"the same finding elsewhere": {
+			waiver("CVE-2026-1", ", package: python-multipart"), []Finding{high, {"CVE-2026-1", "starlette", "1", "", "HIGH"}}, 1, 1},
 		"in two places":                 {waiver("CVE-2026-1", ""), []Finding{high, high}, 0, 1},
 		"two open places are one":       {"", []Finding{high, high}, 1, 0},
 		"of a severity that is let by":  {"", []Finding{{"CVE-2026-1", "x", "1", "", "MEDIUM"}, {"CVE-2026-2", "x", "1", "", "UNKNOWN"}}, 0, 0},
@@ -71,8 +72,9 @@ func TestAWaiverEnds(t *testing.T) {
 	for until, wanted := range map[string]string{
 		"2026-11-29": "ended", "2025-11-30": "ended", "2026-11-30": "warned", "2026-12-07": "warned", "2026-12-08": "", "2027-02-28": "",
 		"2027-03-01": "91 days ahead, and 90 is the most", "2099-01-01": "days ahead", `"2027-01-31"`: "", `"2026-12-01"`: "warned",
-		"2026-11-31": "is no day", "tomorrow": "is no day", "2027-01-31T00:00:00Z": "is no day", "20270131": "is no text", "31.01.2027": "is no day",
-		"2027-1-31": "is no day", "90d": "is no day", `""`: "is empty", "null": "is no text", "[2027-01-31]": "is no text",
+		"2026-11-31": "is no day", "tomorrow": "is no day", "2027-01-31T00:00:00Z": "is no day", "20270131": "is no text",
+		"31.01.2027": "is no day",
+		"2027-1-31":  "is no day", "90d": "is no day", `""`: "is empty", "null": "is no text", "[2027-01-31]": "is no text",
 	} {
 		text := strings.Replace(waiver("CVE-2026-1", ""), "2027-01-31", until, 1)
 		waivers, warnings, err := Read([]string{file(t, text)}, now)

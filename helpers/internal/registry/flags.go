@@ -84,7 +84,8 @@ func GateFlags() []cli.Flag {
 		&cli.StringFlag{Name: "scanner", Usage: "the `FILE` that trivy version --format json printed, for the evidence of the type scan"},
 		&cli.DurationFlag{Name: "scan-max-age",
 			Usage: "refuse a scan whose vulnerability database is older than this `DURATION` (Java's: four times that)"},
-		&cli.StringFlag{Name: "severity", Usage: "refuse an image with findings of these `SEVERITIES`, such as HIGH,CRITICAL, that no waiver covers"},
+		&cli.StringFlag{Name: "severity",
+			Usage: "refuse an image with findings of these `SEVERITIES`, such as HIGH,CRITICAL, that no waiver covers"},
 		&cli.StringSliceFlag{Name: "waivers", Usage: "a `FILE` of waivers; one that is not there has none"},
 	}
 }

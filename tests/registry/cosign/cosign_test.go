@@ -147,8 +147,8 @@ func statements(t *testing.T, direct name.Digest) map[string]string {
 	for kind, text := range map[string]string{
 		"staging-verified": `{"fine":true}`,
 		"scan":             `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{"ImageID":"` + id.String() + `"},"Results":[]}`,
-		"sbom": `{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"properties":[{"name":"aquasecurity:trivy:ImageID","value":"` +
-			id.String() + `"}]}}}`,
+		"sbom": `{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"properties":[` +
+			`{"name":"aquasecurity:trivy:ImageID","value":"` + id.String() + `"}]}}}`,
 	} {
 		files[kind] = filepath.Join(t.TempDir(), kind)
 		require.NoError(t, os.WriteFile(files[kind], []byte(text), 0o600))

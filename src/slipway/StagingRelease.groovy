@@ -168,7 +168,7 @@ class StagingRelease extends Release {
         }
         if (code != 0) {
             helpers.hint = 'read its own words above; run the build again'
-            steps.error("scan: the scanner failed (exit code ${code}), and nothing was pushed")
+            steps.error("scan: the scanner failed: Trivy could not tell (exit code ${code}), and nothing was pushed")
         }
         facts.scan.outcome = 'undecided'
         if (!deploys) {

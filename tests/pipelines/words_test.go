@@ -148,7 +148,7 @@ func TestAScannerThatFailedDecidesNothing(t *testing.T) {
 	l.trivy(t, "case \"$asked\" in *' image '*) echo 'FATAL: the database cannot be had' >&2; exit 1 ;; esac\n")
 	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil)
 	assert.Equal(t, "FAILURE", p.result)
-	assert.Contains(t, lastWords(t, p), "why    scan: the scanner failed (exit code 1), and nothing was pushed\n")
+	assert.Contains(t, lastWords(t, p), "why    scan: the scanner failed: Trivy could not tell (exit code 1), and nothing was pushed\n")
 	assert.Contains(t, p.console, `"outcome":"failed"`)
 	assert.NotContains(t, fmt.Sprint(keys(p)), "nexus-push")
 

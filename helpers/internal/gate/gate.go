@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/safe"
 )
 
 // Severities are those that a scanner knows, the least first.
@@ -78,9 +80,13 @@ type Waived struct {
 	Until    string `json:"until"` // the last day, 2027-01-31
 }
 
-// String is the finding and its waiver on one line.
-func (w Waived) String() string {
-	return fmt.Sprintf("%s %s of %s is waived until %s by %s: %s", w.Severity, w.ID, w.Package, w.Until, w.Owner, w.Reason)
+// Line is the finding and its waiver on one line, as of that time.
+func (w Waived) Line(now time.Time) string {
+	text := fmt.Sprintf("%s %s of %s is waived until %s by %s: %s", w.Severity, w.ID, w.Package, w.Until, w.Owner, w.Reason)
+	if w.Until < now.UTC().Format(day) {
+		text += " (THIS WAIVER HAS ENDED)"
+	}
+	return safe.Line(text)
 }
 
 // Decide gives the findings that stop nothing because a waiver covers each, or refuses those that none covers.

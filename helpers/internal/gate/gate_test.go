@@ -162,3 +162,12 @@ func TestManyFindingsAreCountedAndTheWorstComeFirst(t *testing.T) {
 	assert.ErrorContains(t, err, "covers; CRITICAL CVE-2026-999 of y 1 (fixed in 2); HIGH CVE-2026-0 of x 1 (no fix yet);")
 	assert.ErrorContains(t, err, "; and 291 more;")
 }
+
+// An image that was let by may wait for its promotion until the waiver has ended.
+func TestAWaiverThatHasEndedSaysSo(t *testing.T) {
+	for until, ended := range map[string]bool{"2026-11-30": false, "2026-11-29": true, "2027-01-01": false} {
+		line := Waived{"CVE-2026-1", "x", "HIGH", "is not\nreached", "ada", until}.Line(now)
+		assert.Contains(t, line, `HIGH CVE-2026-1 of x is waived until `+until+` by ada: is not\nreached`)
+		assert.Equal(t, ended, strings.HasSuffix(line, " (THIS WAIVER HAS ENDED)"), until)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/gate"
@@ -25,20 +26,20 @@ type Checked struct {
 
 // Text is the scan on one line, and the findings that are waived below it.
 func (c Checked) Text(out io.Writer) error {
-	_, err := fmt.Fprintln(out, strings.TrimSpace(c.Scan.String()+"\n"+c.Scan.waived()))
+	_, err := fmt.Fprintln(out, strings.TrimSpace(c.Scan.String()+"\n"+c.Scan.waived(time.Now())))
 	return err
 }
 
 // Answer gives what a pipeline shows and keeps.
 func (c Checked) Answer() slipway.Fields {
-	return slipway.Fields{"scan": clean, "waived": c.Scan.waived(), "warnings": c.Warnings}
+	return slipway.Fields{"scan": clean, "waived": c.Scan.waived(time.Now()), "warnings": c.Warnings}
 }
 
 // waived are the findings that a waiver covers, a line each.
-func (s Scan) waived() string {
+func (s Scan) waived(now time.Time) string {
 	var lines []string
 	for _, one := range s.Waived {
-		lines = append(lines, safe.Line(one.String()))
+		lines = append(lines, one.Line(now))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -48,7 +49,7 @@ func WaivedOf(evidence []Evidence) string {
 	text := ""
 	for _, one := range evidence {
 		if one.Scan != nil {
-			text = one.Scan.waived()
+			text = one.Scan.waived(time.Now())
 		}
 	}
 	return text

@@ -23,6 +23,9 @@ func find(c *cli.Context) error {
 		return err
 	}
 	search.Git = known(c.Context, search.Git)
+	if err := bySite(c, &search); err != nil {
+		return err
+	}
 	client, err := registry.Connect(c)
 	if err != nil {
 		return err
@@ -36,8 +39,7 @@ func find(c *cli.Context) error {
 	if err != nil {
 		return slipway.Finish(c, nil, err)
 	}
-	return slipway.Finish(c, said{found.Reference, slipway.Fields{
-		"reference": found.Reference, "commit": found.Revision, "tag": found.Tag, "waived": registry.WaivedOf(found.Evidence)}},
+	return slipway.Finish(c, said{found.Reference, slipway.Fields{"reference": found.Reference, "commit": found.Revision, "tag": found.Tag}},
 		knowsItsCommit(found.Reference, found.Revision, c.String("at") != ""))
 }
 

@@ -247,40 +247,32 @@ func (e *evidenceReader) content(ctx context.Context, about *manifest, kind stri
 		return nil, "", nil
 	}
 	var scan report
-	var parts bom
 	var parse func(io.Reader) error
-	if kind == scanType || kind == bomType {
+	if kind == scanType {
 		parse = func(in io.Reader) error {
 			body, err := io.ReadAll(in)
-			if err == nil && kind == scanType {
-				return readOnce(body, &scan)
+			if err != nil {
+				return err
 			}
-			if err == nil {
-				parts, err = readBOM(body)
-			}
-			return err
+			return readOnce(body, &scan)
 		}
 	}
 	err = e.session.checkBlob(ctx, layer, parse)
 	if errors.Is(err, errContent) {
 		return nil, err.Error(), nil
 	}
-	if err != nil || parse == nil {
+	if err != nil || kind != scanType {
 		return nil, "", err
 	}
-	named := parts.image()
-	if kind == scanType {
-		if findings, err = scan.findings(); err != nil {
-			return nil, err.Error(), nil
-		}
-		named = scan.Metadata.ImageID
+	if findings, err = scan.findings(); err != nil {
+		return nil, err.Error(), nil
 	}
 	id, err := e.session.imageID(ctx, about)
 	if err != nil {
 		return nil, "", err
 	}
-	if named != id && (kind == scanType || named != "") {
-		return nil, fmt.Sprintf("it is a %s of another image: it names %s, and this one is %s", kind, named, id), nil
+	if scan.Metadata.ImageID != id {
+		return nil, fmt.Sprintf("it is a scan of another image: it names %s, and this one is %s", scan.Metadata.ImageID, id), nil
 	}
 	return findings, "", nil
 }

@@ -46,11 +46,6 @@ public final class LocalNode implements Node {
     }
 
     @Override
-    public boolean isHere() {
-        return true;
-    }
-
-    @Override
     public boolean hasContainers() {
         return pod;
     }

@@ -66,13 +66,7 @@ final class SandboxInterceptor extends GroovyInterceptor {
         }
         Method method = Signatures.method(receiver, name, arguments);
         if (method != null) {
-            boolean ofScript = receiver instanceof CpsScript && SCRIPTS.contains(name);
-            if (!ofScript && name.equals("invokeMethod") && arguments.length == 2 && arguments[0] instanceof String && arguments[1] instanceof Object[] given
-                    && !permits(method)) {
-                throw refused("Scripts not permitted to use " + Signatures.of(method) + " (" + Signatures.name(receiver.getClass()) + " " + arguments[0]
-                        + Signatures.namesOf(given) + ")", ownAllowed);
-            }
-            if (!ofScript) {
+            if (!(receiver instanceof CpsScript && SCRIPTS.contains(name))) {
                 require(method);
             }
         } else if (!(receiver instanceof Number && ARITHMETIC.contains(name))) {
@@ -113,10 +107,16 @@ final class SandboxInterceptor extends GroovyInterceptor {
             // How the engine asks about a cast, which asks here again.
             return super.onStaticCall(invoker, receiver, name, arguments);
         }
-        // As in Jenkins: neither what a superclass has nor what Groovy adds to a class is found.
-        Method method = Signatures.staticMethod(receiver, name, arguments);
+        Method method = null;
+        for (Class<?> type = receiver; method == null && type != null; type = type.getSuperclass()) {
+            method = Signatures.staticMethod(type, name, arguments);
+        }
         if (method == null) {
-            throw refused("No such static method found: staticMethod " + Signatures.name(receiver) + " " + name + Signatures.namesOf(arguments), false);
+            List<Method> additions = additions(receiver, name, arguments);
+            if (additions.isEmpty()) {
+                return super.onStaticCall(invoker, receiver, name, arguments);
+            }
+            method = additions.stream().filter(this::permits).findFirst().orElse(additions.get(0));
         }
         require(method);
         return super.onStaticCall(invoker, receiver, name, arguments);
@@ -135,10 +135,9 @@ final class SandboxInterceptor extends GroovyInterceptor {
     @Override
     public Object onSuperCall(Invoker invoker, Class sender, Object receiver, String name, Object... arguments) throws Throwable {
         Method method = Signatures.method(receiver, name, arguments);
-        if (method == null) {
-            throw refused("No such method found: super.method " + Signatures.name(receiver.getClass()) + " " + name + Signatures.namesOf(arguments), false);
+        if (method != null) {
+            require(method);
         }
-        require(method);
         return super.onSuperCall(invoker, sender, receiver, name, arguments);
     }
 
@@ -211,32 +210,14 @@ final class SandboxInterceptor extends GroovyInterceptor {
 
     @Override
     public Object onGetArray(Invoker invoker, Object receiver, Object index) throws Throwable {
-        if (!receiver.getClass().isArray() || !(index instanceof Integer)) {
-            requireElement(receiver, "getAt", "method ", "", index);
-        }
-        return super.onGetArray(invoker, receiver, index);
+        return receiver.getClass().isArray() && index instanceof Integer ? super.onGetArray(invoker, receiver, index)
+                : onMethodCall(invoker, receiver, "getAt", index);
     }
 
     @Override
     public Object onSetArray(Invoker invoker, Object receiver, Object index, Object value) throws Throwable {
-        if (!receiver.getClass().isArray() || !(index instanceof Integer)) {
-            requireElement(receiver, "putAt", "putAt method ", "=" + nameOf(value), index, value);
-        }
-        return super.onSetArray(invoker, receiver, index, value);
-    }
-
-    /** The first method of that name has to be allowed; of Groovy's additions none after it is looked for. */
-    private void requireElement(Object receiver, String name, String kind, String assigned, Object... arguments) {
-        Method method = Signatures.method(receiver, name, arguments);
-        if (method == null) {
-            method = additions(receiver, name, arguments).stream().findFirst().orElseThrow(() -> refused("No such " + name + " method found: " + kind
-                    + nameOf(receiver) + "[" + nameOf(arguments[0]) + "]" + assigned, false));
-        }
-        require(method);
-    }
-
-    private static String nameOf(Object value) {
-        return Signatures.namesOf(new Object[] {value}).strip();
+        return receiver.getClass().isArray() && index instanceof Integer ? super.onSetArray(invoker, receiver, index, value)
+                : onMethodCall(invoker, receiver, "putAt", index, value);
     }
 
     private static void add(List<Member> all, Member member) {

@@ -24,7 +24,8 @@ func App() *cli.App {
 		// A comma is a part of PromQL.
 		DisableSliceFlagSeparator: true,
 		Metadata: map[string]any{slipway.Synonyms: map[string]string{
-			"stop": "abort", "undo": "abort", "cancel": "abort", "rollback": "abort", "revert": "abort", "delete": "abort", "reset": "abort", "end": "abort",
+			"stop": "abort", "undo": "abort", "cancel": "abort", "rollback": "abort", "revert": "abort", "delete": "abort", "reset": "abort",
+			"end":    "abort",
 			"status": "get", "show": "get", "list": "get", "describe": "get", "start": "set", "begin": "set", "weight": "set", "check": "verify",
 			"judge": "analyze", "analyse": "analyze", "analysis": "analyze",
 		}},
@@ -35,8 +36,8 @@ func App() *cli.App {
 				&cli.IntFlag{Name: "min-stable", Value: -1, Usage: "never fewer stable pods; without it never fewer than now"},
 				&cli.BoolFlag{Name: "abort-on-signal", Usage: "on SIGTERM undo before ending"})},
 			{Name: "get", Usage: "who runs, since when, asked and true share, until when, how to undo", Flags: with(runFlag), Action: get},
-			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Action: verify, Flags: append(with(canary.SourceFlags...),
-				runFlag, tolerance, &cli.DurationFlag{Name: "window", Value: time.Minute, Usage: "of requests that Prometheus saw"})},
+			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Action: verify,
+				Flags: append(with(canary.SourceFlags...), runFlag, tolerance, &cli.DurationFlag{Name: "window", Value: time.Minute, Usage: "of requests that Prometheus saw"})},
 			{Name: "abort", Usage: "take all traffic back to stable, and the replicas to what they were", Action: abort, Flags: with(timeout,
 				&cli.BoolFlag{Name: "expired", Usage: "only a canary that is past its time, whoever's it is"},
 				&cli.StringFlag{Name: "run", Usage: "only what this run (`BUILD_URL`) began; with --expired it takes --own to say so"},
@@ -109,8 +110,11 @@ func set(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	outcome, err := traffic.Set(c.Context, canary.SetOptions{Weight: number, Run: run(c.String("run")), Expires: c.Duration("expires"), Tolerance: c.Float64("tolerance"),
-		Timeout: c.Duration("timeout"), AbortOnSignal: c.Bool("abort-on-signal"), Limits: canary.Limits{MinStable: c.Int("min-stable"), MaxExtra: c.Int("max-extra")}})
+	outcome, err := traffic.Set(c.Context, canary.SetOptions{
+		Weight: number, Run: run(c.String("run")), Expires: c.Duration("expires"), Tolerance: c.Float64("tolerance"),
+		Timeout: c.Duration("timeout"), AbortOnSignal: c.Bool("abort-on-signal"),
+		Limits: canary.Limits{MinStable: c.Int("min-stable"), MaxExtra: c.Int("max-extra")},
+	})
 	return finish(c, outcome, err)
 }
 

@@ -3,6 +3,7 @@ package nexuspush
 
 import (
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,20 +22,17 @@ func App() *cli.App {
 		Name:      "nexus-push",
 		Usage:     "push the image in a tar file, and print its reference with its digest",
 		ArgsUsage: "REGISTRY/REPOSITORY:TAG",
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "tar", Usage: "the image, as `FILE` that Kaniko, Buildah or docker save wrote"},
 			&cli.StringFlag{Name: "require-revision", Usage: "the `COMMIT` that the image must say it was built from"},
 			&cli.StringSliceFlag{Name: "evidence", Usage: "attach a file to the pushed digest: `TYPE=FILE`"},
-			&cli.StringFlag{Name: "scanner", Usage: "the `FILE` that trivy version --format json printed, for the evidence of the type scan"},
-			&cli.DurationFlag{Name: "scan-max-age",
-				Usage: "refuse a scan whose vulnerability database is older than this `DURATION` (Java's: four times that)"},
 			&cli.StringFlag{Name: "build-url", EnvVars: []string{"BUILD_URL"}, Usage: "the build's `URL`, noted in the evidence"},
 			registry.SigningKey,
 			&cli.StringFlag{Name: "mount-from", Usage: "a `REPOSITORY` of the same registry that may have layers already, such as the base image's"},
 			&cli.StringFlag{Name: "pattern", Value: registry.DefaultPattern, EnvVars: []string{"SLIPWAY_TAG_PATTERN"},
 				Usage: "the form of the tags that nexus-latest-tag finds; where it is given, a tag that does not match is refused"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite a tag that names another image"},
-		}, registry.Flags(time.Hour)...),
+		}, registry.GateFlags(), registry.Flags(time.Hour)),
 		Action: run,
 	}
 }
@@ -67,6 +65,10 @@ func run(c *cli.Context) error {
 		return slipway.Usagef("the tag %q is not of the form %s, so nexus-latest-tag would not find it", tag.TagStr(), pattern).
 			Next("choose a tag of that form, or let --pattern of both commands match the tags that are pushed")
 	}
+	gate, warnings, err := registry.GateOf(c)
+	if err != nil {
+		return refused(c, err)
+	}
 	options := registry.PushOptions{Pattern: pattern, Tar: c.String("tar"), Revision: c.String("require-revision"), Force: c.Bool("force"),
 		Progress: slipway.NewProgress(c.App.ErrWriter)}
 	for _, given := range c.StringSlice("evidence") {
@@ -76,15 +78,19 @@ func run(c *cli.Context) error {
 		}
 		options.Evidence = append(options.Evidence,
 			registry.Statement{Type: kind, File: file, Scanner: c.String("scanner"), MaxAge: c.Duration("scan-max-age"),
-				Build: c.String("build-url"), Key: key})
+				Build: c.String("build-url"), Key: key, Gate: gate})
+	}
+	if scans := func(s registry.Statement) bool { return s.Type == "scan" }; gate != nil && !slices.ContainsFunc(options.Evidence, scans) {
+		return slipway.Usagef("--severity refuses what a scan found, and there is none: --evidence scan=FILE")
 	}
 	if options.Mount, err = mounted(client, tag, c.String("mount-from")); err != nil {
 		return err
 	}
 	pushed, err := client.Push(c.Context, tag, options)
 	if pushed == nil {
-		return slipway.Finish(c, nil, err)
+		return refused(c, err)
 	}
+	pushed.Warnings = warnings
 	for _, artifact := range pushed.Artifacts {
 		logrus.Warnf("the tar holds %s as well, which was not pushed", artifact)
 	}
@@ -96,6 +102,11 @@ func run(c *cli.Context) error {
 			"set the job's next build number above that one", tag.TagStr(), pushed.Below)
 	}
 	return slipway.Finish(c, pushed, err)
+}
+
+// refused ends a push before anything was sent, and says by which of its checks.
+func refused(c *cli.Context, err error) error {
+	return slipway.Finish(c, registry.Refusal(err), err)
 }
 
 // mounted is the repository that --mount-from names, with or without the registry. Blobs of another registry cannot be mounted.

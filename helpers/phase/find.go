@@ -23,9 +23,6 @@ func find(c *cli.Context) error {
 		return err
 	}
 	search.Git = known(c.Context, search.Git)
-	if err := bySite(c, &search); err != nil {
-		return err
-	}
 	client, err := registry.Connect(c)
 	if err != nil {
 		return err
@@ -39,7 +36,8 @@ func find(c *cli.Context) error {
 	if err != nil {
 		return slipway.Finish(c, nil, err)
 	}
-	return slipway.Finish(c, said{found.Reference, slipway.Fields{"reference": found.Reference, "commit": found.Revision, "tag": found.Tag}},
+	return slipway.Finish(c, said{found.Reference, slipway.Fields{
+		"reference": found.Reference, "commit": found.Revision, "tag": found.Tag, "waived": registry.WaivedOf(found.Evidence)}},
 		knowsItsCommit(found.Reference, found.Revision, c.String("at") != ""))
 }
 

@@ -10,16 +10,19 @@ class Commands implements Serializable {
 
     static final String FIND = 'slipway phase find --at "$IMAGE_TAG" "$REPOSITORY"'
 
-    static final String COMPARE = 'slipway phase compare --image "$IMAGE" --commit "$COMMIT" --replicas "$REPLICAS"' +
-        ' --started-by "$STARTED_BY" --approvers "$APPROVERS" --weight "$WEIGHT" --hold "$HOLD" --prometheus "$PROMETHEUS"' +
-        ' --duration "$DURATION" --min-requests "$LEAST" "$REPOSITORY"'
+    static final String COMPARE = 'slipway phase compare --image "$IMAGE" --commit "$COMMIT" --replicas "$REPLICAS" "$REPOSITORY"'
 
-    static final String PLAN = 'slipway phase plan --optional="$OPTIONAL" --image "$IMAGE"'
+    static final String PLAN = 'slipway phase plan --optional="$OPTIONAL"'
 
     static final String APPLY = 'slipway migrate-diff apply --timeout "$LONGEST" --statement-timeout "$LONGEST"'
 
     static final String PUSH = 'slipway nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json"' +
-        ' --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age "$SCAN_AGE" "$TARGET"'
+        ' --evidence "sbom=$WORKSPACE_TMP/sbom.json" --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age "$SCAN_AGE"' +
+        ' --severity "$SEVERITY" --waivers "/etc/slipway/policy/waivers.yaml" --waivers "slipway-waivers.yaml" "$TARGET"'
+
+    static final String GATE = 'slipway phase gate --tar "$WORKSPACE_TMP/image.tar" --report "$WORKSPACE_TMP/trivy.json"' +
+        ' --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age "$SCAN_AGE"' +
+        ' --severity "$SEVERITY" --waivers "/etc/slipway/policy/waivers.yaml" --waivers "slipway-waivers.yaml"'
 
     static final String DEPLOY = 'slipway phase deploy --image "$IMAGE"' +
         ' --record "build=$RUN" --record "commit=$COMMIT" --record "plan=$PLAN_ID"'
@@ -80,15 +83,22 @@ class Commands implements Serializable {
           push --quiet "$TARGET" "docker-archive:$WORKSPACE_TMP/image.tar:$TARGET"
         chmod a+r "$WORKSPACE_TMP/image.tar"'''
 
-    /** In the container trivy, outside of the repository's files, which may hold settings of Trivy's own: 7 is findings, 0 is clean. */
+    /**
+     * In the container trivy, outside of the repository's files, which may hold settings of Trivy's own; of its
+     * variables, those that say where its databases are. It reports all that it finds; what stops an image is decided elsewhere.
+     */
     static final String SCAN = '''
         set +xe
         cd /
-        trivy --quiet --cache-dir /tmp/trivy image --offline-scan --scanners vuln --severity "$SEVERITY" \\
-          --exit-code 7 --format json --output "$WORKSPACE_TMP/trivy.json" --input "$WORKSPACE_TMP/image.tar"
-        code=$?
-        trivy --quiet --cache-dir /tmp/trivy version --format json > "$WORKSPACE_TMP/trivy-version.json"
-        chmod a+r "$WORKSPACE_TMP/trivy.json" "$WORKSPACE_TMP/trivy-version.json"
+        unset $(env | while IFS== read -r name value; do case $name in
+          TRIVY_DB_REPOSITORY|TRIVY_JAVA_DB_REPOSITORY|TRIVY_USERNAME|TRIVY_PASSWORD|TRIVY_INSECURE) ;;
+          TRIVY_*) printf '%s ' "$name" ;; esac; done)
+        rm -f "$WORKSPACE_TMP/trivy.json" "$WORKSPACE_TMP/trivy-version.json" "$WORKSPACE_TMP/sbom.json"
+        trivy --quiet --cache-dir /tmp/trivy image --offline-scan --scanners vuln --list-all-pkgs \\
+          --format json --output "$WORKSPACE_TMP/trivy.json" --input "$WORKSPACE_TMP/image.tar" || exit
+        trivy --quiet --cache-dir /tmp/trivy version --format json > "$WORKSPACE_TMP/trivy-version.json" || exit
+        trivy --quiet convert --format cyclonedx --output "$WORKSPACE_TMP/sbom.json" "$WORKSPACE_TMP/trivy.json" || exit
+        chmod a+r "$WORKSPACE_TMP/trivy.json" "$WORKSPACE_TMP/trivy-version.json" "$WORKSPACE_TMP/sbom.json"
         trivy --quiet convert --format table --severity "$SEVERITY" "$WORKSPACE_TMP/trivy.json"
-        exit $code'''
+        exit 0'''
 }

@@ -71,6 +71,22 @@ class Helpers implements Serializable {
         }
     }
 
+    /** The key that signs evidence, and the password that opens it; without a key nothing is signed. */
+    void withSigningKey(Closure body) {
+        String key = settings.value('signingCredentialsId')
+        if (!key) {
+            body()
+            return
+        }
+        List<Object> secrets = [steps.string(credentialsId: key, variable: 'COSIGN_PRIVATE_KEY')]
+        if (settings.value('signingPasswordCredentialsId')) {
+            secrets.add(steps.string(credentialsId: settings.value('signingPasswordCredentialsId'), variable: 'COSIGN_PASSWORD'))
+        }
+        steps.withCredentials(secrets) {
+            steps.withEnv(['SLIPWAY_SIGNING_KEY=env://COSIGN_PRIVATE_KEY']) { body() }
+        }
+    }
+
     /** The database's address and login, for the commands inside. */
     void withDatabase(Closure body) {
         steps.withCredentials([steps.usernamePassword(credentialsId: settings.value('dbCredentialsId'),

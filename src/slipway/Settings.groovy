@@ -68,6 +68,8 @@ class Settings implements Serializable {
             tagPattern: ['text', ''],
             tagDepth: ['number', ''],
             severity: ['severity', 'HIGH,CRITICAL'],
+            signingCredentialsId: ['text', ''],
+            signingPasswordCredentialsId: ['text', ''],
             tests: ['path', 'tests/app'],
             builder: ['builder', 'kaniko'],
             baseImages: ['images', ''],
@@ -167,13 +169,18 @@ class Settings implements Serializable {
         return site(name) ?: parameters(step)[name]?.get(1) ?: derived(name)
     }
 
+    /** What the site says, whatever the call does. */
+    String ofSite(String name) {
+        return site(name) ?: parameters(step)[name][1]
+    }
+
     /** A duration in whole minutes, rounded up. */
     int minutes(String name) {
         return inMinutes(value(name))
     }
 
     @NonCPS
-    static int inMinutes(String duration) {
+    private static int inMinutes(String duration) {
         double minutes = 0
         String number = ''
         for (int i = 0; i < duration.length(); i++) {

@@ -148,16 +148,17 @@ class StagingRelease extends Release {
         return text
     }
 
-    /** Clean, findings, and a scanner that failed are three outcomes; only the first goes on. */
+    /** The scanner reports; what stops an image is decided by the helper, before anything is pushed. */
     private void scan() {
         int code = 0
-        List<String> environment = ["SEVERITY=${settings.value('severity')}".toString()]
+        List<String> environment = ["SEVERITY=${severity()}".toString()]
         List<String> bases = settings.value('baseImages').tokenize(',')
         if (!bases.isEmpty()) {
             String mirror = bases.last().tokenize('=').last()
             environment.add("TRIVY_DB_REPOSITORY=${mirror}/aquasecurity/trivy-db:2".toString())
             environment.add("TRIVY_JAVA_DB_REPOSITORY=${mirror}/aquasecurity/trivy-java-db:1".toString())
         }
+        note('scan', [scanner: 'trivy', severity: severity(), outcome: 'failed'])
         steps.withEnv(environment) {
             steps.container('trivy') {
                 steps.timeout(time: 15, unit: 'MINUTES') {
@@ -165,23 +166,52 @@ class StagingRelease extends Release {
                 }
             }
         }
-        String outcome = code == 0 ? 'clean' : code == 7 ? 'findings' : 'failed'
-        note('scan', [scanner: 'trivy', severity: settings.value('severity'), outcome: outcome])
-        if (code == 7) {
-            helpers.hint = 'raise each package of the table above to its fixed version, in the requirements or by a newer base image;' +
-                ' where there is none yet, the parameter severity says which findings stop a build'
-            steps.error("scan: the image has findings of ${settings.value('severity')}, and nothing was pushed")
-        }
         if (code != 0) {
             helpers.hint = 'read its own words above; run the build again'
-            steps.error("scan: Trivy could not tell (exit code ${code}), and nothing was pushed")
+            steps.error("scan: the scanner failed: Trivy could not tell (exit code ${code}), and nothing was pushed")
+        }
+        facts.scan.outcome = 'undecided'
+        if (!deploys) {
+            decided('scan', helpers.ask('scan gate', gate(), Commands.GATE))
         }
     }
 
+    private Map<String, String> gate() {
+        return [SEVERITY: severity(), SCAN_AGE: '168h']
+    }
+
+    /** A call adds severities to the site's, and takes none away. */
+    private String severity() {
+        List<String> all = settings.ofSite('severity').tokenize(',')
+        return (all + settings.value('severity').tokenize(',')).unique().join(',')
+    }
+
+    /** Findings, waivers that have ended, a scan that is no evidence: each is a refusal in its own words. */
+    private Map<String, Object> decided(String label, Map<String, Object> answer) {
+        facts.scan.outcome = answer.scan ?: facts.scan.outcome
+        if (answer.waived) {
+            note('waived', answer.waived.tokenize('\n'))
+            steps.echo("findings that are waived:\n${answer.waived}")
+        }
+        if (answer.warnings) {
+            steps.echo("WARNING: ${answer.warnings}")
+        }
+        if (answer.exit != 0) {
+            helpers.hint = answer.error?.hint ?: ''
+            steps.error(Helpers.sentence(answer.scan == 'findings' ? 'scan' : label, answer))
+        }
+        return answer
+    }
+
     private void push(String target) {
+        if (!settings.value('signingCredentialsId')) {
+            steps.echo('WARNING: the evidence is not signed, and whoever may push could write it: set signingCredentialsId')
+        }
         helpers.withRegistry {
-            Map<String, Object> pushed = helpers.run('push', settings.options() + [TARGET: target, SCAN_AGE: '168h'], Commands.PUSH)
-            reference = pushed.reference
+            helpers.withSigningKey {
+                Map<String, String> variables = settings.options() + gate() + [TARGET: target]
+                reference = decided('push', helpers.ask('push', variables, Commands.PUSH)).reference
+            }
             note('image', reference)
         }
     }
@@ -211,8 +241,8 @@ class StagingRelease extends Release {
                 helpers.hint = deployed.error?.hint ?: ''
                 steps.error(Helpers.sentence('deploy', deployed))
             }
-            helpers.run('smoke test and evidence', variables, Commands.SMOKE)
-            note('evidence', ['scan', 'staging-verified'])
+            helpers.withSigningKey { helpers.run('smoke test and evidence', variables, Commands.SMOKE) }
+            note('evidence', ['scan', 'sbom', 'staging-verified'])
             begun = false
         }
         steps.currentBuild.description = "${Text.shown(reference)} in ${settings.value('namespace')}, verified".toString()

@@ -75,10 +75,12 @@ func TestOnlyWhatWasUndoneWasRolledBack(t *testing.T) {
 		"undone": {[]replay.Call{refused, undo(`{"exit":0,"stable":"","canary":"all traffic is on stable again","undone":true}`)},
 			"was rolled back", "canary: all traffic is on stable again"},
 		"nothing to undo": {[]replay.Call{refused, nothing}, "failed", "canary: there is nothing to undo"},
-		"not undone": {[]replay.Call{refused, undo(`{"exit":1,"stable":"","canary":"","undone":true,"error":{"message":"no right","why":"","hint":""}}`)},
+		"not undone": {[]replay.Call{refused,
+			undo(`{"exit":1,"stable":"","canary":"","undone":true,"error":{"message":"no right","why":"","hint":""}}`)},
 			"failed", "next   slipway phase undo"},
 		"stable has no pod": {[]replay.Call{refused, nothing, {Helper: "phase", Arguments: []string{"compare"},
-			Answer: `{"exit":0,"from":"r/app:day-0@sha256:12","changes":true,"first":false,"idle":true,"replicas":2,"says":"","commits":"","previousCommit":""}`}},
+			Answer: `{"exit":0,"from":"r/app:day-0@sha256:12","changes":true,"first":false,"idle":true,"replicas":2,"says":"",` +
+				`"commits":"","previousCommit":""}`}},
 			"failed", "production runs no pod, and has the image app:day-0"},
 	} {
 		p := l.production(t, test.answers, "--answer", "yes")

@@ -79,11 +79,10 @@ type played struct {
 }
 
 type call struct {
-	What        string            `json:"what"` // began or ended
-	Key         string            `json:"key"`
-	Arguments   []string          `json:"arguments"`
-	Exit        int               `json:"exit"`
-	Environment map[string]string `json:"environment"`
+	What      string   `json:"what"` // began or ended
+	Key       string   `json:"key"`
+	Arguments []string `json:"arguments"`
+	Exit      int      `json:"exit"`
 }
 
 // processes are all tests' own: one that has played a build plays the next one sooner.

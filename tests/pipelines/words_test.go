@@ -120,7 +120,7 @@ func TestTheLastLinesSayWhyAndWhatToDo(t *testing.T) {
 	}
 }
 
-// Whatever the scanner found is on the console: the whole table with its header, and what to do.
+// Whatever the scanner found is on the console: the whole table with its header, and what to do. Nothing is deployed of it.
 func TestFindingsOfTheScanAreListedWhole(t *testing.T) {
 	l := newLocal(t)
 	var table strings.Builder
@@ -128,19 +128,127 @@ func TestFindingsOfTheScanAreListedWhole(t *testing.T) {
 	for i := range 300 {
 		fmt.Fprintf(&table, "│ package-%d │ CVE-2026-%d │ HIGH │ 1.0.%d │ 1.1.%d │\n", i, i, i, i)
 	}
-	file := filepath.Join(t.TempDir(), "table")
-	require.NoError(t, os.WriteFile(file, []byte(table.String()), 0o600))
-	trivy := tool + "case \"$asked\" in *' convert '*) cat '" + file + "' ;; *' image '*) exit 7 ;; esac\n"
-	trivy = strings.Replace(trivy, "while [", "asked=\" $* \"\nwhile [", 1)
-	require.NoError(t, os.WriteFile(filepath.Join(l.bin, "trivy"), []byte(trivy), 0o755))
+	l.trivy(t, "case \"$asked\" in *' convert --format table '*) cat '"+written(t, table.String())+"' ;; esac\n")
+	found := []string{"REPLAY_FILES=" + l.recordings("findings", "staging")}
+	for name, branch := range map[string]string{"what is deployed": "Staging", "another branch": "main"} {
+		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", found, "--env", "SLIPWAY_BRANCH="+branch)
+		assert.Equal(t, "FAILURE", p.result, name)
+		assert.Contains(t, p.console, table.String(), name)
+		words := lastWords(t, p)
+		assert.Contains(t, words, "why    scan: the image has 2 findings of HIGH,CRITICAL that no waiver covers: HIGH CVE-2024-24762 of ", name)
+		assert.Contains(t, words, "next   raise each package to its fixed version", name)
+		assert.Contains(t, p.console, `"outcome":"findings"`, name)
+		assert.NotContains(t, fmt.Sprint(keys(p)), "phase deploy", name)
+	}
+}
+
+// A scanner that failed is neither clean nor findings, whatever it left; and it does not decide: all severities are asked for.
+func TestAScannerThatFailedDecidesNothing(t *testing.T) {
+	l := newLocal(t)
+	l.trivy(t, "case \"$asked\" in *' image '*) echo 'FATAL: the database cannot be had' >&2; exit 1 ;; esac\n")
 	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil)
 	assert.Equal(t, "FAILURE", p.result)
-	assert.Contains(t, p.console, table.String())
-	words := lastWords(t, p)
-	assert.Contains(t, words, "why    scan: the image has findings of HIGH,CRITICAL, and nothing was pushed\n")
-	assert.Contains(t, words, "next   raise each package of the table above to its fixed version")
-	assert.Contains(t, words, "the parameter severity says which findings stop a build\n")
+	assert.Contains(t, lastWords(t, p), "why    scan: the scanner failed: Trivy could not tell (exit code 1), and nothing was pushed\n")
+	assert.Contains(t, p.console, `"outcome":"failed"`)
 	assert.NotContains(t, fmt.Sprint(keys(p)), "nexus-push")
+
+	said := filepath.Join(t.TempDir(), "said")
+	l.trivy(t, "echo \"$asked $(env | grep '^TRIVY_' | sort | tr '\\n' ' ')\" >> '"+said+"'\n")
+	p = l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil, "--env", "TRIVY_IGNOREFILE=/workspace/.trivyignore",
+		"--env", "TRIVY_SEVERITY=CRITICAL", "--env", "TRIVY_SKIP_DIRS=/usr", "--env", "TRIVY_IGNORE_UNFIXED=true", "--env", "TRIVY_CONFIG=x.yaml",
+		"--env", "TRIVY_DB_REPOSITORY=nexus.example/trivy-db:2")
+	assert.Equal(t, "SUCCESS", p.result, p.console)
+	body, err := os.ReadFile(said)
+	require.NoError(t, err)
+	asked := string(body)
+	assert.Contains(t, asked, " image ")
+	for _, name := range []string{"IGNOREFILE", "SEVERITY", "SKIP_DIRS", "IGNORE_UNFIXED", "CONFIG", "--exit-code"} {
+		assert.NotContains(t, asked, name, "what was set around the call does not reach the scanner")
+	}
+	assert.Contains(t, asked, "TRIVY_DB_REPOSITORY=nexus.example/trivy-db:2")
+}
+
+// What a waiver covers goes on, and is told wherever somebody decides: on the console, in the records, at the approval.
+func TestWaivedFindingsAreToldToWhoApproves(t *testing.T) {
+	l := newLocal(t)
+	const line = "HIGH CVE-2024-24762 of python_multipart is waived until 2027-02-28 by bob: not reachable"
+	staging := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", []string{"REPLAY_FILES=" + l.recordings("waived", "staging")})
+	assert.Equal(t, "SUCCESS", staging.result, staging.console)
+	assert.Contains(t, staging.console, "findings that are waived:\n"+line)
+	assert.Contains(t, staging.console, "WARNING: the waiver of CVE-2024-53981 (slipway-waivers.yaml line 2, owner ada) ends on 2026-12-04")
+	production := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod",
+		[]string{"REPLAY_FILES=" + l.recordings("waived", "production")}, "--answer", "yes")
+	assert.Equal(t, "SUCCESS", production.result, production.console)
+	assert.Regexp(t, `Promote .* to production\?\n(.*\n)+canary: .*\nfindings of the scan that are waived:\n`+line, production.console)
+	for _, p := range []played{staging, production} {
+		require.NoError(t, p.validRecord())
+		assert.Contains(t, p.console, `"waived":["`+line)
+	}
+}
+
+// A call adds to what the site counts, and takes nothing away.
+func TestACallCannotOpenTheGate(t *testing.T) {
+	l := newLocal(t)
+	for call, want := range map[string]string{"CRITICAL": "HIGH,CRITICAL", "UNKNOWN": "HIGH,CRITICAL,UNKNOWN", "LOW,HIGH": "HIGH,CRITICAL,LOW"} {
+		jenkinsfile := "@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', severity: '" + call + "')\n"
+		require.NoError(t, os.WriteFile(filepath.Join(l.repository, "Jenkinsfile"), []byte(jenkinsfile), 0o600))
+		run(t, l.repository, "git", "-c", "user.name=Eve", "-c", "user.email=eve@example.com", "commit", "-qam", call)
+		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil)
+		require.Equal(t, "SUCCESS", p.result, p.console)
+		assert.Contains(t, p.console, `"severity":"`+want+`"`, call)
+		assert.Contains(t, fmt.Sprint(p.calls), "--severity "+want+" ", call)
+	}
+}
+
+// Evidence is signed with the key of the site; without one that is said.
+func TestEvidenceIsSignedWithTheSitesKey(t *testing.T) {
+	l := newLocal(t)
+	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil)
+	require.Equal(t, "SUCCESS", p.result, p.console)
+	assert.Contains(t, p.console, "WARNING: the evidence is not signed")
+
+	site := strings.Replace(read(t, "docs/jenkins.yaml"), "    - credentials:\n", `    - credentials:
+      - string: {scope: GLOBAL, id: "staging-signing-key", secret: "${SIGNING_KEY}"}
+      - string: {scope: GLOBAL, id: "staging-signing-password", secret: "${SIGNING_PASSWORD}"}
+`, 1)
+	seen := filepath.Join(t.TempDir(), "seen") // what the helpers have in their environment, and in their arguments
+	real, err := filepath.Abs(filepath.Join(l.bin, "answers"))
+	require.NoError(t, err)
+	require.NoError(t, os.Rename(filepath.Join(l.bin, "slipway"), real))
+	require.NoError(t, os.WriteFile(filepath.Join(l.bin, "slipway"), []byte("#!/bin/sh\n"+
+		`echo "$1 $2 key=$SLIPWAY_SIGNING_KEY $COSIGN_PRIVATE_KEY $COSIGN_PASSWORD arguments=$*" >> '`+seen+
+		"'\nexec '"+real+"' \"$@\"\n"), 0o755))
+	t.Setenv("SIGNING_KEY", "a2V5LXNlY3JldA==")
+	t.Setenv("SIGNING_PASSWORD", "p4ss-secret")
+	p = l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil, "--config", written(t, site),
+		"--env", "SLIPWAY_SIGNING_CREDENTIALS_ID=staging-signing-key",
+		"--env", "SLIPWAY_SIGNING_PASSWORD_CREDENTIALS_ID=staging-signing-password")
+	require.Equal(t, "SUCCESS", p.result, p.console)
+	assert.NotContains(t, p.console, "WARNING: the evidence is not signed")
+	body, err := os.ReadFile(seen)
+	require.NoError(t, err)
+	for _, line := range strings.Split(strings.TrimSpace(string(body)), "\n") {
+		before, arguments, _ := strings.Cut(line, "arguments=")
+		signs := strings.HasPrefix(line, "nexus-push ") || strings.HasPrefix(line, "phase smoke ")
+		assert.Equal(t, signs, strings.Contains(before, "key=env://COSIGN_PRIVATE_KEY a2V5LXNlY3JldA== p4ss-secret"), line)
+		assert.NotContains(t, arguments, "a2V5LXNlY3JldA==")
+	}
+	assert.NotContains(t, p.console, "p4ss-secret")
+	assert.NotContains(t, p.console, "a2V5LXNlY3JldA==")
+}
+
+// trivy is a scanner that says this instead.
+func (l *local) trivy(t *testing.T, body string) {
+	t.Helper()
+	script := strings.Replace(tool+body, "while [", "asked=\" $* \"\nwhile [", 1)
+	require.NoError(t, os.WriteFile(filepath.Join(l.bin, "trivy"), []byte(script), 0o755))
+}
+
+func written(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
 }
 
 // What a helper bounds itself is not cut before: an index that builds for hours, a canary that is looked at for long.

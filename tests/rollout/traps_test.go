@@ -389,6 +389,20 @@ func TestANodeThatIsNotReadyIsToldApart(t *testing.T) {
 	assert.Equal(t, "done", enough.State, "%s", answer.Stdout)
 }
 
+// What gets the name of what was deleted is another one, of which nobody has asked.
+func TestADeploymentThatIsMadeAnewIsAnotherOne(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	never := ", readinessProbe: {exec: {command: [test, -e, /tmp/never]}, periodSeconds: 1, failureThreshold: 60}"
+	s.apply(simple(1, "tool:1", forever, never))
+	verdict, answer := s.waitAnd("available", func() {
+		_, err := scenes.Kubectl(t.Context(), simple(1, "tool:1", forever, ""), "replace", "--force", "-n", s.name, "-f", "-")
+		assert.NoError(t, err)
+	}, "deployment/app", "--mark-good")
+	assert.Equal(t, "DELETED", verdict.Code, "%s", answer.Stdout)
+	s.done("deployment/app")
+}
+
 // nodeReader is k8s/optional/node-reader.yaml, for this stage's agent.
 func (s stage) nodeReader() string {
 	body, err := os.ReadFile(filepath.Join(Root(), "k8s/optional/node-reader.yaml"))

@@ -50,6 +50,7 @@ type Workload struct {
 			Events   []string `json:"events"`
 			Log      []string `json:"log"`
 			Previous bool     `json:"previous"`
+			Unread   string   `json:"unread"`
 			Try      string   `json:"try"`
 		} `json:"report"`
 	} `json:"failures"`

@@ -71,7 +71,8 @@ var AnalysisFlags = append(append([]cli.Flag{}, SourceFlags...),
 
 // AnalysisOf is the analysis that AnalysisFlags ask for.
 func AnalysisOf(c *cli.Context) (AnalysisOptions, error) {
-	options := AnalysisOptions{Source: SourceOf(c), Interval: c.Duration("interval"), Duration: c.Duration("duration"), Queries: map[string]string{}}
+	options := AnalysisOptions{Source: SourceOf(c), Interval: c.Duration("interval"), Duration: c.Duration("duration"),
+		Queries: map[string]string{}}
 	if options.Interval <= 0 || options.Duration < options.Interval {
 		return options, slipway.Usagef("--duration %s has no room for one --interval %s", options.Duration, options.Interval)
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/gate"
 )
 
 // What evidence is, as an OCI artifact with a subject:
@@ -51,12 +53,16 @@ type Statement struct {
 	File    string
 	Scanner string        // for a scan: the file that trivy version --format json printed, or empty
 	MaxAge  time.Duration // for a scan: how old its databases may be; 0 is any age
+	Gate    *gate.Gate    // for a scan: what stops the image; nil stops nothing
 	Build   string
 	Key     *PrivateKey // signs it; nil leaves it unsigned
 
-	body  []byte
-	image string // the configuration's digest that a scan names
-	facts map[string]string
+	body      []byte
+	mediaType types.MediaType // of the body, where it has one of its own
+	image     string          // the configuration's digest that a scan or a bill of materials names
+	scan      Scan
+	found     []gate.Finding
+	facts     map[string]string
 }
 
 var typeForm = regexp.MustCompile(`^[a-z0-9]+(?:[-.][a-z0-9]+)*$`)
@@ -88,10 +94,24 @@ func (s *Statement) Read(now time.Time) error {
 	if s.Build != "" {
 		s.facts[annotationBuild] = s.Build
 	}
-	if s.Type != scanType {
-		return nil
+	switch s.Type {
+	case scanType:
+		return s.readScan(now)
+	case bomType:
+		bom, err := readBOM(s.body)
+		if err != nil {
+			return slipway.Usagef("%s cannot be evidence of the type %s", s.File, bomType).Because(err)
+		}
+		s.image, s.mediaType = bom.image(), bom.mediaType
 	}
-	scan, image, err := readScan(s.body, s.Scanner)
+	return nil
+}
+
+func (s *Statement) readScan(now time.Time) error {
+	if len(bytes.TrimSpace(s.body)) == 0 {
+		return slipway.Errorf(slipway.Unknown, "the scanner failed: it wrote no report into %s", s.File).Next("read its own words; scan again")
+	}
+	scan, report, err := readScan(s.body, s.Scanner)
 	if err != nil {
 		return slipway.Usagef("%s cannot be evidence of a scan", s.File).Because(err)
 	}
@@ -100,8 +120,22 @@ func (s *Statement) Read(now time.Time) error {
 			return err
 		}
 	}
-	s.image = image
+	s.scan, s.image, s.found = scan, report.Metadata.ImageID, report.each()
 	maps.Copy(s.facts, scan.facts())
+	return nil
+}
+
+// decide refuses an image with findings that no waiver covers, and notes those that one does.
+func (s *Statement) decide() error {
+	if s.Gate == nil || s.Type != scanType {
+		return nil
+	}
+	var err error
+	s.scan.Severity = s.Gate.String()
+	if s.scan.Waived, err = s.Gate.Decide(s.found); err != nil {
+		return err
+	}
+	maps.Copy(s.facts, s.scan.facts())
 	return nil
 }
 
@@ -139,12 +173,15 @@ func (s *session) attach(ctx context.Context, about *manifest, statement Stateme
 	if err != nil {
 		return Evidence{}, err
 	}
-	if err := checkSubject(statement.image, id); err != nil {
+	if err := checkSubject(statement.Type, statement.image, id); err != nil {
 		return Evidence{}, err
 	}
 	empty, body := []byte("{}"), statement.body
 	layer := descriptorOf("application/octet-stream", body)
-	if json.Valid(body) {
+	switch {
+	case statement.mediaType != "":
+		layer.MediaType = statement.mediaType
+	case json.Valid(body):
 		layer.MediaType = "application/json"
 	}
 	layer.Annotations = map[string]string{"org.opencontainers.image.title": filepath.Base(statement.File)}

@@ -247,32 +247,40 @@ func (e *evidenceReader) content(ctx context.Context, about *manifest, kind stri
 		return nil, "", nil
 	}
 	var scan report
+	var parts bom
 	var parse func(io.Reader) error
-	if kind == scanType {
+	if kind == scanType || kind == bomType {
 		parse = func(in io.Reader) error {
 			body, err := io.ReadAll(in)
-			if err != nil {
-				return err
+			if err == nil && kind == scanType {
+				return readOnce(body, &scan)
 			}
-			return readOnce(body, &scan)
+			if err == nil {
+				parts, err = readBOM(body)
+			}
+			return err
 		}
 	}
 	err = e.session.checkBlob(ctx, layer, parse)
 	if errors.Is(err, errContent) {
 		return nil, err.Error(), nil
 	}
-	if err != nil || kind != scanType {
+	if err != nil || parse == nil {
 		return nil, "", err
 	}
-	if findings, err = scan.findings(); err != nil {
-		return nil, err.Error(), nil
+	named := parts.image()
+	if kind == scanType {
+		if findings, err = scan.findings(); err != nil {
+			return nil, err.Error(), nil
+		}
+		named = scan.Metadata.ImageID
 	}
 	id, err := e.session.imageID(ctx, about)
 	if err != nil {
 		return nil, "", err
 	}
-	if scan.Metadata.ImageID != id {
-		return nil, fmt.Sprintf("it is a scan of another image: it names %s, and this one is %s", scan.Metadata.ImageID, id), nil
+	if named != id && (kind == scanType || named != "") {
+		return nil, fmt.Sprintf("it is a %s of another image: it names %s, and this one is %s", kind, named, id), nil
 	}
 	return findings, "", nil
 }

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/gate"
 )
 
 // Flags say how a registry is spoken to; they are the same for every helper that
@@ -69,12 +71,43 @@ func (c *Client) Close() { c.stop() }
 // SigningKey is the flag of those helpers that sign, VerifyingKey of those that check.
 var (
 	SigningKey = &cli.StringFlag{Name: "key", EnvVars: []string{"SLIPWAY_SIGNING_KEY"},
-		Usage: "sign with the private key in `FILE` (cosign.key with COSIGN_PASSWORD, or PKCS #8)"}
+		Usage: "sign with the private key in `FILE` or env://NAME (cosign.key with COSIGN_PASSWORD, or PKCS #8)"}
 	VerifyingKey = &cli.StringSliceFlag{Name: "key", EnvVars: []string{"SLIPWAY_VERIFYING_KEY"},
-		Usage: "take only what is signed with the public key in `FILE` (cosign.pub); given twice, either key does"}
+		Usage: "take only what is signed with the public key in `FILE` or env://NAME (cosign.pub); given twice, either key does"}
 	ScanAge = &cli.DurationFlag{Name: "scan-max-age", EnvVars: []string{"SLIPWAY_SCAN_MAX_AGE"},
 		Usage: "take no scan as evidence that was made longer ago than this `DURATION`, such as 168h"}
 )
+
+// GateFlags say what a scan must have found for an image to go on.
+func GateFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "scanner", Usage: "the `FILE` that trivy version --format json printed, for the evidence of the type scan"},
+		&cli.DurationFlag{Name: "scan-max-age",
+			Usage: "refuse a scan whose vulnerability database is older than this `DURATION` (Java's: four times that)"},
+		&cli.StringFlag{Name: "severity",
+			Usage: "refuse an image with findings of these `SEVERITIES`, such as HIGH,CRITICAL, that no waiver covers"},
+		&cli.StringSliceFlag{Name: "waivers", Usage: "a `FILE` of waivers; one that is not there has none"},
+	}
+}
+
+// GateOf is the gate that the flags ask for, or nil; it says on stderr which waivers end soon, and gives that as a line each.
+func GateOf(c *cli.Context) (*gate.Gate, string, error) {
+	if c.String("severity") == "" {
+		if len(c.StringSlice("waivers")) > 0 {
+			return nil, "", slipway.Usagef("--waivers waives findings of --severity, which is missing")
+		}
+		return nil, "", nil
+	}
+	waivers, warnings, err := gate.Read(c.StringSlice("waivers"), time.Now())
+	if err != nil {
+		return nil, "", err
+	}
+	for _, warning := range warnings {
+		logrus.Warn(warning)
+	}
+	made, err := gate.New(c.String("severity"), waivers)
+	return made, strings.Join(warnings, "\n"), err
+}
 
 // PrivateKeyOf reads the key that --key names, or gives nil.
 func PrivateKeyOf(c *cli.Context) (*PrivateKey, error) {

@@ -322,7 +322,20 @@ func TestOnlyKeysThatBothCosignsKnow(t *testing.T) {
 	}
 	good := newKey(t)
 	sec1, err := x509.MarshalECPrivateKey(good.key)
-	read, err := ReadPrivateKey(write("ec.key", "EC PRIVATE KEY", sec1, err))
+	file := write("ec.key", "EC PRIVATE KEY", sec1, err)
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Equal(t, good.Fingerprint(), read.Fingerprint())
+	t.Setenv("IN_PEM", string(text))
+	t.Setenv("IN_BASE64", base64.StdEncoding.EncodeToString(text))
+	for _, from := range []string{file, "env://IN_PEM", "env://IN_BASE64"} {
+		read, err := ReadPrivateKey(from)
+		require.NoError(t, err)
+		assert.Equal(t, good.Fingerprint(), read.Fingerprint())
+	}
+	t.Setenv("NO_KEY", "hunter2")
+	for _, from := range []string{"env://NO_KEY", "env://NOT_SET", "env://", "/does/not/exist"} {
+		_, refusal := ReadPrivateKey(from)
+		assert.Equal(t, slipway.Usage, slipway.AsError(refusal).Code, from)
+		assert.NotContains(t, refusal.Error(), "hunter2")
+	}
 }

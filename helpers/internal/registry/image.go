@@ -53,11 +53,32 @@ func openImage(ctx context.Context, file string) (*image, error) {
 	return i, nil
 }
 
+// configOf gives the digest of the configuration of the image in the tar file, by which a scanner knows it.
+func configOf(file string) (string, error) {
+	archive, err := openArchive(file)
+	if err != nil {
+		return "", slipway.Usagef("the tar %s cannot be read", file).Because(err)
+	}
+	i := &image{archive: archive}
+	defer i.close()
+	if i.isLayout() {
+		err = i.readLayout()
+	} else {
+		err = i.readSaved()
+	}
+	if err != nil {
+		return "", slipway.Usagef("%s holds no image", file).Because(err)
+	}
+	return i.manifest.content.Config.Digest.String(), nil
+}
+
+func (i *image) isLayout() bool { return i.archive.has("oci-layout") && i.archive.has("index.json") }
+
 func (i *image) read(ctx context.Context) error {
 	// What has both, as docker save writes it since version 25, names in the OCI
 	// layout the digest that the image has already.
 	switch {
-	case i.archive.has("oci-layout") && i.archive.has("index.json"):
+	case i.isLayout():
 		if err := i.readLayout(); err != nil {
 			return err
 		}

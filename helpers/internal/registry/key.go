@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ func ReadPublicKey(files ...string) (*PublicKey, error) {
 }
 
 func readPEM(file string) (*pem.Block, error) {
-	body, err := os.ReadFile(file)
+	body, err := readKey(file)
 	if err != nil {
 		return nil, slipway.Usagef("the key cannot be read").Because(err)
 	}
@@ -116,6 +117,23 @@ func readPEM(file string) (*pem.Block, error) {
 		return nil, slipway.Usagef("%s holds no key in PEM", file)
 	}
 	return block, nil
+}
+
+// readKey reads a file, or with cosign's notation env://NAME a variable, which may hold the file in base64: where a secret
+// is typed into a field of one line, a file of several is lost.
+func readKey(file string) ([]byte, error) {
+	name, variable := strings.CutPrefix(file, "env://")
+	if !variable {
+		return os.ReadFile(file)
+	}
+	text := strings.TrimSpace(os.Getenv(name))
+	if text == "" {
+		return nil, fmt.Errorf("the variable %s is empty", name)
+	}
+	if decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), "")); err == nil {
+		return decoded, nil
+	}
+	return []byte(text), nil
 }
 
 // Sign signs the body.

@@ -41,6 +41,7 @@ type Pushed struct {
 	Artifacts []string   `json:"artifacts,omitempty"` // in the tar, and not pushed
 	Below     string     `json:"below,omitempty"`     // the tag with the highest number, where the pushed one's is lower
 	Unfound   bool       `json:"unfound,omitempty"`   // the tag is not of the form that nexus-latest-tag finds
+	Warnings  string     `json:"warnings,omitempty"`  // waivers that end soon, a line each
 }
 
 // Text is the reference, for $(...).
@@ -51,7 +52,8 @@ func (p Pushed) Text(out io.Writer) error {
 
 // Answer gives the reference and the digest.
 func (p Pushed) Answer() slipway.Fields {
-	return slipway.Fields{"reference": p.Reference, "digest": p.Digest, "already": p.Already, "below": p.Below, "unfound": p.Unfound}
+	return slipway.Fields{"reference": p.Reference, "digest": p.Digest, "already": p.Already, "below": p.Below, "unfound": p.Unfound,
+		"waived": WaivedOf(p.Evidence), "warnings": p.Warnings, "scan": clean}
 }
 
 // Push pushes the image in the tar file as tag, and attaches the evidence. A tag
@@ -72,8 +74,12 @@ func (c *Client) Push(ctx context.Context, tag name.Tag, options PushOptions) (*
 	if err := checkRevision(options.Revision, image.manifest.content.Annotations, image.config); err != nil {
 		return nil, err
 	}
-	for _, statement := range options.Evidence {
-		if err := checkSubject(statement.image, image.manifest.content.Config.Digest.String()); err != nil {
+	for i := range options.Evidence {
+		statement := &options.Evidence[i]
+		if err := checkSubject(statement.Type, statement.image, image.manifest.content.Config.Digest.String()); err != nil {
+			return nil, err
+		}
+		if err := statement.decide(); err != nil {
 			return nil, err
 		}
 	}

@@ -30,7 +30,7 @@ func TestAScanWithAnOldDatabaseIsNoEvidence(t *testing.T) {
 		"a week and a second":    {python, trivy + `{"UpdatedAt":"2026-11-23T11:59:59Z"}}`, "database is of 2026-11-23, older than 168h0m0s"},
 		"exactly a week":         {python, trivy + `{"UpdatedAt":"2026-11-23T12:00:00Z"}}`, ""},
 		"no database":            {python, `{"Version":"0.74.0"}`, "does not say of when"},
-		"never updated":          {python, trivy + `{}}`, "of 0001-01-01"},
+		"never updated":          {python, trivy + `{}}`, "or had none"},
 		"no scanner":             {python, "", "does not say of when"},
 		"Java's of three weeks":  {java, trivy + day + `,"JavaDB":{"UpdatedAt":"2026-11-09T06:00:00Z"}}`, ""},
 		"Java's of five weeks":   {java, trivy + day + `,"JavaDB":{"UpdatedAt":"2026-10-25T06:00:00Z"}}`, "Java database is of 2026-10-25"},

@@ -53,7 +53,7 @@ func TestOnlyAReportAboutAnImageIsAScan(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, test.name)
-		assert.Equal(t, id, named, test.name)
+		assert.Equal(t, id, named.Metadata.ImageID, test.name)
 		assert.Equal(t, test.want, scan.Findings, test.name)
 	}
 }

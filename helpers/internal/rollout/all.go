@@ -100,7 +100,8 @@ func (f *follower) result(ctx context.Context, ended, err error, begin time.Time
 	case err == nil:
 		return result, nil
 	case ctx.Err() != nil:
-		return result, slipway.Errorf(slipway.Unknown, "stopped while %s was at: %s", f.target, orUnknown(f.verdict.Cause)).Next("nothing was changed; the rollout goes on without this program")
+		return result, slipway.Errorf(slipway.Unknown, "stopped while %s was at: %s", f.target, orUnknown(f.verdict.Cause)).
+			Next("nothing was changed; the rollout goes on without this program")
 	case errors.Is(ended, errCompany) && errors.Is(err, context.Canceled):
 		return result, nil
 	case err == context.DeadlineExceeded: // by identity: a request that ran out of time is no verdict

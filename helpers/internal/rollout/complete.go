@@ -17,10 +17,12 @@ func counts(o Objects) Verdict {
 	switch {
 	case o.Deployment != nil:
 		status := o.Deployment.Status
-		verdict.Updated, verdict.Available, verdict.Desired = status.UpdatedReplicas, status.AvailableReplicas, replicas(o.Deployment.Spec.Replicas)
+		verdict.Updated, verdict.Available = status.UpdatedReplicas, status.AvailableReplicas
+		verdict.Desired = replicas(o.Deployment.Spec.Replicas)
 	case o.StatefulSet != nil:
 		status := o.StatefulSet.Status
-		verdict.Updated, verdict.Available, verdict.Desired = status.UpdatedReplicas, status.AvailableReplicas, replicas(o.StatefulSet.Spec.Replicas)
+		verdict.Updated, verdict.Available = status.UpdatedReplicas, status.AvailableReplicas
+		verdict.Desired = replicas(o.StatefulSet.Spec.Replicas)
 	default:
 		status := o.DaemonSet.Status
 		verdict.Updated, verdict.Available, verdict.Desired = status.UpdatedNumberScheduled, status.NumberAvailable, status.DesiredNumberScheduled

@@ -243,7 +243,8 @@ func byEvents(o Objects, pod *corev1.Pod) *trouble {
 	case newest == nil || !mute(pod):
 		return nil
 	case newest.Reason == "FailedCreatePodSandBox":
-		return newTrouble("SANDBOX_FAILED", "the pod's sandbox cannot be made: "+newest.Message, pod, "", o.Criteria.Graces.Create).from(firstSeen(newest))
+		return newTrouble("SANDBOX_FAILED", "the pod's sandbox cannot be made: "+newest.Message, pod, "", o.Criteria.Graces.Create).
+			from(firstSeen(newest))
 	}
 	return newTrouble("STUCK", newest.Reason+": "+newest.Message, pod, "", o.Criteria.Graces.Stuck).from(firstSeen(newest))
 }

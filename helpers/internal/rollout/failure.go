@@ -126,7 +126,8 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 	case deadlineExceeded(o):
 		return gaveUp(verdict, all), true
 	case stuck && len(all) == 0 && idle(o, memory, now):
-		return []Failure{{Code: "STUCK", Cause: fmt.Sprintf("nothing has moved for %s: %s", now.Sub(later(memory.Begin, memory.Progress)).Round(time.Second), standstill(o))}}, true
+		still := now.Sub(later(memory.Begin, memory.Progress)).Round(time.Second)
+		return []Failure{{Code: "STUCK", Cause: fmt.Sprintf("nothing has moved for %s: %s", still, standstill(o))}}, true
 	}
 	return distinct(all), false
 }
@@ -135,7 +136,8 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 // the way. What only has not moved yet is told with it, not instead of it.
 func gaveUp(verdict Verdict, all []*trouble) []Failure {
 	var plain []*trouble
-	cause := fmt.Sprintf("the controller gave up after progressDeadlineSeconds: %d of %d pods are available", verdict.Available, verdict.Desired)
+	cause := fmt.Sprintf("the controller gave up after progressDeadlineSeconds: %d of %d pods are available", verdict.Available,
+		verdict.Desired)
 	for _, t := range all {
 		if t.Code == "STUCK" {
 			cause += "; " + t.Pod + ": " + t.Cause
@@ -151,7 +153,9 @@ func nothingSeen(o Objects, memory *Memory, now time.Time) ([]Failure, bool) {
 	if !memory.stuck(o.Criteria.Graces, now) {
 		return nil, false
 	}
-	return []Failure{{Code: "STUCK", Cause: fmt.Sprintf("no controller has taken up the change of %s for %s: is kube-controller-manager up?", o.name(), now.Sub(memory.Begin).Round(time.Second))}}, true
+	cause := fmt.Sprintf("no controller has taken up the change of %s for %s: is kube-controller-manager up?", o.name(),
+		now.Sub(memory.Begin).Round(time.Second))
+	return []Failure{{Code: "STUCK", Cause: cause}}, true
 }
 
 // idle says that every new pod that there is has been available, and none is on
@@ -177,7 +181,9 @@ func standstill(o Objects) string {
 		switch {
 		case !o.owns(pod):
 		case pod.DeletionTimestamp != nil:
-			return fmt.Sprintf("%s has been terminating beyond its time, on the node %s (finalizers: %s)", pod.Name, pod.Spec.NodeName, strings.Join(append(pod.Finalizers, "none")[:max(1, len(pod.Finalizers))], ", "))
+			finalizers := append(pod.Finalizers, "none")[:max(1, len(pod.Finalizers))]
+			return fmt.Sprintf("%s has been terminating beyond its time, on the node %s (finalizers: %s)", pod.Name, pod.Spec.NodeName,
+				strings.Join(finalizers, ", "))
 		case over(pod) && (ended == nil || ended.CreationTimestamp.Before(&pod.CreationTimestamp)):
 			ended = pod
 		}
@@ -227,7 +233,8 @@ func blocker(o Objects, memory *Memory, seen *sightings) *trouble {
 			continue
 		}
 		broken.grace = max(broken.grace, settle/2) // the controller deletes within moments what it can
-		broken.Cause = fmt.Sprintf("%s is broken and of another revision (%s: %s), and OrderedReady waits for it for ever: kubectl delete pod -n %s %s", pod.Name, broken.Code, broken.Cause, pod.Namespace, pod.Name)
+		broken.Cause = fmt.Sprintf("%s is broken and of another revision (%s: %s), and OrderedReady waits for it for ever: "+
+			"kubectl delete pod -n %s %s", pod.Name, broken.Code, broken.Cause, pod.Namespace, pod.Name)
 		broken.Code = "BROKEN_POD_BLOCKS"
 		if seen.ripe(broken) {
 			return broken

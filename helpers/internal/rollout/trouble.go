@@ -49,7 +49,8 @@ func unscheduled(o Objects, pod *corev1.Pod) *trouble {
 	for _, claim := range o.claimsOf(pod) {
 		// With WaitForFirstConsumer a claim waits for its pod, and is no trouble
 		// while the pod has not been given a place because of something else.
-		if claim.Status.Phase == corev1.ClaimPending && (c == nil || c.Status != corev1.ConditionFalse || strings.Contains(c.Message, "PersistentVolumeClaim")) {
+		if claim.Status.Phase == corev1.ClaimPending &&
+			(c == nil || c.Status != corev1.ConditionFalse || strings.Contains(c.Message, "PersistentVolumeClaim")) {
 			return newTrouble("PVC_PENDING", fmt.Sprintf("the PersistentVolumeClaim %s is not bound: %s", claim.Name,
 				o.lastWarning(claim, "nothing provides it yet")), pod, "", graces.Claim).
 				from(pod.CreationTimestamp.Time)
@@ -60,9 +61,11 @@ func unscheduled(o Objects, pod *corev1.Pod) *trouble {
 	case (c == nil || c.Status != corev1.ConditionFalse) && warning != "":
 		return newTrouble("STUCK", warning, pod, "", graces.Stuck).from(pod.CreationTimestamp.Time)
 	case c == nil || c.Status != corev1.ConditionFalse:
-		return newTrouble("STUCK", fmt.Sprintf("no scheduler (%s) has looked at it", pod.Spec.SchedulerName), pod, "", graces.Stuck).from(pod.CreationTimestamp.Time)
+		return newTrouble("STUCK", fmt.Sprintf("no scheduler (%s) has looked at it", pod.Spec.SchedulerName), pod, "", graces.Stuck).
+			from(pod.CreationTimestamp.Time)
 	case c.Reason == corev1.PodReasonSchedulingGated:
-		return newTrouble("STUCK", fmt.Sprintf("the scheduling gate %s is not lifted", pod.Spec.SchedulingGates), pod, "", graces.Stuck).from(pod.CreationTimestamp.Time)
+		return newTrouble("STUCK", fmt.Sprintf("the scheduling gate %s is not lifted", pod.Spec.SchedulingGates), pod, "", graces.Stuck).
+			from(pod.CreationTimestamp.Time)
 	case strings.Contains(c.Message, "PersistentVolumeClaim"), strings.Contains(c.Message, "persistentvolumeclaim"):
 		return newTrouble("PVC_PENDING", "no node takes it: "+c.Message, pod, "", graces.Claim).from(c.LastTransitionTime.Time)
 	}
@@ -159,7 +162,9 @@ func unready(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory, now
 	if lasted < budget {
 		return nil
 	}
-	return newTrouble("NOT_READY", fmt.Sprintf("the container %s runs, and its readiness probe (%s) has not succeeded in %s", status.Name, probed(container.ReadinessProbe), budget), pod, status.Name, 0)
+	cause := fmt.Sprintf("the container %s runs, and its readiness probe (%s) has not succeeded in %s", status.Name,
+		probed(container.ReadinessProbe), budget)
+	return newTrouble("NOT_READY", cause, pod, status.Name, 0)
 }
 
 func chance(probe *corev1.Probe) time.Duration {

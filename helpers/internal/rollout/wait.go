@@ -102,7 +102,8 @@ func (f *follower) open(ctx context.Context) error {
 
 func (f *follower) absent(ctx context.Context) error {
 	namespace := f.cluster.Namespace
-	if _, err := f.cluster.Core().Namespaces().Get(ctx, namespace, metav1.GetOptions{}); err != nil && kube.Explain(err, "").Code == slipway.No {
+	_, err := f.cluster.Core().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	if err != nil && kube.Explain(err, "").Code == slipway.No {
 		return slipway.Usagef("there is no namespace %s", namespace).Next("list them: kubectl get namespaces")
 	}
 	return &absentError{slipway.Errorf(slipway.No, "there is no %s in the namespace %s", f.target, namespace).

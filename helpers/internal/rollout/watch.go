@@ -175,18 +175,22 @@ func (s *source) snapshot() (known []runtime.Object, begun bool) {
 // selector is known, its pods and revisions. Nothing else in the namespace is asked for.
 func ownSource(cluster *kube.Cluster, target Target) *source {
 	own := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", target.Name).String()}
-	return &source{client: cluster.Apps().RESTClient(), namespace: cluster.Namespace, resource: resources[target.Kind], kind: lists[target.Kind], options: own}
+	return &source{client: cluster.Apps().RESTClient(), namespace: cluster.Namespace, resource: resources[target.Kind],
+		kind: lists[target.Kind], options: own}
 }
 
 func partSources(cluster *kube.Cluster, target Target, selector string) []*source {
 	selected := metav1.ListOptions{LabelSelector: selector}
-	parts := []*source{{client: cluster.Core().RESTClient(), namespace: cluster.Namespace, resource: "pods", kind: func() runtime.Object { return &corev1.PodList{} }, options: selected}}
+	part := func(client rest.Interface, resource string, kind func() runtime.Object) *source {
+		return &source{client: client, namespace: cluster.Namespace, resource: resource, kind: kind, options: selected}
+	}
+	parts := []*source{part(cluster.Core().RESTClient(), "pods", func() runtime.Object { return &corev1.PodList{} })}
 	apps := cluster.Apps().RESTClient()
 	switch target.Kind {
 	case Deployment:
-		parts = append(parts, &source{client: apps, namespace: cluster.Namespace, resource: "replicasets", kind: func() runtime.Object { return &appsv1.ReplicaSetList{} }, options: selected})
+		parts = append(parts, part(apps, "replicasets", func() runtime.Object { return &appsv1.ReplicaSetList{} }))
 	case DaemonSet:
-		parts = append(parts, &source{client: apps, namespace: cluster.Namespace, resource: "controllerrevisions", kind: func() runtime.Object { return &appsv1.ControllerRevisionList{} }, options: selected})
+		parts = append(parts, part(apps, "controllerrevisions", func() runtime.Object { return &appsv1.ControllerRevisionList{} }))
 	}
 	return parts
 }

@@ -261,6 +261,28 @@ func TestWhoMayChangeTheAnnotations(t *testing.T) {
 	}
 }
 
+// A Role of the namespace may grant changes of the Namespace itself.
+func TestWhoMayChangeTheNamespace(t *testing.T) {
+	label := func(value any) map[string]any {
+		return map[string]any{"metadata": map[string]any{"labels": map[string]any{"slipway.dev/guard": value}}}
+	}
+	const space, guarded = "/api/v1/namespaces/prod", "may not change whether the namespace prod is guarded"
+	for _, r := range []request{
+		{"the label removed", developer, patch, space, label(nil), guarded},
+		{"the label changed", developer, patch, space, label("warn"), guarded},
+		{"the label of one that is not guarded", developer, patch, "/api/v1/namespaces/free", label("enforce"),
+			"may not change whether the namespace free is guarded"},
+		{"another account", developer, patch, space, annotated(pairs("slipway.dev/guard-account", "ada")), guarded},
+		{"a label of the team's", developer, patch, space, map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}}, ""},
+		{"deleted", developer, remove, space, nil, guarded},
+		{"one that is not guarded deleted", developer, remove, "/api/v1/namespaces/free", nil, ""},
+		{"by an administrator", "", patch, space, label("warn"), ""},
+		{"deleted by an administrator", "", remove, space, nil, ""},
+	} {
+		check(t, r)
+	}
+}
+
 func TestBreakingTheGlass(t *testing.T) {
 	old := paths["Deployment"] + "/old"
 	both := func(own, template string) map[string]any {

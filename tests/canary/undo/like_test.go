@@ -131,7 +131,8 @@ func TestPodsOfWhatIsOnlyNamedAlikeAreOfNeither(t *testing.T) {
 			labels := map[string]any{"of": "nobody", "part": "users", "pod-template-hash": "777"}
 			metadata := map[string]any{"name": "app-777", "labels": labels}
 			if owned {
-				owner := w.do(http.MethodPost, "/api/v1/namespaces/"+w.namespace+"/configmaps", map[string]any{"metadata": map[string]any{"name": "app"}})
+				owner := w.do(http.MethodPost, "/api/v1/namespaces/"+w.namespace+"/configmaps",
+					map[string]any{"metadata": map[string]any{"name": "app"}})
 				metadata["ownerReferences"] = []any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": "app", "controller": true,
 					"uid": owner["metadata"].(map[string]any)["uid"]}}
 			}

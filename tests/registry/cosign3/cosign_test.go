@@ -163,8 +163,52 @@ func TestCosign3AcceptsOursAndWeAcceptItsOwn(t *testing.T) {
 		code, said := verify(kind, pair)
 		assert.Equal(t, 1, code, "%s: %s", kind, said)
 	}
+	for _, of := range []keys{pair, plainKeys(t)} {
+		for kind, file := range statements(t, direct) {
+			code, said := evidence("add", "--type", kind, "--file", file, "--key", of.private)
+			require.Zero(t, code, said)
+			assert.NotZero(t, cosignVerify(t, direct, of, kind), kind)
+			code, said = verify(kind, of)
+			assert.Zero(t, code, said)
+		}
+	}
 	code, said := evidence("verify", "--require", "forged", "--require", "approved", "--key", stranger.public, "--key", pair.public)
 	assert.Zero(t, code, "while a key is replaced, both are good: %s", said)
+}
+
+// statements are files of every kind that staging attaches, about the image.
+func statements(t *testing.T, direct name.Digest) map[string]string {
+	t.Helper()
+	image, err := remote.Image(direct)
+	require.NoError(t, err)
+	id, err := image.ConfigName()
+	require.NoError(t, err)
+	files := map[string]string{}
+	for kind, text := range map[string]string{
+		"staging-verified": `{"fine":true}`,
+		"scan":             `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{"ImageID":"` + id.String() + `"},"Results":[]}`,
+		"sbom": `{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"properties":[` +
+			`{"name":"aquasecurity:trivy:ImageID","value":"` + id.String() + `"}]}}}`,
+	} {
+		files[kind] = filepath.Join(t.TempDir(), kind)
+		require.NoError(t, os.WriteFile(files[kind], []byte(text), 0o600))
+	}
+	return files
+}
+
+// plainKeys are a pair as openssl writes it.
+func plainKeys(t *testing.T) keys {
+	t.Helper()
+	folder := t.TempDir()
+	made := keys{filepath.Join(folder, "signing.key"), filepath.Join(folder, "signing.pub")}
+	for _, arguments := range [][]string{
+		{"genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", made.private},
+		{"pkey", "-in", made.private, "-pubout", "-out", made.public},
+	} {
+		out, err := exec.Command("openssl", arguments...).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	return made
 }
 
 // newSubject is an image in the registry that make setup has built for the lab.

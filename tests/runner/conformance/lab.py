@@ -1,5 +1,6 @@
 """What a case does to the cluster behind the builds' backs."""
 
+import functools
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ def kubectl(arguments: list[str]) -> str:
     return subprocess.run(["kubectl", *arguments], check=False, capture_output=True, text=True).stdout
 
 
+@functools.cache
 def prepare() -> None:
     """What the answers' cluster had: two namespaces and a service account."""
     for namespace in NAMESPACES:

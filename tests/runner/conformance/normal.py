@@ -79,6 +79,15 @@ def observed(lines: list[str]) -> list[str]:
     return [line for line in lines if line.startswith(("=>", "Finished: "))]
 
 
+def missing(console: str, lines: list[str]) -> str:
+    """The first of these lines that the console does not have behind those before it; empty where it has them all."""
+    rest = iter(console.splitlines())
+    for line in lines:
+        if not any(each.startswith(line) for each in rest):
+            return f"the console does not say at its place: {line}"
+    return ""
+
+
 def first(ours: list[str], theirs: list[str]) -> str:
     """The first line that differs, on both sides; empty where none does."""
     for number in range(max(len(ours), len(theirs))):
@@ -87,6 +96,11 @@ def first(ours: list[str], theirs: list[str]) -> str:
         if mine != other and not (other.endswith(" TIME") and SPANS.match(mine) and SPANS.match(other)):
             return f"Jenkins: {other} | here: {mine}"
     return ""
+
+
+def predicted(ours: str, lines: list[str]) -> str:
+    """Where a console is another one than was predicted: the first line that a case observes, or that is missing."""
+    return first(observed(ours.splitlines()), observed(lines)) or missing(ours, lines)
 
 
 def differences(ours: str, theirs: str) -> tuple[str, str]:

@@ -85,7 +85,8 @@ class Play:
         libraries = {"conformance": way.library, "pinned": way.library, "second": way.second}
         libraries |= {"conformance@other": way.other, "pinned@other": way.other}
         self.site = [
-            *("--sandbox", "--config", str(SITE), "--folder", self.home_folder(), "--without", "junit"),
+            *("--sandbox", "--config", str(SITE), "--without", "junit"),
+            *([] if way.pods else ["--folder", self.home_folder()]),
             *(word for name, folder in libraries.items() for word in ("--library", f"{name}={folder}")),
             *("--answer", "wait", "--virtual-time"),
             *(["--untrusted"] if way.untrusted else []),
@@ -95,7 +96,7 @@ class Play:
         self.options = [*self.site, "--jenkinsfile", str(case), *(word for xml in header(case, "jobxml") for word in ("--job-xml", xml))]
 
     def home_folder(self) -> str:
-        """Whose credentials the job sees; a case whose cloud is permitted elsewhere is played in another than the one that may use it."""
+        """Whose credentials the job sees; jobs with pods are in no folder. A case whose cloud is permitted elsewhere is played in another than the one that may use it."""
         return "elsewhere" if any("another folder" in clouds for clouds in header(self.case, "clouds")) else "own"
 
     def clouds(self) -> Path:
@@ -253,7 +254,9 @@ class Play:
         if number > self.builds:
             self.build([], False, options=["--cause", "timer"])
         log = self.folder(number) / "log"
-        while time.monotonic() < self.until:
+        ended = False
+        while time.monotonic() < self.until and not ended:
+            ended = (self.folder(number) / "build.properties").exists()
             content = log.read_text() if log.exists() else ""
             found = re.compile(re.escape(text)).search(content, self.seen.get(number, 0))
             if found:

@@ -15,7 +15,7 @@ final class Causes {
         List<Map<String, Object>> all = new ArrayList<>();
         if (options.cause == null) {
             Map<String, Object> user = cause("hudson.model.Cause$UserIdCause", "Started by user " + people.fullName(options.user));
-            user.put("userId", options.user);
+            user.put("userId", people.id(options.user));
             user.put("userName", people.fullName(options.user));
             all.add(user);
         } else if (options.cause.equals("timer")) {

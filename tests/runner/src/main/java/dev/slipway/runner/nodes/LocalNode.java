@@ -46,6 +46,11 @@ public final class LocalNode implements Node {
     }
 
     @Override
+    public boolean isHere() {
+        return true;
+    }
+
+    @Override
     public boolean hasContainers() {
         return pod;
     }

@@ -28,6 +28,11 @@ public interface Node extends Serializable {
         return false;
     }
 
+    /** Whether its files are this machine's: they are read without a program of their own. */
+    default boolean isHere() {
+        return false;
+    }
+
     /** A program that runs. */
     interface Execution {
         /** Waits for its end; the exit code. */

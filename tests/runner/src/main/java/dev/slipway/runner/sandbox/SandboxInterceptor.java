@@ -66,7 +66,13 @@ final class SandboxInterceptor extends GroovyInterceptor {
         }
         Method method = Signatures.method(receiver, name, arguments);
         if (method != null) {
-            if (!(receiver instanceof CpsScript && SCRIPTS.contains(name))) {
+            boolean ofScript = receiver instanceof CpsScript && SCRIPTS.contains(name);
+            if (!ofScript && name.equals("invokeMethod") && arguments.length == 2 && arguments[0] instanceof String && arguments[1] instanceof Object[] given
+                    && !permits(method)) {
+                throw refused("Scripts not permitted to use " + Signatures.of(method) + " (" + Signatures.name(receiver.getClass()) + " " + arguments[0]
+                        + Signatures.namesOf(given) + ")", ownAllowed);
+            }
+            if (!ofScript) {
                 require(method);
             }
         } else if (!(receiver instanceof Number && ARITHMETIC.contains(name))) {
@@ -107,16 +113,10 @@ final class SandboxInterceptor extends GroovyInterceptor {
             // How the engine asks about a cast, which asks here again.
             return super.onStaticCall(invoker, receiver, name, arguments);
         }
-        Method method = null;
-        for (Class<?> type = receiver; method == null && type != null; type = type.getSuperclass()) {
-            method = Signatures.staticMethod(type, name, arguments);
-        }
+        // As in Jenkins: neither what a superclass has nor what Groovy adds to a class is found.
+        Method method = Signatures.staticMethod(receiver, name, arguments);
         if (method == null) {
-            List<Method> additions = additions(receiver, name, arguments);
-            if (additions.isEmpty()) {
-                return super.onStaticCall(invoker, receiver, name, arguments);
-            }
-            method = additions.stream().filter(this::permits).findFirst().orElse(additions.get(0));
+            throw refused("No such static method found: staticMethod " + Signatures.name(receiver) + " " + name + Signatures.namesOf(arguments), false);
         }
         require(method);
         return super.onStaticCall(invoker, receiver, name, arguments);
@@ -135,9 +135,10 @@ final class SandboxInterceptor extends GroovyInterceptor {
     @Override
     public Object onSuperCall(Invoker invoker, Class sender, Object receiver, String name, Object... arguments) throws Throwable {
         Method method = Signatures.method(receiver, name, arguments);
-        if (method != null) {
-            require(method);
+        if (method == null) {
+            throw refused("No such method found: super.method " + Signatures.name(receiver.getClass()) + " " + name + Signatures.namesOf(arguments), false);
         }
+        require(method);
         return super.onSuperCall(invoker, sender, receiver, name, arguments);
     }
 
@@ -210,14 +211,32 @@ final class SandboxInterceptor extends GroovyInterceptor {
 
     @Override
     public Object onGetArray(Invoker invoker, Object receiver, Object index) throws Throwable {
-        return receiver.getClass().isArray() && index instanceof Integer ? super.onGetArray(invoker, receiver, index)
-                : onMethodCall(invoker, receiver, "getAt", index);
+        if (!receiver.getClass().isArray() || !(index instanceof Integer)) {
+            requireElement(receiver, "getAt", "method ", "", index);
+        }
+        return super.onGetArray(invoker, receiver, index);
     }
 
     @Override
     public Object onSetArray(Invoker invoker, Object receiver, Object index, Object value) throws Throwable {
-        return receiver.getClass().isArray() && index instanceof Integer ? super.onSetArray(invoker, receiver, index, value)
-                : onMethodCall(invoker, receiver, "putAt", index, value);
+        if (!receiver.getClass().isArray() || !(index instanceof Integer)) {
+            requireElement(receiver, "putAt", "putAt method ", "=" + nameOf(value), index, value);
+        }
+        return super.onSetArray(invoker, receiver, index, value);
+    }
+
+    /** The first method of that name has to be allowed; of Groovy's additions none after it is looked for. */
+    private void requireElement(Object receiver, String name, String kind, String assigned, Object... arguments) {
+        Method method = Signatures.method(receiver, name, arguments);
+        if (method == null) {
+            method = additions(receiver, name, arguments).stream().findFirst().orElseThrow(() -> refused("No such " + name + " method found: " + kind
+                    + nameOf(receiver) + "[" + nameOf(arguments[0]) + "]" + assigned, false));
+        }
+        require(method);
+    }
+
+    private static String nameOf(Object value) {
+        return Signatures.namesOf(new Object[] {value}).strip();
     }
 
     private static void add(List<Member> all, Member member) {

@@ -18,6 +18,7 @@ public final class People {
     public static final String CONFIGURE = "Job/Configure";
     private static final String ADMINISTER = "Overall/Administer";
 
+    private final Map<String, String> ids = new LinkedHashMap<>();
     private final Map<String, String> names = new LinkedHashMap<>();
     private final Map<String, Set<String>> groups = new LinkedHashMap<>();
     private final Map<String, Set<String>> ofUsers = new LinkedHashMap<>();
@@ -27,6 +28,7 @@ public final class People {
     void read(Map<?, ?> jenkins) {
         for (Object user : Yaml.list(Yaml.map(jenkins, "securityRealm", "local"), "users")) {
             String id = Yaml.text(user, "id");
+            ids.put(key(id), id);
             names.put(key(id), Yaml.text(user, "name"));
             Yaml.list(user, "groups").forEach(group -> groups.computeIfAbsent(key(id), none -> new HashSet<>()).add(key(String.valueOf(group))));
         }
@@ -47,6 +49,11 @@ public final class People {
     /** Names of users and groups are the same in any case of letters. */
     private static String key(String name) {
         return name.strip().toLowerCase();
+    }
+
+    /** The id of a user, however it was written at the login. */
+    public String id(String user) {
+        return ids.getOrDefault(key(user), user);
     }
 
     /** How the console names somebody. */

@@ -8,16 +8,20 @@ import hudson.AbortException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /**
  * A shell that belongs to nobody: its script, output and exit code are files in
@@ -105,6 +109,10 @@ final class DurableTask {
     /** Shows its output, from where an earlier process left off, until it ends. */
     void follow(Runnable activity) throws Exception {
         try (Output output = new Output(activity)) {
+            if (context.node.isHere()) {
+                lostCode = lost(followHere(output));
+                return;
+            }
             while (true) {
                 String program = "d=" + OnNode.quoted(folder) + "; n=" + output.received()
                         + "; i=0; while :; do e=0; [ -f \"$d/jenkins-result.txt\" ] && e=1; "
@@ -118,20 +126,61 @@ final class DurableTask {
                 if (code == 0) {
                     return;
                 }
-                if (code == NEVER_STARTED) {
-                    build.post(() -> build.console.line("process apparently never started in " + folder
-                            + "\n(running Jenkins temporarily with "
-                            + "-Dorg.jenkinsci.plugins.durabletask.BourneShellScript.LAUNCH_DIAGNOSTICS=true might make the problem clearer)"));
-                    lostCode = -2;
-                    return;
-                }
-                if (code == UNTOUCHED) {
-                    build.post(() -> build.console.line("wrapper script does not seem to be touching the log file in " + folder));
-                    lostCode = -1;
+                lostCode = lost(code);
+                if (lostCode != null) {
                     return;
                 }
             }
         }
+    }
+
+    /** The same on this machine, without a program that costs more than the shell itself. */
+    private int followHere(Output output) throws IOException, InterruptedException {
+        Path log = Path.of(folder, "jenkins-log.txt");
+        Path result = Path.of(folder, "jenkins-result.txt");
+        for (int i = 1;; i++) {
+            boolean ended = Files.exists(result);
+            byte[] more = Files.exists(log) ? after(log, output.received()) : new byte[0];
+            if (more.length > 0) {
+                output.write(more, 0, more.length);
+            } else if (ended) {
+                return 0;
+            } else {
+                TimeUnit.MILLISECONDS.sleep(i <= 20 ? 20 : 100);
+            }
+            if (i % (PATIENCE_SECONDS * 10) == 0 && !Files.exists(result)) {
+                if (!Files.exists(log)) {
+                    return NEVER_STARTED;
+                }
+                if (System.currentTimeMillis() - Files.getLastModifiedTime(log).toMillis() >= PATIENCE_SECONDS * 1000L) {
+                    return UNTOUCHED;
+                }
+            }
+        }
+    }
+
+    private static byte[] after(Path file, long position) throws IOException {
+        try (RandomAccessFile in = new RandomAccessFile(file.toFile(), "r")) {
+            byte[] more = new byte[(int) Math.min(Math.max(0, in.length() - position), 1 << 20)];
+            in.seek(position);
+            in.readFully(more);
+            return more;
+        }
+    }
+
+    /** What a shell that is lost ends with, which the console explains; null for one that is not. */
+    private Integer lost(int code) {
+        if (code == NEVER_STARTED) {
+            build.post(() -> build.console.line("process apparently never started in " + folder
+                    + "\n(running Jenkins temporarily with "
+                    + "-Dorg.jenkinsci.plugins.durabletask.BourneShellScript.LAUNCH_DIAGNOSTICS=true might make the problem clearer)"));
+            return -2;
+        }
+        if (code == UNTOUCHED) {
+            build.post(() -> build.console.line("wrapper script does not seem to be touching the log file in " + folder));
+            return -1;
+        }
+        return null;
     }
 
     Answer answer() throws Exception {
@@ -139,8 +188,13 @@ final class DurableTask {
             return new Answer(lostCode, "");
         }
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        String program = "d=" + OnNode.quoted(folder) + "; cat \"$d/jenkins-result.txt\"" + (keepsOutput ? " \"$d/output.txt\"" : "");
-        retried(context.agent(), program, Map.of(), new byte[0], out, true);
+        if (context.node.isHere()) {
+            out.write(Files.readAllBytes(Path.of(folder, "jenkins-result.txt")));
+            out.write(keepsOutput ? Files.readAllBytes(Path.of(folder, "output.txt")) : new byte[0]);
+        } else {
+            String program = "d=" + OnNode.quoted(folder) + "; cat \"$d/jenkins-result.txt\"" + (keepsOutput ? " \"$d/output.txt\"" : "");
+            retried(context.agent(), program, Map.of(), new byte[0], out, true);
+        }
         String text = out.toString(charset);
         int line = text.indexOf('\n');
         return new Answer(Integer.parseInt(text.substring(0, line).strip()), text.substring(line + 1));
@@ -148,6 +202,14 @@ final class DurableTask {
 
     /** Takes its files away, where that can be done. */
     void cleanUp() {
+        if (context.node.isHere()) {
+            try (Stream<Path> all = Files.walk(Path.of(folder))) {
+                all.sorted(Comparator.reverseOrder()).forEach(each -> each.toFile().delete());
+            } catch (IOException | UncheckedIOException gone) {
+                // The shell has taken them away itself.
+            }
+            return;
+        }
         try {
             context.node.start(context.agent(), "cd / && rm -rf -- " + OnNode.quoted(folder), Map.of(), new byte[0],
                     OutputStream.nullOutputStream()).await();

@@ -7,6 +7,7 @@ import dev.slipway.runner.engine.Step;
 import dev.slipway.runner.engine.Symbol;
 import dev.slipway.runner.site.Answers;
 import dev.slipway.runner.site.People;
+import hudson.AbortException;
 import hudson.model.Result;
 import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
@@ -32,7 +33,11 @@ public final class Input extends Step implements Requests.Asked {
         if (parameters().stream().anyMatch(parameter -> parameter.name() == null)) {
             throw arguments.notInstantiated("java.lang.reflect.InvocationTargetException");
         }
-        if (arguments.named().containsKey("parameters") || given("submitterParameter") != null) {
+        if (parameters().stream().anyMatch(parameter -> parameter.kind().equals("file"))) {
+            throw new AbortException("Support for FileParameters in the input step is disabled and will be removed in a future release. \n"
+                    + "Details on how to migrate your pipeline can be found online: https://jenkins.io/redirect/plugin/pipeline-input-step/file-parameters.");
+        }
+        if (!parameters().isEmpty() || given("submitterParameter") != null) {
             say("Input requested");
         } else {
             message().lines().forEach(this::say);
@@ -118,13 +123,15 @@ public final class Input extends Step implements Requests.Asked {
         }
         if (answer.equals("abort")) {
             if (!maySubmit(user) && !build.site.people.may(user, People.CANCEL)) {
-                throw new Refused(400, "You need to be '" + given("submitter") + "' (or have Job/Cancel permissions) to cancel this.");
+                throw new Refused(400, given("submitter") == null ? "You need to have Job/Cancel permissions to cancel this."
+                        : "You need to be '" + given("submitter") + "' (or have Job/Cancel permissions) to cancel this.");
             }
             reject(user);
             return true;
         }
         if (!maySubmit(user)) {
-            throw new Refused(400, "You need to be " + given("submitter") + " to submit this.");
+            throw new Refused(400, given("submitter") == null ? "You need to have Job/Build permissions to submit this."
+                    : "You need to be " + given("submitter") + " to submit this.");
         }
         proceed(user, answer.equals("proceedEmpty") ? null : values(user, given, answer.equals("proceed")));
         return true;
@@ -154,7 +161,7 @@ public final class Input extends Step implements Requests.Asked {
             }
         }
         if (given("submitterParameter") != null) {
-            values.put(given("submitterParameter"), user);
+            values.put(given("submitterParameter"), build.site.people.id(user));
         }
         return values;
     }

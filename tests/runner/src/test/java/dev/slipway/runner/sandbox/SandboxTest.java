@@ -7,7 +7,9 @@ import dev.slipway.runner.Played;
 import hudson.model.Result;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -58,6 +60,28 @@ class SandboxTest {
             "method java.util.regex.MatchResult hasMatch", "method java.util.regex.MatchResult namedGroups",
                     "method java.util.regex.MatchResult start java.lang.String");
 
+    /** Calls that Jenkins refuses with a sentence of their own. The classes are the script's. */
+    private static final Map<String, String> SENTENCES = new LinkedHashMap<>();
+
+    static {
+        String groovy = "org.codehaus.groovy.runtime.DefaultGroovyMethods";
+        SENTENCES.put("Date.parse('yyyy', '2020')", "No such static method found: staticMethod java.util.Date parse java.lang.String java.lang.String");
+        SENTENCES.put("new Above().nothing(1, 'a')",
+                "Scripts not permitted to use method groovy.lang.GroovyObject invokeMethod java.lang.String java.lang.Object (Above nothing java.lang.Integer java.lang.String)");
+        SENTENCES.put("new Date(1, 'a')", "No such constructor found: new java.util.Date java.lang.Integer java.lang.String");
+        SENTENCES.put("new Date()['a']", "Scripts not permitted to use staticMethod " + groovy + " getAt java.lang.Object java.lang.String");
+        SENTENCES.put("new Above()['name']", "Scripts not permitted to use staticMethod " + groovy + " getAt java.lang.Object java.lang.String");
+        SENTENCES.put("new Date()['a'] = 1", "Scripts not permitted to use staticMethod " + groovy + " putAt java.lang.Object java.lang.String java.lang.Object");
+        SENTENCES.put("System.exit(1)", "Scripts not permitted to use staticMethod java.lang.System exit int");
+        SENTENCES.put("'a'.nothing", "No such field found: field java.lang.String nothing");
+        SENTENCES.put("'a'.nothing()", "No signature of method: java.lang.String.nothing() is applicable for argument types: () values: []");
+        SENTENCES.put("'a'.metaClass", "Scripts not permitted to use staticMethod " + groovy + " getMetaClass java.lang.Object");
+        SENTENCES.put("'abc'.execute()", "Scripts not permitted to use staticMethod " + groovy + " execute java.lang.String");
+        SENTENCES.put("1.0.setScale(2, java.math.RoundingMode.UP)", "Scripts not permitted to use staticField java.math.RoundingMode UP");
+        SENTENCES.put("[1, 2].stream()", "Scripts not permitted to use method java.util.Collection stream");
+        SENTENCES.put("'a'.chars()", "Scripts not permitted to use method java.lang.CharSequence chars");
+    }
+
     @TempDir
     Path folder;
 
@@ -78,6 +102,29 @@ class SandboxTest {
             }
         }
         return others;
+    }
+
+    @Test
+    void refusesInJenkinsWords() throws Exception {
+        List<String> calls = List.copyOf(SENTENCES.keySet());
+        StringBuilder script = new StringBuilder("class Above { String name = 'n'; }\n");
+        for (int i = 0; i < calls.size(); i++) {
+            script.append("try { ").append(calls.get(i)).append("; echo 'call ").append(i).append(": allowed' } catch (e) { echo 'call ")
+                    .append(i).append(": ' + e.message.readLines().get(0) }\n");
+        }
+        Played.Begun build = new Played(folder, script.toString()).begin("--sandbox");
+        assertEquals(Result.SUCCESS, build.result(), build.console());
+        List<String> said = build.console().lines().filter(line -> line.startsWith("call ")).toList();
+        List<String> others = new ArrayList<>();
+        for (int i = 0; i < calls.size(); i++) {
+            String right = "call " + i + ": " + SENTENCES.get(calls.get(i));
+            if (!said.get(i).equals(right)) {
+                others.add(calls.get(i) + ": " + said.get(i));
+            }
+        }
+        assertEquals(List.of(), others);
+        long noted = build.console().lines().filter(line -> line.endsWith(". Administrators can decide whether to approve or reject this signature.")).count();
+        assertEquals(said.stream().filter(line -> line.contains("not permitted")).count(), noted, "only a signature can be approved");
     }
 
     @Test

@@ -82,6 +82,9 @@ test-faults: $(READY) ## both pipelines with faults, a second service, secrets, 
 	@$(LAB) setup traefik
 	$(LAB) run $(SITE),gateway -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 60m -parallel 4 -v ./faults
 
+test-attacks: $(READY) ## attacks on production, by kubectl and by Jenkins, each of which has to be refused, on the lab
+	@$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 40m -v ./attacks
+
 test-adoption: $(READY) ## the README's commands of adoption, in their order, on an empty cluster
 	@$(LAB) run --with registry -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 20m -v ./adoption
 
@@ -159,4 +162,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-on-lab test-others test-units test-undo test-guard test-runner test-pods test-canary test-rollout test-crashes test-faults test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean
+.PHONY: help demo test test-on-lab test-others test-units test-undo test-guard test-runner test-pods test-canary test-rollout test-crashes test-faults test-attacks test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean

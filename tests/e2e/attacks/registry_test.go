@@ -1,0 +1,92 @@
+//go:build lab
+
+package attacks
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"slipway.dev/slipway/tests/e2e/site"
+)
+
+// tag lets a tag of the service's repository name what another reference of it names, as anybody can who may push.
+func tag(t *testing.T, name, reference string) {
+	t.Helper()
+	const mediaType = "application/vnd.docker.distribution.manifest.v2+json"
+	path := "/v2/" + site.Image + "/manifests/"
+	registry(t, http.MethodPut, path+name, mediaType, registry(t, http.MethodGet, path+reference, mediaType, nil))
+}
+
+// registry sends a request to the site's registry and gives the answer's body.
+func registry(t *testing.T, method, path, mediaType string, body []byte) []byte {
+	t.Helper()
+	authority, err := os.ReadFile(os.Getenv("LAB_CA"))
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM(authority))
+	request, err := http.NewRequestWithContext(t.Context(), method, "https://"+prepared.Registry+path, bytes.NewReader(body))
+	require.NoError(t, err)
+	request.SetBasicAuth(os.Getenv("LAB_REGISTRY_USER"), os.Getenv("LAB_REGISTRY_PASSWORD"))
+	request.Header.Set("Content-Type", mediaType)
+	request.Header.Set("Accept", mediaType)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Less(t, response.StatusCode, 300, string(answer))
+	return answer
+}
+
+// Who has the registry's login to push attaches evidence, without a signature and with one of a key that is not the site's.
+func TestEvidenceIsForged(t *testing.T) {
+	untouched(t, func() {
+		dir := t.TempDir()
+		run := func(env []string, name string, arguments ...string) (string, error) {
+			return site.Command{Dir: dir, Env: env}.Run(t.Context(), name, arguments...)
+		}
+		for _, key := range []string{"site", "evil"} {
+			_, err := run(nil, "openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key+".key")
+			require.NoError(t, err)
+			_, err = run(nil, "openssl", "pkey", "-in", key+".key", "-pubout", "-out", key+".pub")
+			require.NoError(t, err)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "statement"), []byte("ok"), 0o600))
+		login := []string{"SLIPWAY_CA_FILE=" + os.Getenv("LAB_CA"), "REGISTRY_USERNAME=" + os.Getenv("LAB_REGISTRY_USER"),
+			"REGISTRY_PASSWORD=" + os.Getenv("LAB_REGISTRY_PASSWORD")}
+		bin := func(name string) string { return filepath.Join(prepared.Root, "bin", name) }
+		tag(t, "latest-9999", "day-0")
+		repository := prepared.Registry + "/" + site.Image
+		find := func(keys ...string) (string, error) {
+			arguments := []string{"find", "--require", "staging-verified", "--at", "latest-9999"}
+			for _, key := range keys {
+				arguments = append(arguments, "--key", key)
+			}
+			return run(login, bin("phase"), append(arguments, repository)...)
+		}
+		for _, key := range []string{"", "evil.key"} {
+			arguments := []string{"add", "--type", "staging-verified", "--file", "statement"}
+			if key != "" {
+				arguments = append(arguments, "--key", key)
+			}
+			_, err := run(login, bin("image-evidence"), append(arguments, repository+":latest-9999")...)
+			require.NoError(t, err)
+			_, err = find("site.pub")
+			require.ErrorContains(t, err, "latest-9999 cannot be promoted")
+		}
+		out, err := find("evil.pub")
+		require.NoError(t, err, "it is refused for its key, and for nothing else")
+		assert.Contains(t, out, "latest-9999")
+	})
+}

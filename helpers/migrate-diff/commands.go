@@ -116,8 +116,11 @@ func apply(c *cli.Context) error {
 		return err
 	}
 	defer database.Close()
-	progress := slipway.NewProgress(c.App.ErrWriter)
 	options := options(c)
+	if err := permitted(c, database, files, &options); err != nil {
+		return slipway.Finish(c, nil, err)
+	}
+	progress := slipway.NewProgress(c.App.ErrWriter)
 	options.Report = func(format string, arguments ...any) { progress.Show(time.Now(), format, arguments...) }
 	outcome, err := database.Apply(c.Context, files, options)
 	progress.Done()

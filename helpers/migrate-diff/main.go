@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"slipway.dev/slipway/helpers/internal/policy"
 )
 
 var (
@@ -43,14 +45,15 @@ func App() *cli.App {
 			},
 			{
 				Name: "apply", Usage: "apply what is pending, each file once, in its own transaction", Action: apply, Description: database,
-				Flags: []cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, lockWait, commit,
+				Flags: append([]cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, lockWait, commit,
+					&cli.StringFlag{Name: "image", EnvVars: []string{"SLIPWAY_IMAGE"}, Usage: "with a policy: the release's `IMAGE`, which the approval named"},
 					&cli.StringFlag{Name: "plan-id", EnvVars: []string{"SLIPWAY_PLAN_ID"}, Usage: "apply only if the plan is still the one of this `ID`"},
 					&cli.BoolFlag{Name: "allow-breaking", EnvVars: []string{"SLIPWAY_ALLOW_BREAKING"}, Usage: "apply also what the version that still runs would not survive"},
 					&cli.DurationFlag{Name: "lock-timeout", Value: 3 * time.Second, Usage: "how long one file waits for a table before others go first"},
 					&cli.IntFlag{Name: "lock-attempts", Value: 5, Usage: "how often it is tried"},
 					&cli.DurationFlag{Name: "statement-timeout", Value: 50 * time.Minute,
 						Usage: "how long a statement outside a transaction may take; 0: as long as it needs"},
-					&cli.DurationFlag{Name: "timeout", Usage: "how long all of it may take; 0: as long as it needs"}},
+					&cli.DurationFlag{Name: "timeout", Usage: "how long all of it may take; 0: as long as it needs"}}, policy.Flags...),
 			},
 			{Name: "status", Usage: "what was applied, when and by whom, and what is pending", Flags: []cli.Flag{dir, urlFile, historySchema}, Action: status, Description: database},
 			{Name: "verify", Usage: "exit 4 where the files and the history do not belong together", Flags: []cli.Flag{dir, urlFile, historySchema}, Action: verify, Description: database},

@@ -11,6 +11,7 @@ import (
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
+	"slipway.dev/slipway/helpers/internal/policy"
 	"slipway.dev/slipway/helpers/internal/rollout"
 )
 
@@ -47,6 +48,14 @@ func beginCanary(c *cli.Context) error {
 	number, err := weight(c)
 	if err == nil {
 		err = needs(c, "image")
+	}
+	if err != nil {
+		return err
+	}
+	site, err := permitted(c, "")
+	if err == nil && number < site.Production.Canary.MinWeight {
+		const less = "the policy's canary.minWeight asks for at least %d percent of the requests, not %d"
+		err = slipway.Errorf(slipway.No, less, site.Production.Canary.MinWeight, number)
 	}
 	if err != nil {
 		return err
@@ -137,6 +146,12 @@ func judge(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	asked := trial(c)
+	asked.Weight = 100 // it is set already
+	site, err := enough(c, asked)
+	if err != nil {
+		return err
+	}
 	looking, analysis := c.Duration("hold"), canary.AnalysisOptions{}
 	if c.String("prometheus") != "" {
 		looking = c.Duration("duration")
@@ -158,21 +173,23 @@ func judge(c *cli.Context) error {
 			return slipway.Finish(c, nil, err)
 		}
 		summary := "canary stayed up for " + c.Duration("hold").String()
-		return slipway.Finish(c, said{summary, slipway.Fields{"summary": summary}}, nil)
+		fields := slipway.Fields{"summary": summary, "approval": approvalOf(c, site, c.String("plan"), summary)}
+		return slipway.Finish(c, said{summary, fields}, nil)
 	}
 	if err := wait(c.Context, c, cluster, names.Canary, waiting); err != nil {
 		return slipway.Finish(c, nil, err)
 	}
-	return analyze(c, cluster, analysis)
+	return analyze(c, cluster, analysis, site)
 }
 
-func analyze(c *cli.Context, cluster *kube.Cluster, options canary.AnalysisOptions) error {
+func analyze(c *cli.Context, cluster *kube.Cluster, options canary.AnalysisOptions, site *policy.Site) error {
 	opened, err := open(c, cluster)
 	if err != nil {
 		return err
 	}
 	analysis, err := opened.AnalyzeAndReport(c.Context, c.App.ErrWriter, options, c.String("report"))
-	return slipway.Finish(c, analysis, withReport(err, c.String("report")))
+	fields := slipway.Fields{"approval": approvalOf(c, site, c.String("plan"), analysis.Sentence())}
+	return slipway.Finish(c, and{analysis, fields}, withReport(err, c.String("report")))
 }
 
 // withReport says of an unhealthy canary what to read next; the pipeline undoes it itself.

@@ -3,6 +3,7 @@ package phase
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -43,7 +44,16 @@ func compare(c *cli.Context) error {
 	case previous != c.String("commit"):
 		commits = repository{"."}.story(c.Context, previous, c.String("commit"))
 	}
+	since := previous
+	if now.First {
+		since = "" // all of its history comes
+	}
+	asked, err := needsOf(c, since)
+	if err != nil {
+		return slipway.Finish(c, nil, err)
+	}
 	fields := comparison(now, c.Int("replicas"))
+	maps.Copy(fields, asked.Fields())
 	fields["previousCommit"], fields["commits"] = previous, commits
 	return slipway.Finish(c, said{strings.TrimSpace(fmt.Sprintf("%s\n%s", fields["says"], commits)), fields}, nil)
 }

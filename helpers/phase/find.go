@@ -23,6 +23,9 @@ func find(c *cli.Context) error {
 		return err
 	}
 	search.Git = known(c.Context, search.Git)
+	if err := bySite(c, &search); err != nil {
+		return err
+	}
 	client, err := registry.Connect(c)
 	if err != nil {
 		return err

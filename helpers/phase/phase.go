@@ -17,6 +17,7 @@ import (
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
+	"slipway.dev/slipway/helpers/internal/policy"
 	"slipway.dev/slipway/helpers/internal/registry"
 	"slipway.dev/slipway/helpers/internal/rollout"
 )
@@ -48,7 +49,7 @@ func App() *cli.App {
 			{Name: "find", Usage: "find the newest image that may be promoted, or check one tag", ArgsUsage: "REGISTRY/REPOSITORY",
 				Action: find, Flags: join(registry.Flags(5*time.Minute), join(registry.SearchFlags(),
 					&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("scan", "staging-verified"),
-						Usage: "a `TYPE` of evidence that the image must have"})...)},
+						Usage: "a `TYPE` of evidence that the image must have"}, policy.Flag)...)},
 			{Name: "fetch", Usage: "write the image of a digest to a tar, which Trivy and nexus-push read; the digest is verified",
 				ArgsUsage: "REGISTRY/REPOSITORY@sha256:...", Action: fetch, Flags: join(registry.Flags(time.Hour),
 					&cli.StringFlag{Name: "tar", Usage: "the `FILE` that is written; it appears when it is whole"})},
@@ -58,7 +59,15 @@ func App() *cli.App {
 					&cli.StringFlag{Name: "report", Usage: "Trivy's report in JSON, as `FILE`"})},
 			{Name: "compare", Usage: "say what production runs now, and the commits between", ArgsUsage: "REGISTRY/REPOSITORY", Action: compare,
 				Flags: join(kube.Flags, join(registry.Flags(5*time.Minute), stable, image, container, commit,
-					&cli.IntFlag{Name: "replicas", Value: 2, Usage: "pods of a first release, where the Deployment asks for none"})...)},
+					&cli.IntFlag{Name: "replicas", Value: 2, Usage: "pods of a first release, where the Deployment asks for none"},
+					policy.Flag,
+					&cli.StringFlag{Name: "started-by", Usage: "who started the run, `JSON` such as {\"ids\":[\"ada\"],\"unknown\":\"\"}"},
+					&cli.StringFlag{Name: "approvers", Usage: "the call's own `USERS` and groups, separated by commas"},
+					&cli.IntFlag{Name: "weight", Value: 10, Usage: "the canary's share that is asked for, in `PERCENT`"},
+					&cli.StringFlag{Name: "prometheus", EnvVars: []string{"PROMETHEUS_URL"}, Usage: "its `URL`, where the analysis asks it"},
+					&cli.DurationFlag{Name: "hold", Value: time.Minute, Usage: "without Prometheus: how long the canary must stay up"},
+					&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "of the analysis"},
+					&cli.Float64Flag{Name: "min-requests", Value: 500, Usage: "fewer say nothing"})...)},
 			{Name: "plan", Usage: "say which migrations are pending, or why there is none to make", Action: plan, Flags: []cli.Flag{
 				&cli.StringFlag{Name: "dir", EnvVars: []string{"SLIPWAY_MIGRATIONS"},
 					Usage: "the `FOLDER` of the migrations; empty where the service has no database"},
@@ -66,6 +75,7 @@ func App() *cli.App {
 				&cli.BoolFlag{Name: "allow-out-of-order", EnvVars: []string{"SLIPWAY_ALLOW_OUT_OF_ORDER"},
 					Usage: "take a file that comes before one that is applied already"},
 				&cli.BoolFlag{Name: "allow-gaps", EnvVars: []string{"SLIPWAY_ALLOW_GAPS"}, Usage: "let a number be missing in a series"},
+				image, policy.Flag,
 				&cli.StringFlag{Name: "markdown", Usage: "write the whole plan to a `FILE` as Markdown"}}},
 			{Name: "deploy", Usage: "deploy an image and wait for it; what fails is rolled back", Action: stage,
 				Flags: join(kube.Flags, stable, image, container, record, pull, timeout(10*time.Minute))},
@@ -73,16 +83,18 @@ func App() *cli.App {
 				Action: smoke,
 				Flags:  join(kube.Flags, join(registry.Flags(10*time.Minute), stable, image, runFlag, registry.SigningKey)...)},
 			{Name: "canary", Usage: "put the image on the canary and give it its share of the traffic", ArgsUsage: "WEIGHT", Action: beginCanary,
-				Flags: join(kube.Flags, join(traffic, image, container, record, pull, tolerance, expires, timeout(5*time.Minute),
+				Flags: join(kube.Flags, join(join(traffic, permission...), image, container, record, pull, tolerance, expires,
+					timeout(5*time.Minute),
 					&cli.IntFlag{Name: "max-extra", Value: 5, Usage: "how many pods more than now, in all"},
 					&cli.IntFlag{Name: "min-stable", Value: -1, EnvVars: []string{"SLIPWAY_MIN_STABLE"},
 						Usage: "never fewer stable pods; without it never fewer than now"})...)},
 			{Name: "judge", Usage: "say whether the canary is healthy: by Prometheus where it is named, else by whether it stays up", Action: judge,
-				Flags: join(kube.Flags, join(traffic, join(canary.AnalysisFlags, image, expires, reporting,
+				Flags: join(kube.Flags, join(traffic, join(canary.AnalysisFlags, image, expires, reporting, policy.Flag, planID,
 					&cli.DurationFlag{Name: "hold", Value: time.Minute, Usage: "without Prometheus: how long it must stay up"})...)...)},
 			{Name: "promote", Usage: "put the image on stable, if what was approved is still true, and wait for it", ArgsUsage: "WEIGHT",
 				Action: promote,
-				Flags: join(kube.Flags, join(traffic, image, container, record, pull, tolerance, expires, timeout(10*time.Minute),
+				Flags: join(kube.Flags, join(join(traffic, permission...), image, container, record, pull, tolerance, expires,
+					timeout(10*time.Minute),
 					&cli.StringFlag{Name: "from", Usage: "the image of stable that the approval named: `REPOSITORY:TAG@sha256:...`"},
 					&cli.BoolFlag{Name: "first", Usage: "what was approved is a first release, without a canary"},
 					&cli.IntFlag{Name: "replicas", Usage: "pods of a first release"})...)},

@@ -9,18 +9,24 @@ import (
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/migrate"
+	"slipway.dev/slipway/helpers/internal/policy"
 )
 
 func plan(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return slipway.Usagef("phase plan does not know what to do with %q", c.Args().First())
 	}
+	site, err := policy.Of(c)
+	if err != nil {
+		return err
+	}
 	skipped, err := withoutDatabase(c.Context, repository{"."}, c.String("dir"), c.Bool("optional"))
 	if err != nil {
 		return slipway.Finish(c, nil, err)
 	}
 	if skipped != "" {
-		fields := slipway.Fields{"skipped": skipped, "planId": "", "pending": 0, "current": "", "breaking": "", "plan": skipped}
+		fields := slipway.Fields{"skipped": skipped, "planId": "", "pending": 0, "current": "", "breaking": "", "plan": skipped,
+			"approval": approvalOf(c, site, "", "")}
 		return slipway.Finish(c, said{skipped, fields}, nil)
 	}
 	files, err := migrate.Load(c.String("dir"))
@@ -41,7 +47,8 @@ func plan(c *cli.Context) error {
 			return slipway.Usagef("the plan cannot be written to %s", name).Because(err)
 		}
 	}
-	return slipway.Finish(c, computed, nil)
+	fields := slipway.Fields{"approval": approvalOf(c, site, computed.ID, "")}
+	return slipway.Finish(c, and{computed, fields}, site.Refused(computed.Breaking(), computed.Privileged()))
 }
 
 // withoutDatabase says why there is no database to migrate; empty where there is one. A service

@@ -10,6 +10,7 @@ import (
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
+	"slipway.dev/slipway/helpers/internal/policy"
 	"slipway.dev/slipway/helpers/internal/rollout"
 )
 
@@ -25,6 +26,9 @@ func promote(c *cli.Context) error {
 	names, err := namesOf(c)
 	if err != nil {
 		return err
+	}
+	if _, err := permitted(c, policy.Promotion); err != nil {
+		return slipway.Finish(c, nil, err)
 	}
 	cluster, err := kube.Connect(c)
 	if err != nil {

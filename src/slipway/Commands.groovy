@@ -10,9 +10,11 @@ class Commands implements Serializable {
 
     static final String FIND = 'slipway phase find --at "$IMAGE_TAG" "$REPOSITORY"'
 
-    static final String COMPARE = 'slipway phase compare --image "$IMAGE" --commit "$COMMIT" --replicas "$REPLICAS" "$REPOSITORY"'
+    static final String COMPARE = 'slipway phase compare --image "$IMAGE" --commit "$COMMIT" --replicas "$REPLICAS"' +
+        ' --started-by "$STARTED_BY" --approvers "$APPROVERS" --weight "$WEIGHT" --hold "$HOLD" --prometheus "$PROMETHEUS"' +
+        ' --duration "$DURATION" --min-requests "$LEAST" "$REPOSITORY"'
 
-    static final String PLAN = 'slipway phase plan --optional="$OPTIONAL"'
+    static final String PLAN = 'slipway phase plan --optional="$OPTIONAL" --image "$IMAGE"'
 
     static final String APPLY = 'slipway migrate-diff apply --timeout "$LONGEST" --statement-timeout "$LONGEST"'
 

@@ -4,6 +4,14 @@ package slipway
 class ProductionRelease extends Release {
     private static final long serialVersionUID = 1L
 
+    private final Approvals people
+    /** What the policy leaves of the call's canary, by the names of phase compare's answer. */
+    private final Map<String, String> bound = [:]
+    private String breakingSql = ''
+    private String authors = ''
+    /** The hash of the release, by which a window is opened, and of what is approved next: of the release and its canary's verdict. */
+    private String release = ''
+    private String approval = ''
     private String reference = ''
     private String before = ''
     private String commit = ''
@@ -24,24 +32,43 @@ class ProductionRelease extends Release {
     ProductionRelease(Script steps, Settings settings) {
         super(steps, settings)
         facts.pipeline = 'prodCanaryPipeline'
+        people = new Approvals(steps, settings, helpers, approvals)
     }
 
     private Map<String, String> names() {
         Map<String, Object> migration = facts.migration ?: [:]
-        return settings.options() + [
+        return settings.options() + permission('promotion') + [
             SLIPWAY_NAMESPACE: settings.value('namespace'), SLIPWAY_APP: settings.value('app'),
             SLIPWAY_STABLE: settings.value('deployment'),
             SLIPWAY_CANARY: settings.value('canaryDeployment'), SLIPWAY_ROUTER: settings.value('router'), RUN: run(),
-            WEIGHT: settings.value('canaryWeight'), MAX_EXTRA: settings.value('canaryMaxExtra'), EXPIRES: settings.value('canaryExpires'),
+            WEIGHT: weight(), MAX_EXTRA: settings.value('canaryMaxExtra'), EXPIRES: settings.value('canaryExpires'),
             REPOSITORY: "${settings.value('registry')}/${settings.value('image')}".toString(), IMAGE_TAG: settings.value('imageTag'),
             IMAGE: reference, FROM: before, FIRST: first.toString(), REPLICAS: replicas ?: settings.value('replicas'), COMMIT: commit,
-            PLAN_ID: migration.planId ?: '', SHARE: facts.canary?.achieved ?: '',
+            PLAN_ID: migration.planId ?: '', SHARE: facts.canary?.achieved ?: '', SLIPWAY_PLAN_ID: migration.planId ?: '',
             APPROVER: approver('promotion'), MIGRATION_APPROVER: approver('migration'),
         ]
     }
 
     private String approver(String what) {
-        return approvals.find { Map<String, Object> each -> each.what == what }?.by ?: ''
+        return people.by(what).join(', ')
+    }
+
+    private String weight() {
+        return bound.weight ?: settings.value('canaryWeight')
+    }
+
+    /** The policy is the pod's own file, whatever the environment around the call says. */
+    private Map<String, String> permission(String what) {
+        return [
+            SLIPWAY_POLICY: '/etc/slipway/policy/policy.yaml', SLIPWAY_APPROVALS: people.json(), SLIPWAY_RULE: people.rule(what),
+            SLIPWAY_VERDICT: facts.canary?.verdict ?: '', IMAGE: reference, SLIPWAY_IMAGE: reference,
+            SLIPWAY_ALLOW_BREAKING: mayBreak().toString(),
+        ]
+    }
+
+    /** What the policy refuses the plan's phase has refused already; a call may say no to what it lets people approve. */
+    private boolean mayBreak() {
+        return settings.value('allowBreaking') == 'true' || breakingSql == 'approve' && !settings.isGiven('allowBreaking')
     }
 
     /** Finds what to promote, and checks out the commit that it was built from. */
@@ -67,7 +94,13 @@ class ProductionRelease extends Release {
             steps.stash(name: 'migrations', includes: "${settings.value('migrationsDir') ?: 'migrations'}/**", allowEmpty: true)
             helpers.withRegistry { compare() }
             String tag = settings.value('imageTag')
-            plan = tag ? noMigration("imageTag ${tag}: the database is left as it is, whatever that image was built with") : migrationPlan()
+            plan = tag ? noMigration("imageTag ${tag}: the database is left as it is, whatever that image was built with") :
+                migrationPlan(permission('migration'))
+            release = plan.approval ?: approval
+            approval = release
+        }
+        if (changes || plan.pending != 0) {
+            waiting('window') { people.whenOpen(release) }
         }
     }
 
@@ -89,16 +122,38 @@ class ProductionRelease extends Release {
     }
 
     private void compare() {
-        Map<String, Object> now = helpers.run('what would change', names(), Commands.COMPARE)
+        Map<String, Object> now = helpers.run('what would change', names() + looks() + [
+            STARTED_BY: people.starters(), APPROVERS: settings.value('approvers')], Commands.COMPARE)
         before = now.from
         first = now.first
         changes = now.changes
         replicas = now.replicas.toString()
         idle = now.idle == true
         commits = now.commits
+        obey(now)
         note('previousImage', before)
         note('previousCommit', now.previousCommit)
         steps.echo("${now.says}\n${commits}")
+    }
+
+    /** What the site's policy asks for, and what it does not. */
+    private void obey(Map<String, Object> now) {
+        people.learn(now)
+        for (String field in ['weight', 'hold', 'duration', 'minRequests']) {
+            bound[field] = now[field] ?: ''
+        }
+        breakingSql = now.breakingSql ?: ''
+        approval = now.approval ?: ''
+        authors = now.authors ?: ''
+        List<String> warnings = now.warnings ? now.warnings.tokenize('\n') : []
+        note('policy', now.policy ?: '')
+        note('warnings', warnings)
+        if (now.raised) {
+            steps.echo("by the site's policy:\n${now.raised}")
+        }
+        if (!warnings.isEmpty()) {
+            steps.echo('WARNING: ' + warnings.join('\nWARNING: '))
+        }
     }
 
     /** What is pending is applied after a person has seen it, and only if it is still that. */
@@ -109,54 +164,45 @@ class ProductionRelease extends Release {
             return
         }
         boolean breaks = plan.breaking != ''
-        if (breaks && settings.value('allowBreaking') != 'true') {
+        if (breaks && !mayBreak()) {
             helpers.hint = 'split it into steps that both versions can live with, or accept it for this release: allowBreaking: true'
             String now = Text.shown(before)
             steps.error("migration: the plan ${plan.planId} breaks the version that production runs now, ${now}: ${plan.breaking}")
         }
         approve('migration', 'Migrate', "Apply ${plan.pending} migrations to the production database of ${settings.value('app')}?",
-            (breaks ? 'BREAKING, and allowed by allowBreaking: the running version may fail until the new one has replaced it.\n' : '') +
-            text)
+            (breaks ? "BREAKING, and allowed by ${breakingSql ? 'the policy' : 'allowBreaking'}: the running version may fail until" +
+                ' the new one has replaced it.\n' : '') + text, release)
         helpers.inPod('production', settings.minutes('migrationTimeout') + 10) {
             onAgent()
             helpers.again { steps.unstash('migrations') }
-            applyPlan(plan.planId, commit)
+            applyPlan(plan.planId, commit, permission('migration'))
         }
     }
 
-    /** Nobody waits on an agent; a rejection, a time-out and an abort are one. An answer that names nobody approves nothing. */
-    private void approve(String what, String button, String message, String details) {
-        String who = settings.value('approvers') ?: 'whoever may build'
-        int minutes = settings.value('approvalTimeout').toInteger()
-        String text = "${details}\n\n${who} may approve this for ${minutes} minutes from ${now()}"
+    /** Nobody waits on an agent. People see what they approve, its hash, who may, and until when. */
+    private void approve(String what, String button, String message, String details, String hash) {
+        String minutes = settings.value('approvalTimeout')
+        String text = "${details}\n\n${people.who(what)} may approve this for ${minutes} minutes from ${now()}\napproved: ${hash}"
         steps.echo("${message}\n${text}")
-        Object answer = null
-        String by = ''
+        waiting("approval of the ${what}") { people.ask(what, button, message, text, hash, release) }
+    }
+
+    /** Waits for people, for as long as an approval may take; a rejection, a time-out and an abort are one. */
+    private void waiting(String reason, Closure body) {
+        int minutes = settings.value('approvalTimeout').toInteger()
         long began = steps.currentBuild.duration
         try {
-            steps.timeout(time: minutes, unit: 'MINUTES') {
-                while (!by) {
-                    answer = steps.input(id: button, message: message, ok: button,
-                        submitter: settings.value('approvers'), submitterParameter: 'approver',
-                        parameters: [steps.string(name: 'comment', defaultValue: '', description: text)])
-                    by = Text.approver(answer, 'approver')
-                    if (!by) {
-                        steps.echo("${what}: the answer names no user, and approves nothing: log in, and answer on the page of the build")
-                    }
-                }
-            }
+            steps.timeout(time: minutes, unit: 'MINUTES') { body() }
         } catch (Throwable problem) {
             if (stopped(problem)) {
                 boolean late = steps.currentBuild.duration - began >= minutes * 60000L
-                stopCause = late ? "the approval of the ${what} timed out after ${minutes} min" :
-                    "stopped while the approval of the ${what} waited: the lines above say whether it was rejected or aborted, and by whom"
+                stopCause = late ? "the ${reason} timed out after ${minutes} min" :
+                    "stopped while the ${reason} waited: the lines above say whether it was rejected or aborted, and by whom"
                 helpers.hint = late ? 'run the pipeline again when somebody can approve it;' +
                     ' approvalTimeout says for how many minutes it waits' : ''
             }
             throw problem
         }
-        approvals.add([what: what, by: by, at: now(), comment: Text.comment(answer, 'comment')])
-        steps.echo("${what} approved by ${Text.visible(by)}")
     }
 
     void deployCanary() {
@@ -168,31 +214,37 @@ class ProductionRelease extends Release {
             steps.echo('no canary: this is the first release, and there is no traffic that it could share or harm')
             return
         }
-        helpers.inPod('production', settings.minutes(looking()) + 60) {
+        helpers.inPod('production', looksFor() + 60) {
             onAgent()
             canaryBegun = true
             Map<String, Object> set = [:]
-            helpers.withRegistry { set = helpers.run("canary at ${settings.value('canaryWeight')} %", names(), Commands.CANARY) }
-            note('canary', [weight: settings.value('canaryWeight').toInteger(), achieved: set.achieved, router: set.router, verdict: ''])
+            helpers.withRegistry { set = helpers.run("canary at ${weight()} %", names(), Commands.CANARY) }
+            note('canary', [weight: weight().toInteger(), achieved: set.achieved, router: set.router, verdict: ''])
             facts.canary.verdict = judge()
             steps.echo(facts.canary.verdict)
         }
     }
 
-    /** The parameter that says for how long the canary is looked at. */
-    private String looking() {
-        return settings.value('prometheusUrl') ? 'analysisDuration' : 'hold'
+    /** For how many minutes the canary is looked at. */
+    private int looksFor() {
+        Map<String, String> looks = looks()
+        return Settings.inMinutes(looks.PROMETHEUS ? looks.DURATION : looks.HOLD)
+    }
+
+    private Map<String, String> looks() {
+        return [
+            PROMETHEUS: settings.value('prometheusUrl'), DURATION: bound.duration ?: settings.value('analysisDuration'),
+            INTERVAL: settings.value('analysisInterval'), LEAST: bound.minRequests ?: settings.value('analysisMinRequests'),
+            HOLD: bound.hold ?: settings.value('hold'), REPORT: archived('canary-report', 'html'),
+        ]
     }
 
     /** By Prometheus where there is one, else by whether it stays up. */
     private String judge() {
-        Map<String, String> looks = [
-            PROMETHEUS: settings.value('prometheusUrl'), DURATION: settings.value('analysisDuration'),
-            INTERVAL: settings.value('analysisInterval'), LEAST: settings.value('analysisMinRequests'),
-            HOLD: settings.value('hold'), REPORT: archived('canary-report', 'html'),
-        ]
         try {
-            return helpers.run('canary health', names() + looks, Commands.JUDGE, settings.minutes(looking()) + 20).summary
+            Map<String, Object> judged = helpers.run('canary health', names() + looks(), Commands.JUDGE, looksFor() + 20)
+            approval = judged.approval ?: approval
+            return judged.summary
         } finally {
             if (settings.value('prometheusUrl')) {
                 keepReport()
@@ -220,7 +272,7 @@ class ProductionRelease extends Release {
             return
         }
         approve('promotion', 'Promote', "Promote ${Text.shown(reference)} of ${settings.value('app')} to production?",
-            "from ${before}\nto   ${reference}\n${commits}${tried()}\n${database()}")
+            "from ${before}\nto   ${reference}\n${commits}${authors ? "${authors}\n" : ''}${tried()}\n${database()}", approval)
         steps.milestone(label: 'promote')
         helpers.inPod('production', 60) {
             onAgent()
@@ -291,6 +343,11 @@ class ProductionRelease extends Release {
         String half = promotionBegun && !promoted ? "stable canary --image ${reference}" : 'canary'
         String names = "-n ${settings.value('namespace')} --app ${settings.value('app')} --stable ${settings.value('deployment')}"
         return "slipway phase undo ${names} --canary ${settings.value('canaryDeployment')} --run '${run()}' ${half}".toString()
+    }
+
+    @Override
+    protected Map<String, Object> contents() {
+        return super.contents() + [refused: people.refused]
     }
 
     @Override

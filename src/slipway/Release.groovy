@@ -270,9 +270,10 @@ class Release implements Serializable {
      * The plan of the migrations that are pending. A service that has none, and never
      * had, has no database here; one that lost them is refused.
      */
-    protected Map<String, Object> migrationPlan() {
+    protected Map<String, Object> migrationPlan(Map<String, String> permission = [:]) {
         String folder = settings.value('migrationsDir')
-        Map<String, String> variables = [SLIPWAY_MIGRATIONS: folder, OPTIONAL: "${!settings.isGiven('migrationsDir')}".toString()]
+        Map<String, String> variables = [SLIPWAY_MIGRATIONS: folder, OPTIONAL: "${!settings.isGiven('migrationsDir')}".toString(),
+                                         IMAGE: ''] + permission
         boolean there = false
         if (folder) {
             helpers.again { there = steps.fileExists(folder) }
@@ -293,11 +294,11 @@ class Release implements Serializable {
         return [pending: 0, plan: why, planId: '', breaking: '']
     }
 
-    /** Applies exactly the plan of this id. */
-    protected void applyPlan(String planId, String commit) {
+    /** Applies exactly the plan of this id; permission is what a site's policy and the approvals are known by. */
+    protected void applyPlan(String planId, String commit, Map<String, String> permission = [:]) {
         helpers.withDatabase {
             Map<String, String> variables = [SLIPWAY_MIGRATIONS: settings.value('migrationsDir'), SLIPWAY_PLAN_ID: planId,
-                                             GIT_COMMIT: commit, LONGEST: settings.value('migrationTimeout')]
+                                             GIT_COMMIT: commit, LONGEST: settings.value('migrationTimeout')] + permission
             Map<String, Object> done = helpers.run('migration', variables, Commands.APPLY, settings.minutes('migrationTimeout') + 1)
             facts.migration.applied = done.applied ? done.applied.tokenize(' ') : []
             facts.migration.current = done.current

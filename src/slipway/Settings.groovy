@@ -180,7 +180,7 @@ class Settings implements Serializable {
     }
 
     @NonCPS
-    private static int inMinutes(String duration) {
+    static int inMinutes(String duration) {
         double minutes = 0
         String number = ''
         for (int i = 0; i < duration.length(); i++) {

@@ -79,10 +79,11 @@ type played struct {
 }
 
 type call struct {
-	What      string   `json:"what"` // began or ended
-	Key       string   `json:"key"`
-	Arguments []string `json:"arguments"`
-	Exit      int      `json:"exit"`
+	What        string            `json:"what"` // began or ended
+	Key         string            `json:"key"`
+	Arguments   []string          `json:"arguments"`
+	Exit        int               `json:"exit"`
+	Environment map[string]string `json:"environment"`
 }
 
 // processes are all tests' own: one that has played a build plays the next one sooner.

@@ -67,6 +67,9 @@ func (g Gate) Counted(what, hash string, answers []Answer) (by []string, err err
 			return by, slipway.Errorf(slipway.No, "an approval of the %s does not count: %s", what, why).
 				Next("let somebody else approve it: slipway policy explain says who may")
 		}
+		if what == Override && strings.TrimSpace(answer.Comment) == "" {
+			return by, slipway.Errorf(slipway.No, "%s opened the window without a reason", answer.By).Next("write it into the comment")
+		}
 		by = append(by, answer.By)
 	}
 	if len(by) < g.Required || len(by) == 0 {

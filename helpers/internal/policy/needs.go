@@ -61,7 +61,7 @@ func (n Needs) Err() error { return n.err }
 func (n Needs) Fields() slipway.Fields {
 	fields := slipway.Fields{
 		"policy": n.Policy, "approval": n.approval, "raised": strings.Join(n.Raised, "\n"), "warnings": strings.Join(n.Warnings, "\n"),
-		"authors": n.unmapped(), "window": n.Window, "closes": milliseconds(n.Closing.From), "opens": milliseconds(n.Closing.Until),
+		"authors": n.unmapped(), "window": n.Window, "closesIn": n.until(n.Closing.From), "opensIn": n.until(n.Closing.Until),
 		"weight": fmt.Sprint(n.Trial.Weight), "hold": n.Trial.Hold.String(), "duration": n.Trial.Duration.String(),
 		"minRequests": fmt.Sprint(n.Trial.MinRequests), "breakingSql": n.site.Production.Breaking,
 	}
@@ -72,11 +72,12 @@ func (n Needs) Fields() slipway.Fields {
 	return fields
 }
 
-func milliseconds(at time.Time) int64 {
-	if at.IsZero() {
+// until is in milliseconds: the clocks of a controller and of an agent may differ. Where there is no closing it is 0.
+func (n Needs) until(at time.Time) int64 {
+	if n.Closing.Until.IsZero() {
 		return 0
 	}
-	return at.UnixMilli()
+	return at.Sub(n.At).Milliseconds()
 }
 
 func (n Needs) unmapped() string {

@@ -1,5 +1,5 @@
 // Command helper answers in slipway's place: what the real one answered in the runs that REPLAY_FILES hold, for REPLAY_COMMIT. REPLAY_CALLS gets a
-// line for each call when it begins, and one when it ends; the call whose key is
+// line for each call when it begins, and one when it ends, with the variables that REPLAY_ENVIRONMENT names; the call whose key is
 // REPLAY_DIES kills itself between the two, the first time. With REPLAY_TEXT, a file, every
 // answer says its text wherever others' words stand in it; calls of the keys in REPLAY_REFUSES are refused with it.
 package main
@@ -62,7 +62,15 @@ func run() (int, error) {
 
 // note appends one line at once, so that two helpers do not mix theirs.
 func note(what string, call replay.Call) error {
-	line, err := json.Marshal(map[string]any{"what": what, "key": call.Key(), "arguments": call.Arguments, "exit": call.Exit()})
+	environment := map[string]string{}
+	for _, name := range strings.Split(os.Getenv("REPLAY_ENVIRONMENT"), ",") {
+		if value, set := os.LookupEnv(name); set {
+			environment[name] = value
+		}
+	}
+	line, err := json.Marshal(map[string]any{
+		"what": what, "key": call.Key(), "arguments": call.Arguments, "exit": call.Exit(), "environment": environment,
+	})
 	if err != nil {
 		return err
 	}

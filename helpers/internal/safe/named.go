@@ -234,8 +234,8 @@ func valueAt(text string, at int, name string, nameAt int) (from, to int, found 
 }
 
 var (
-	innerValue = regexp.MustCompile(`^(?:\{\s*|[ \t]*\r?\n[ \t]+)(?:\\*["'])?(?:value|raw|plain|plaintext)(?:\\*["'])?\s*[:=]\s*` +
-		`|^\s*string\(\d+\)\s*`)
+	innerValue = regexp.MustCompile(`^(?:(?:\{\s*|[ \t]*\r?\n[ \t]+)(?:\\*["'])?(?:value|raw|plain|plaintext)(?:\\*["'])?\s*[:=]\s*` +
+		`|\s*string\(\d+\)\s*)`)
 	// YAML's scalar of one word on the next line, deeper than its name; ODBC's value in braces.
 	nextLine   = regexp.MustCompile(`^[ \t]*\r?\n([ \t]+)([^\s:#{}\[\]-][^\s:{}\[\]]*[0-9!#$%&*+/@^~][^\s:{}\[\]]*)[ \t]*(?:\r?\n|$)`)
 	inBraces   = regexp.MustCompile(`^\{([^{}"':,\s]+)\}`)

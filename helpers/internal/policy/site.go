@@ -39,14 +39,15 @@ func Of(c *cli.Context) (*Site, error) {
 	return site, err
 }
 
-// noneIn says whether a folder is as Kubernetes mounts a ConfigMap that does not exist. A policy under another name is no such thing.
+// noneIn says whether a folder is as Kubernetes mounts a ConfigMap that does not exist, or that has the scan's waivers alone.
+// A policy under another name is no such thing.
 func noneIn(folder string) bool {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), "..") {
+		if !strings.HasPrefix(entry.Name(), "..") && entry.Name() != "waivers.yaml" {
 			return false
 		}
 	}

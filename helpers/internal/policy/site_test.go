@@ -32,6 +32,7 @@ func TestAPolicyThatIsAbsentIsNoneAndOneThatIsElsewhereIsAMistake(t *testing.T) 
 		assert.Len(t, site.Missing(), 1)
 	}
 	require.NoError(t, os.Mkdir(filepath.Join(folder, "..data"), 0o755), "as Kubernetes mounts a ConfigMap")
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "waivers.yaml"), nil, 0o600), "the scan's")
 	_, err := of(t, filepath.Join(folder, "policy.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "policy.yml"), []byte("production: {}"), 0o600))

@@ -21,7 +21,7 @@ type permission struct{ group, resource, verb string }
 var needed = map[string][]permission{
 	"service": {
 		{"apps", "deployments", "get"}, {"apps", "deployments", "watch"}, {"apps", "deployments", "patch"},
-		{"", "pods", "list"},
+		{"", "pods", "list"}, {"apps", "replicasets", "list"},
 		{"", "services", "list"}, {"", "resourcequotas", "list"}, {"autoscaling", "horizontalpodautoscalers", "list"},
 		{"discovery.k8s.io", "endpointslices", "list"}, {"discovery.k8s.io", "endpointslices", "watch"},
 		{

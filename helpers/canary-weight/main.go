@@ -31,7 +31,7 @@ func App() *cli.App {
 		}},
 		Commands: []*cli.Command{
 			{Name: "set", Usage: "give the canary this share, in percent", ArgsUsage: "WEIGHT", Action: set, Flags: with(runFlag, tolerance, timeout,
-				&cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this the canary may be taken back by anyone"},
+				&cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this time any run may undo the canary, and the reaper does"},
 				&cli.IntFlag{Name: "max-extra", Value: 5, Usage: "how many pods more than now, in all"},
 				&cli.IntFlag{Name: "min-stable", Value: -1, Usage: "never fewer stable pods; without it never fewer than now"},
 				&cli.BoolFlag{Name: "abort-on-signal", Usage: "on SIGTERM undo before ending"})},
@@ -39,7 +39,7 @@ func App() *cli.App {
 			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Action: verify,
 				Flags: append(with(canary.SourceFlags...), runFlag, tolerance, &cli.DurationFlag{Name: "window", Value: time.Minute, Usage: "of requests that Prometheus saw"})},
 			{Name: "abort", Usage: "take all traffic back to stable, and the replicas to what they were", Action: abort, Flags: with(timeout,
-				&cli.BoolFlag{Name: "expired", Usage: "only a canary that is past its time, whoever's it is"},
+				&cli.BoolFlag{Name: "expired", Usage: "only a canary that has expired, of any run"},
 				&cli.StringFlag{Name: "run", Usage: "only what this run (`BUILD_URL`) began; with --expired it takes --own to say so"},
 				&cli.BoolFlag{Name: "own", Usage: "only what this run began: that of BUILD_URL, or you at this host"})},
 			{Name: "analyze", Usage: "judge the canary beside stable: exit 0 healthy, 1 unhealthy, 3 inconclusive", Action: analyze,

@@ -117,7 +117,7 @@ func (r repository) story(ctx context.Context, previous, commit string) string {
 		var back []string
 		var gone int
 		if back, gone, err = r.between(ctx, commit, previous); err == nil {
-			return listed("commits", comes, many) + listed("commits that are taken back", back, gone)
+			return listed("commits", comes, many) + listed("commits that are removed again", back, gone)
 		}
 	}
 	return "the commits between are not known: " + safe.Line(err.Error()) + "\n"

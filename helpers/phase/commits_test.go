@@ -82,8 +82,8 @@ func TestWhatPeopleWroteIsShownWholeAndDecidesNothing(t *testing.T) {
 	last := c.run("rev-parse", "HEAD")
 	story := c.story(t.Context(), first, last)
 	assert.Equal(t, 1+len(hostile), strings.Count(story, "\n"), "a line a commit, and the heading")
-	assert.Equal(t, 1+len(hostile), strings.Count(c.story(t.Context(), last, first), "\n"), "also where they are taken back")
-	assert.Contains(t, c.story(t.Context(), last, first), "commits that are taken back:\n")
+	assert.Equal(t, 1+len(hostile), strings.Count(c.story(t.Context(), last, first), "\n"), "also where they are removed again")
+	assert.Contains(t, c.story(t.Context(), last, first), "commits that are removed again:\n")
 	assert.Empty(t, c.story(t.Context(), last, last))
 }
 

@@ -40,7 +40,7 @@ func Explain(err error, doing string) *slipway.Error {
 	case apierrors.IsNotFound(err):
 		return fail(slipway.No)
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
-		return fail(slipway.Conflict).Next("somebody else changed it meanwhile: run it again")
+		return fail(slipway.Conflict).Next("another client has changed it since it was read: run it again")
 	case apierrors.IsForbidden(err), strings.Contains(err.Error(), "ValidatingAdmissionPolicy"): // a policy answers 422 by default
 		return fail(slipway.No).Next("the API server's admission refused it: quota, policy or webhook as it says")
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsMethodNotSupported(err):

@@ -72,7 +72,7 @@ func TestTheServerReadsTheTextAsTheParserDoes(t *testing.T) {
 		"SET standard_conforming_strings = off; SELECT 1":     "standard_conforming_strings",
 		"SET client_encoding = 'LATIN1'; SELECT 1":            "client_encoding",
 		"SET NAMES 'LATIN1'; SELECT 1":                        "client_encoding",
-		"SELECT pg_advisory_unlock_all()":                     "lets go of the lock",
+		"SELECT pg_advisory_unlock_all()":                     "releases the advisory lock",
 		"-- slipway:no-transaction\nSET client_encoding=sjis": "client_encoding",
 	} {
 		_, err := LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": sql}))

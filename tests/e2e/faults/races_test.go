@@ -39,7 +39,7 @@ func TestARollbackIsOneParameterAndLeavesTheDatabaseAlone(t *testing.T) {
 	require.Equal(t, "SUCCESS", returned.Result(), returned.Console)
 	assert.Equal(t, image(t, older), stableImage(t, "prod"))
 	assert.Contains(t, returned.Console, "the database is left as it is")
-	assert.Contains(t, returned.Console, "commits that are taken back:")
+	assert.Contains(t, returned.Console, "commits that are removed again:")
 	assert.Contains(t, returned.Console, "A newer release")
 	valid(t, returned)
 

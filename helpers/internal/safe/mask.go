@@ -58,7 +58,7 @@ var whole = []rule{
 	{regexp.MustCompile(`(\bhooks\.slack\.com/services/|\bdiscord(?:app)?\.com/api/webhooks/\d+/|\bapi\.telegram\.org/bot\d+:` +
 		`|\bwebhook\.office\.com/webhookb2/)[\w/@.-]+`), "$1" + mask},
 	// Credentials of HTTP authentication outside of a header, RFC 7617 and RFC 6750.
-	{regexp.MustCompile(`\b((?i:basic|bearer)(?: token)?:?\s+)` +
+	{regexp.MustCompile(`\b((?i:basic|bearer)(?: token)?:?[ \t]+)` +
 		`(?:[A-Za-z0-9+/._~-]*(?:[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z])[A-Za-z0-9+/._~-]{4,}=*|[A-Za-z0-9+/._~-]{8,}=+)`), "$1" + mask},
 	// A URL's query: signatures that are logins, an OAuth code, a long key.
 	{regexp.MustCompile(`(?i)([?&](?:x-amz-|x-goog-)?(?:sig|signature|code)=)[^&\s"'<>#]+`), "$1" + mask},

@@ -101,7 +101,7 @@ func benchPushes(tools *tools, counter *counter, runs, megabytes int) error {
 }
 
 func benchStart(tools *tools) error {
-	fmt.Printf("\n## Start-up\n\n| program | milliseconds until its version is told (median of 20) |\n|---|---|\n")
+	fmt.Printf("\n## Start-up\n\n| program | milliseconds until its version is printed (median of 20) |\n|---|---|\n")
 	for _, command := range [][]string{{"nexus-latest-tag", "--version"}, {"nexus-push", "--version"}, {"image-evidence", "--version"}, {"crane", "version"}, {"regctl", "version"}, {"skopeo", "--version"}} {
 		var times []time.Duration
 		for range 20 {

@@ -106,9 +106,9 @@ func hashed(image, plan, verdict, policy string) string {
 // begins starts a run whose migration was approved by the dba, and which waits for people.
 func (g governed) begins(home string, arguments ...string) *running {
 	g.t.Helper()
-	r := &running{calls: filepath.Join(home, "calls"), began: time.Now()}
+	r := &running{calls: filepath.Join(home, "calls")}
 	var err error
-	r.build, err = g.start(g.t.Context(), home, "calls", "Jenkinsfile.prod", g.environment, r, append([]string{"--answer", "wait"}, arguments...)...)
+	r.build, err = g.start(g.t.Context(), home, "calls", "Jenkinsfile.prod", g.environment, r, append([]string{"--answer", "wait", "--sandbox", "--untrusted"}, arguments...)...)
 	require.NoError(g.t, err)
 	return r
 }
@@ -248,7 +248,7 @@ const weekend = `windows: [{deny: "Fri 16:00 - Mon 07:00", timezone: UTC, reason
 func TestAClosedWindowStopsARunBeforeItTouchesAnything(t *testing.T) {
 	l := newLocal(t)
 	closed := l.governs(t, weekend, "2026-12-05T12:00:00Z")
-	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", closed.environment, "--answer", "yes")
+	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", closed.environment, "--answer", "yes", "--sandbox", "--untrusted")
 	assert.Equal(t, "FAILURE", p.result, p.console)
 	assert.Contains(t, p.console, "why    production is closed from Fri 2026-12-04 16:00 UTC until Mon 2026-12-07 07:00 UTC (weekend)\n")
 	assert.Contains(t, p.console, "next   run the pipeline again when it is open\n")
@@ -256,7 +256,7 @@ func TestAClosedWindowStopsARunBeforeItTouchesAnything(t *testing.T) {
 	assert.Equal(t, state{canary: "none", stable: "before", migration: "none"}, after(p.calls))
 
 	soon := l.governs(t, weekend, "2026-12-07T06:50:00Z")
-	p = l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", soon.environment, "--answer", "yes")
+	p = l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", soon.environment, "--answer", "yes", "--sandbox", "--untrusted")
 	assert.Equal(t, "SUCCESS", p.result, p.console)
 	assert.Contains(t, p.console, "until Mon 2026-12-07 07:00 UTC (weekend): this run waits until then")
 	assert.NoError(t, p.validRecord())
@@ -265,15 +265,19 @@ func TestAClosedWindowStopsARunBeforeItTouchesAnything(t *testing.T) {
 // A window that closes while an approval waits: what was begun is undone, and an undoing is not stopped by it.
 func TestAWindowThatClosesWhileAnApprovalWaits(t *testing.T) {
 	l := newLocal(t)
-	closing := l.governs(t, strings.Replace(weekend, "Fri 16:00", "Mon 07:05", 1), "2026-12-07T07:04:58Z")
+	g := l.governs(t, strings.Replace(weekend, "Fri 16:00", "Mon 07:10", 1), "2026-12-07T07:00:00Z")
 	home := filepath.Join(t.TempDir(), "home")
-	build := closing.begins(home, "--answer", "migrate=yes", "--answer", "promote=wait")
+	build := g.begins(home, "--answer", "migrate=yes", "--answer", "promote=wait")
 	build.says(t, approval)
-	require.Eventually(t, func() bool { return time.Since(build.began) > 3*time.Second }, time.Minute, 20*time.Millisecond)
-	closing.press(home, "Promote", "ada", "")
-	p := build.ends(t)
+	build.asks(t, 2)
+	build.build.Signal(syscall.SIGKILL)
+	require.NoError(t, build.build.Wait())
+	later := g.begins(home, "--resume", "--away", "900", "--answer", "promote=wait")
+	later.says(t, "Resuming build")
+	g.press(home, "Promote", "ada", "")
+	p := later.ends(t)
 	assert.Equal(t, "FAILURE", p.result, p.console)
-	assert.Contains(t, p.console, "production is closed from Mon 2026-12-07 07:05 UTC")
+	assert.Contains(t, p.console, "production is closed from Mon 2026-12-07 07:10 UTC")
 	assert.NotContains(t, keys(p), "began phase promote")
 	assert.Equal(t, "back", after(p.calls).canary)
 }

@@ -18,7 +18,6 @@ import (
 // running is a build that is at work, or waits.
 type running struct {
 	build   *runner.Build
-	began   time.Time
 	calls   string
 	lock    sync.Mutex
 	console bytes.Buffer

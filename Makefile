@@ -52,6 +52,9 @@ test-units: $(READY) ## the helpers, the reference service, the lab, the library
 	go test -C tests/pipelines -count=1 ./...
 	$(MAKE) READY= test-undo test-guard
 
+test-histories: ## histories that other tools wrote themselves (Flyway, Liquibase, Alembic, Django, goose, ...) are taken over
+	@go test -count=1 -tags histories,$(TAGS) -timeout 30m -run TestRealHistories -v ./helpers/internal/migrate
+
 test-undo: $(READY) ## what a release changed is undone, over generated histories on a real API server (DURATION=10m)
 	@go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 60m ./undo -duration $(or $(DURATION),45s)
 
@@ -162,4 +165,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-on-lab test-others test-units test-undo test-guard test-runner test-pods test-canary test-rollout test-crashes test-faults test-attacks test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean
+.PHONY: help demo test test-on-lab test-others test-units test-histories test-undo test-guard test-runner test-pods test-canary test-rollout test-crashes test-faults test-attacks test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean

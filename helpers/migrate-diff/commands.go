@@ -2,6 +2,7 @@ package migratediff
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/user"
@@ -76,12 +77,77 @@ func plan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if name := c.String("markdown"); name != "" {
-		if err := writeWhole(name, safe.Visible(computed.Markdown())); err != nil {
-			return slipway.Usagef("the plan cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: --markdown plan.md")
-		}
+	rehearsed, err := rehearsal(c)
+	if err == nil && len(computed.Pending) > 0 {
+		computed, err = computed.With(rehearsed)
+	}
+	if err != nil {
+		return err
+	}
+	if err := writeMarkdown(c, computed); err != nil {
+		return err
 	}
 	return slipway.Finish(c, computed, nil)
+}
+
+func writeMarkdown(c *cli.Context, computed migrate.Plan) error {
+	name := c.String("markdown")
+	if name == "" {
+		return nil
+	}
+	if err := writeWhole(name, safe.Visible(computed.Markdown())); err != nil {
+		return slipway.Usagef("the plan cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: --markdown plan.md")
+	}
+	return nil
+}
+
+// rehearsal is what --rehearsal names; nil where nothing does.
+func rehearsal(c *cli.Context) (*migrate.Rehearsal, error) {
+	if c.String("rehearsal") == "" {
+		return nil, nil
+	}
+	return migrate.ReadRehearsal(c.String("rehearsal"))
+}
+
+func rehearse(c *cli.Context) error {
+	stage := migrate.Stage{On: os.Getenv("SLIPWAY_REHEARSE_ON"), Programs: c.String("programs"), PgDump: c.String("pg-dump")}
+	if name := c.String("on-file"); name != "" {
+		body, err := os.ReadFile(name)
+		if err != nil {
+			return slipway.Usagef("the file of the rehearsal's address cannot be read").Because(err).Next("check --on-file")
+		}
+		stage.On = strings.TrimSpace(string(body))
+	}
+	files, database, err := connect(c, 0)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	progress := slipway.NewProgress(c.App.ErrWriter)
+	computed, err := database.Rehearse(c.Context, files, migrate.RehearseOptions{
+		Stage: stage, Rows: c.Int("rows"), Check: c.String("check"), Allow: allow(c),
+		Report: func(format string, arguments ...any) { progress.Show(time.Now(), format, arguments...) },
+	})
+	progress.Done()
+	if err != nil {
+		return err
+	}
+	if name := c.String("write"); name != "" && computed.Rehearsal != nil {
+		body, err := json.MarshalIndent(computed.Rehearsal, "", "  ")
+		if err == nil {
+			err = writeWhole(name, string(body)+"\n")
+		}
+		if err != nil {
+			return slipway.Usagef("the rehearsal cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: --write rehearsal.json")
+		}
+	}
+	if err := writeMarkdown(c, computed); err != nil {
+		return err
+	}
+	if computed.Rehearsal != nil && computed.Rehearsal.Broken() {
+		err = slipway.Errorf(slipway.No, "the rehearsal failed").Because(errors.New(computed.Rehearsal.Why())).Next("correct the files, and rehearse them again")
+	}
+	return slipway.Finish(c, computed, err)
 }
 
 // writeWhole leaves either the old file or the new one, never a part.
@@ -122,6 +188,9 @@ func apply(c *cli.Context) error {
 	}
 	progress := slipway.NewProgress(c.App.ErrWriter)
 	options.Report = func(format string, arguments ...any) { progress.Show(time.Now(), format, arguments...) }
+	if options.Rehearsal, err = rehearsal(c); err != nil {
+		return err
+	}
 	outcome, err := database.Apply(c.Context, files, options)
 	progress.Done()
 	return slipway.Finish(c, outcome, err)

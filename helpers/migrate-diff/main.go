@@ -20,6 +20,8 @@ var (
 	lockWait      = &cli.DurationFlag{Name: "lock-wait", Value: time.Minute, Usage: "how long another run is waited for"}
 	commit        = &cli.StringFlag{Name: "commit", EnvVars: []string{"GIT_COMMIT"}, Usage: "the `COMMIT` of the files, for the history"}
 	reason        = &cli.StringFlag{Name: "reason", Usage: "`WHY`; it is recorded"}
+	rehearsed     = &cli.StringFlag{Name: "rehearsal", EnvVars: []string{"SLIPWAY_REHEARSAL"}, Usage: "the `FILE` that rehearse --write has made for this plan; the plan's id covers it"}
+	markdown      = &cli.StringFlag{Name: "markdown", Usage: "write the whole plan to a `FILE` as Markdown"}
 	base          = &cli.StringFlag{Name: "base", EnvVars: []string{"GIT_PREVIOUS_SUCCESSFUL_COMMIT"}, Usage: "the `COMMIT` to compare with"}
 )
 
@@ -41,11 +43,23 @@ func App() *cli.App {
 			},
 			{
 				Name: "plan", Usage: "what is pending, the worst first, and the id to approve it by", Action: plan, Description: database,
-				Flags: []cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, &cli.StringFlag{Name: "markdown", Usage: "write the whole plan to a `FILE` as Markdown"}},
+				Flags: []cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, rehearsed, markdown},
+			},
+			{
+				Name: "rehearse", Usage: "run what is pending on a throw-away server with the database's schema, and show what that server did", Action: rehearse,
+				Description: database + "\n\nThe server is one that is started from programs of the database's own version, or, with SLIPWAY_REHEARSE_ON or --on-file, a new database " +
+					"on a server that is named.\npg_dump --schema-only reads the schema; no row of the database is read, and nothing is written to it.",
+				Flags: []cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, markdown,
+					&cli.StringFlag{Name: "on-file", EnvVars: []string{"SLIPWAY_REHEARSE_ON_FILE"}, Usage: "a `FILE` with the address of another server of the same version, on which the role may create a database"},
+					&cli.StringFlag{Name: "programs", EnvVars: []string{"SLIPWAY_POSTGRES"}, Usage: "the `FOLDER` of initdb, pg_ctl and postgres; default: where packages put them"},
+					&cli.StringFlag{Name: "pg-dump", EnvVars: []string{"SLIPWAY_PG_DUMP"}, Usage: "the `PATH` of pg_dump of the database's version or a newer one; default: where packages put it"},
+					&cli.IntFlag{Name: "rows", Value: 1000, Usage: "synthetic rows in each table that the files lock"},
+					&cli.StringFlag{Name: "check", EnvVars: []string{"SLIPWAY_REHEARSE_CHECK"}, Usage: "a `COMMAND` to run on the schema as it is and on the new one, with PGHOST and the like: what fails on the new one alone is BREAKING"},
+					&cli.StringFlag{Name: "write", Usage: "write what was observed to a `FILE`, for plan and apply: --rehearsal FILE"}},
 			},
 			{
 				Name: "apply", Usage: "apply what is pending, each file once, in its own transaction", Action: apply, Description: database,
-				Flags: append([]cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, lockWait, commit,
+				Flags: append([]cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, lockWait, commit, rehearsed,
 					&cli.StringFlag{Name: "image", EnvVars: []string{"SLIPWAY_IMAGE"}, Usage: "with a policy: the release's `IMAGE`, which the approval named"},
 					&cli.StringFlag{Name: "plan-id", EnvVars: []string{"SLIPWAY_PLAN_ID"}, Usage: "apply only if the plan is still the one of this `ID`"},
 					&cli.BoolFlag{Name: "allow-breaking", EnvVars: []string{"SLIPWAY_ALLOW_BREAKING"}, Usage: "apply also what the version that still runs would not survive"},
@@ -66,7 +80,7 @@ func App() *cli.App {
 			{
 				Name: "baseline", Usage: "mark the files up to a version as applied, in a database that has them already", ArgsUsage: "VERSION", Action: baseline, Description: database,
 				Flags: []cli.Flag{dir, urlFile, historySchema, lockWait, commit, reason,
-					&cli.BoolFlag{Name: "adopt", Usage: "instead of VERSION: take over the schema_migrations of golang-migrate, dbmate, Rails or Ecto; it stays as schema_migrations_before_slipway"}},
+					&cli.BoolFlag{Name: "adopt", Usage: "instead of VERSION: take over the history of golang-migrate, dbmate, Rails, Ecto, Flyway, goose, Liquibase, Alembic, Django or Prisma; its table stays"}},
 			},
 			{
 				Name: "repair", Usage: "put one version right in the history, for a reason that is recorded", ArgsUsage: "VERSION", Action: repair, Description: database,

@@ -159,3 +159,6 @@ func (s *Server) URL(database string) string { return URL(s.Port, database) }
 func URL(port int, database string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", port, database)
 }
+
+// Folder is where its programs are.
+func (s *Server) Folder() string { return s.programs }

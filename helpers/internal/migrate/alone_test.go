@@ -194,6 +194,62 @@ func TestHoldersAreNamed(t *testing.T) {
 	assert.Equal(t, "0", one(t, other, "SELECT count(*) FROM pg_class WHERE relname = 'i'"))
 }
 
+// TestWhoCONCURRENTLYWaitsForIsNamed although its own lock does not conflict with theirs.
+func TestWhoCONCURRENTLYWaitsForIsNamed(t *testing.T) {
+	const idle = "idle in transaction"
+	for sql, test := range map[string]struct{ reader, writer bool }{
+		"CREATE INDEX CONCURRENTLY i ON t (id);":                  {false, true},
+		"REINDEX INDEX CONCURRENTLY t_id;":                        {true, true},
+		"DROP INDEX CONCURRENTLY t_id;":                           {true, true},
+		"ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY;":         {false, false}, // nobody uses p
+		"ALTER TABLE t ADD COLUMN n int;":                         {true, true},
+		"ALTER TABLE t ADD CONSTRAINT c CHECK (id > 0) NOT VALID": {true, true},
+		"ALTER TABLE t ALTER COLUMN id SET STATISTICS 5":          {false, false},
+	} {
+		address := create(t)
+		database, other := open(t, address), open(t, address)
+		execute(t, other, `CREATE TABLE t (id int); CREATE INDEX t_id ON t (id); CREATE TABLE p (id int) PARTITION BY RANGE (id);
+			CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9)`)
+		for use, named := range map[string]bool{"SELECT FROM t": test.reader, "INSERT INTO t VALUES (1)": test.writer} {
+			execute(t, other, "BEGIN; "+use)
+			plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": sql}), Allow{})
+			require.NoError(t, err)
+			assert.Equal(t, named, strings.Contains(strings.Join(plan.Lines(), "\n"), idle), "%s, %s", use, sql)
+			if waits := strings.Contains(sql, "CONCURRENTLY") && named; waits { // and it does wait for them
+				quick := options
+				quick.StatementTimeout = 300 * time.Millisecond
+				_, err = database.Apply(t.Context(), folder(t, map[string]string{"1_x.sql": sql}), quick)
+				require.ErrorContains(t, err, "57014", "%s, %s", use, sql)
+				assert.ErrorContains(t, err, idle)
+			}
+			execute(t, other, "ROLLBACK")
+		}
+	}
+}
+
+// TestAnAutovacuumAgainstWraparoundIsNamed: it does not give way, as others do.
+func TestAnAutovacuumAgainstWraparoundIsNamed(t *testing.T) {
+	s, err := newServer("", "fsync=off", "autovacuum_freeze_max_age=100000", "autovacuum_naptime=1s")
+	require.NoError(t, err)
+	t.Cleanup(s.Remove)
+	database := open(t, s.create(t))
+	execute(t, database, "CREATE TEMP TABLE burnt (i int); CREATE TABLE t (id int, filler text) WITH (autovacuum_enabled = off, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);"+
+		"INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 20000) g")
+	execute(t, database, "DO 'BEGIN FOR i IN 1..100200 LOOP BEGIN INSERT INTO burnt VALUES (i); EXCEPTION WHEN division_by_zero THEN END; END LOOP; END'")
+	files := folder(t, map[string]string{"1_x.sql": "ALTER TABLE t ADD COLUMN n int;"})
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		plan, err := database.Plan(t.Context(), files, Allow{})
+		require.NoError(t, err)
+		text := strings.Join(plan.Lines(), "\n")
+		if strings.Contains(text, "autovacuum to prevent wraparound, which does not give way") {
+			assert.Contains(t, text, "holds SHARE UPDATE EXCLUSIVE")
+			return
+		}
+		require.True(t, time.Now().Before(deadline), text)
+		one(t, database, "SELECT pg_sleep(0.2)")
+	}
+}
+
 // TestADatabaseWithAPastIsRecognised: another tool's history, or tables that the files make.
 func TestADatabaseWithAPastIsRecognised(t *testing.T) {
 	for _, past := range []struct{ sql, says string }{

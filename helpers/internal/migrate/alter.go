@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"slices"
 	"strings"
 
 	pgquery "github.com/pganalyze/pg_query_go/v6"
@@ -34,7 +35,8 @@ var weaker = map[pgquery.AlterTableType]string{
 func optionsWeak(command *pgquery.AlterTableCmd) bool {
 	for _, option := range command.Def.GetList().GetItems() {
 		name := option.GetDefElem().GetDefname()
-		if name != "fillfactor" && name != "toast_tuple_target" && name != "parallel_workers" && !strings.HasPrefix(name, "autovacuum_") {
+		weak := name == "fillfactor" || name == "toast_tuple_target" || name == "parallel_workers" || name == "log_autovacuum_min_duration"
+		if !weak && !strings.HasPrefix(name, "autovacuum_") && !strings.HasPrefix(name, "vacuum_") {
 			return false
 		}
 	}
@@ -231,6 +233,10 @@ func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 	if strings.Contains(lastName(column.GetTypeName().GetNames()), "serial") {
 		hasDefault, s.Rewrites = true, true
 		s.find("serial", table)
+	}
+	if hasDefault && slices.ContainsFunc(s.Findings, func(f Finding) bool { return f.Name == "references" }) { // each row is looked up
+		s.Scans = true
+		s.find("foreign-key", table)
 	}
 	s.made.added = append(s.made.added, newColumn(table, column, notNull, hasDefault))
 	if notNull && !hasDefault {

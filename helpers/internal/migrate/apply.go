@@ -15,6 +15,7 @@ import (
 // Options of one application.
 type Options struct {
 	PlanID        string // refuse any other plan; empty takes what is there
+	Rehearsal     *Rehearsal
 	Allow         Allow
 	AllowBreaking bool          // apply also what the running version would not survive
 	LockWait      time.Duration // for another runner
@@ -157,6 +158,9 @@ func (d *Database) Apply(ctx context.Context, files []Migration, options Options
 	outcome.Applied, outcome.Left = []string{}, []string{}
 	err = d.locked(ctx, options, func() error {
 		plan, err := d.Plan(ctx, files, options.Allow)
+		if err == nil && len(plan.Pending) > 0 {
+			plan, err = plan.With(options.Rehearsal)
+		}
 		outcome.PlanID, outcome.Current = plan.ID, plan.Current
 		for _, file := range plan.Pending {
 			outcome.Left = append(outcome.Left, file.Name)
@@ -192,6 +196,9 @@ func (o Options) accepts(plan Plan) error {
 	if o.PlanID != "" && o.PlanID != plan.ID {
 		return slipway.Errorf(slipway.Conflict, "the plan %s was approved, and the plan is now %s", o.PlanID, plan.ID).
 			Because(errors.New("files, history, server or the version of this tool have changed since; now: " + plan.Summary())).Next("look at the new plan and approve it: migrate-diff plan")
+	}
+	if plan.Rehearsal.Broken() && !o.AllowBreaking {
+		return slipway.Errorf(slipway.No, "the rehearsal of the plan failed").Because(errors.New(plan.Rehearsal.Why())).Next("correct the files and rehearse them again")
 	}
 	if breaking := plan.Breaking(); len(breaking) > 0 && !o.AllowBreaking {
 		found := plan.rows()

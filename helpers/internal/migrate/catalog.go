@@ -31,6 +31,7 @@ type catalog struct {
 	constraints map[string]constraint // by table and name
 	bounded     map[string]bool       // of the types: a domain with a constraint
 	users       map[string][]string   // by domain: the tables with such a column
+	referenced  map[string]bool       // of the tables: a foreign key refers to it
 	typeFacts   map[string]typeFact   // by change of a type
 	state       map[string]string     // by table and what is kept
 	server      int                   // the major version; 0 without a database
@@ -54,7 +55,7 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 	known := catalog{
 		schema: d.place.schema, columns: map[string]column{}, checks: map[string]check{}, checked: map[string]bool{}, indexed: map[string]bool{},
 		volatile: map[string]bool{}, hidden: map[string]bool{}, unique: map[string]bool{}, indexes: map[string]string{}, keys: map[string][]string{}, exists: map[string]bool{}, partitioned: map[string]bool{}, rest: map[string]string{},
-		names: map[string]string{}, kinds: map[string]string{}, leaves: map[string]bool{}, constraints: map[string]constraint{}, bounded: map[string]bool{}, users: map[string][]string{},
+		names: map[string]string{}, kinds: map[string]string{}, leaves: map[string]bool{}, constraints: map[string]constraint{}, bounded: map[string]bool{}, users: map[string][]string{}, referenced: map[string]bool{},
 	}
 	var tables, functions, indexes, types []string
 	for _, migration := range migrations {
@@ -117,6 +118,8 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 			func(table, column, _ string, _ bool) { known.indexed[table+" "+column] = true }},
 		{tables, `SELECT n.name, c.conname, '', true FROM unnest($1::text[]) n(name) JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype IN ('p', 'u', 'x')`,
 			func(table, name, _ string, _ bool) { known.unique[table+" "+name] = true }},
+		{tables, `SELECT DISTINCT n.name, '', '', true FROM unnest($1::text[]) n(name) JOIN pg_constraint k ON k.confrelid = to_regclass(n.name) AND k.contype = 'f'`,
+			func(table, _, _ string, _ bool) { known.referenced[table] = true }},
 		{indexes, `SELECT n.name, '', '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name) AND i.indisunique`,
 			func(index, _, _ string, _ bool) { known.unique[index] = true }},
 		{tables, `SELECT n.name, p.partdefid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_partitioned_table p ON p.partrelid = to_regclass(n.name) AND p.partdefid <> 0`,

@@ -231,9 +231,6 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 			s.walk("partitions", relation(n.CreateTrigStmt.Relation), shareRowExclusive)
 		}
 		s.find("trigger", s.table())
-		if n.CreateTrigStmt.Constrrel != nil {
-			s.lock(relation(n.CreateTrigStmt.Constrrel), shareRowExclusive)
-		}
 	case *pgquery.Node_CreatePolicyStmt:
 		s.access("CREATE POLICY", n.CreatePolicyStmt.Table)
 		if !n.CreatePolicyStmt.Permissive {
@@ -253,10 +250,15 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		s.locksOfQueries(n.CreateFunctionStmt.SqlBody)
 	case *pgquery.Node_CreatePublicationStmt:
 		s.Kind = "CREATE PUBLICATION"
-		s.published(n.CreatePublicationStmt.Pubobjects)
+		s.publishes(n.CreatePublicationStmt.Pubobjects)
 	case *pgquery.Node_AlterPublicationStmt:
 		s.Kind = "ALTER PUBLICATION"
-		s.published(n.AlterPublicationStmt.Pubobjects)
+		s.publishes(n.AlterPublicationStmt.Pubobjects)
+		if n.AlterPublicationStmt.Action == pgquery.AlterPublicationAction_AP_SetObjects { // those that it has now may go
+			s.walk("published", n.AlterPublicationStmt.Pubname, shareUpdateExclusive)
+		}
+	case *pgquery.Node_AlterObjectDependsStmt:
+		classifyDepends(n.AlterObjectDependsStmt, body, s)
 	case *pgquery.Node_AlterSeqStmt:
 		s.Kind = "ALTER SEQUENCE"
 		s.lock(relation(n.AlterSeqStmt.Sequence), shareRowExclusive)
@@ -266,8 +268,6 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		switch n.CommentStmt.Objtype {
 		case pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW, pgquery.ObjectType_OBJECT_SEQUENCE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE:
 			s.lock(nameOf(parts), shareUpdateExclusive)
-		case pgquery.ObjectType_OBJECT_TABCONSTRAINT, pgquery.ObjectType_OBJECT_TRIGGER, pgquery.ObjectType_OBJECT_POLICY, pgquery.ObjectType_OBJECT_RULE:
-			s.lock(nameOf(parts[:max(len(parts)-1, 0)]), shareUpdateExclusive)
 		case pgquery.ObjectType_OBJECT_COLUMN:
 			s.lock(nameOf(parts[:max(len(parts)-1, 0)]), shareUpdateExclusive)
 		}
@@ -401,13 +401,13 @@ func (s *Statement) locksOfQueries(node *pgquery.Node) {
 	})
 }
 
-// published: the tables of a publication, with what inherits from them.
-func (s *Statement) published(objects []*pgquery.Node) {
+// publishes: the tables that a publication gets or loses, with what inherits from them.
+func (s *Statement) publishes(objects []*pgquery.Node) {
 	for _, object := range objects {
 		table := object.GetPublicationObjSpec().GetPubtable().GetRelation()
 		s.lock(relation(table), shareUpdateExclusive)
 		if table.GetInh() {
-			s.walk("heirs", relation(table), shareUpdateExclusive)
+			s.walk("inherited", relation(table), shareUpdateExclusive)
 		}
 	}
 }

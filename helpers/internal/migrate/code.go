@@ -90,6 +90,7 @@ func (s *Statement) calls(node *pgquery.Node) {
 			return
 		}
 		classifyConfig(call, s)
+		s.movesSequence(call)
 		name := nameOf(call.Funcname)
 		if !slices.Contains(s.made.calls, name) {
 			s.made.calls = append(s.made.calls, name)
@@ -138,6 +139,7 @@ func classifyFunction(n *pgquery.CreateFunctionStmt, s *Statement) {
 	if !n.Replace {
 		s.made.makes = append(s.made.makes, object{kind: "function", name: made.name, types: typesOf(n.Parameters)})
 	}
+	text, isSQL := "", false
 	for _, option := range n.Options {
 		element := option.GetDefElem()
 		word := element.GetArg().GetString_().GetSval()
@@ -148,12 +150,20 @@ func classifyFunction(n *pgquery.CreateFunctionStmt, s *Statement) {
 			if element.GetArg().GetBoolean().GetBoolval() {
 				s.find("privilege", "")
 			}
+		case "as":
+			text = lastName(element.GetArg().GetList().GetItems())
 		case "language":
 			language := strings.ToLower(word)
+			isSQL = language == "sql"
 			untrusted := strings.HasPrefix(language, "pl") && strings.HasSuffix(language, "u")
 			if untrusted || language == "c" || language == "internal" {
 				s.find("program", "")
 			}
+		}
+	}
+	if tree, err := pgquery.Parse(text); err == nil && isSQL { // the server reads the body, and locks what it names
+		for _, raw := range tree.Stmts {
+			s.locksOfQueries(raw.Stmt)
 		}
 	}
 	s.made.functionsMade = append(s.made.functionsMade, made)

@@ -25,6 +25,7 @@ type Database struct {
 	host    string
 	user    string
 	name    string
+	config  pq.Config
 	secrets []string
 	words   *lastWord
 	place   place
@@ -78,7 +79,7 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 	connector.Dialer(words)
 	d := &Database{
 		words: words,
-		host:  config.Host, user: config.User, name: config.Database, secrets: []string{config.Password, address},
+		host:  config.Host, user: config.User, name: config.Database, config: config, secrets: []string{config.Password, address},
 		pool: sql.OpenDB(pq.ConnectorWithNoticeHandler(connector, notice)),
 	}
 	attempt, cancel := context.WithTimeout(ctx, 15*time.Second)

@@ -32,6 +32,14 @@ var histories = []struct{ table, tool, newest string }{
 
 const begins = "or, for files that begin with this database as it is: migrate-diff baseline 0 --reason ..."
 
+// adopts is advice for a history that can be taken over.
+func adopts(table string) string {
+	if _, known := adoptions[table]; !known {
+		return ""
+	}
+	return "take its history over, where the files here have its numbers or names: migrate-diff baseline --adopt --reason ...; or "
+}
+
 // begun refuses a plan for a database that has a past of which its history knows
 // nothing. It gives a line for one that only has tables.
 func (d *Database) begun(ctx context.Context, pending []Migration) (note string, err error) {
@@ -55,7 +63,7 @@ func (d *Database) begun(ctx context.Context, pending []Migration) (note string,
 			said = fmt.Sprintf(" (%s, the newest is %s)", count(applied, "version"), newest)
 		}
 		return "", slipway.Errorf(slipway.Conflict, "%s has migrated this database: its history is %s%s", other.tool, table, said).
-			Next("mark the files whose work is done: migrate-diff baseline VERSION --reason ...; %s", begins)
+			Next("%smark the files whose work is done: migrate-diff baseline VERSION --reason ...; %s", adopts(other.table), begins)
 	}
 	var tables int
 	err = d.conn.QueryRowContext(ctx, `SELECT count(*) FROM pg_class c WHERE c.relnamespace = to_regnamespace($1) AND c.relkind IN ('r', 'p')

@@ -50,9 +50,10 @@ func short(n float64) string {
 	return fmt.Sprintf("%.3g T", n)
 }
 
-// locked are the tables that the pending statements lock, with the strongest mode.
-func (p Plan) locked() (names []string, strongest map[string]string) {
-	strongest = map[string]string{}
+// locked are the tables that the pending statements lock, with the strongest mode; and the mode
+// whose holders are waited for, which CONCURRENTLY does without taking it.
+func (p Plan) locked() (names []string, strongest, waited map[string]string) {
+	strongest, waited = map[string]string{}, map[string]string{}
 	for _, migration := range p.Pending {
 		for _, s := range migration.Statements {
 			for _, lock := range s.Locks {
@@ -65,10 +66,26 @@ func (p Plan) locked() (names []string, strongest map[string]string) {
 				if strength(lock.Mode) > strength(strongest[lock.Table]) {
 					strongest[lock.Table] = lock.Mode
 				}
+				if mode := s.waitsFor(lock.Mode); strength(mode) > strength(waited[lock.Table]) {
+					waited[lock.Table] = mode
+				}
 			}
 		}
 	}
-	return names, strongest
+	return names, strongest, waited
+}
+
+// waitsFor is the mode of which a statement waits for every conflicting lock: CREATE INDEX
+// CONCURRENTLY for writers, the others for whoever uses the table.
+// WaitForLockers in PostgreSQL's src/backend/commands/indexcmds.c, catalog/index.c and commands/tablecmds.c
+func (s Statement) waitsFor(mode string) string {
+	switch {
+	case !s.concurrent():
+		return mode
+	case s.Kind == "CREATE INDEX CONCURRENTLY":
+		return share
+	}
+	return accessExclusive
 }
 
 // folded says that a lock is spoken of with another one: a partition that is locked as
@@ -87,7 +104,7 @@ const sizeOf = `CASE WHEN EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'rel
 
 // tables says how large the tables are and who would be waited for now. Those
 // that do not exist are left out.
-func (d *Database) tables(ctx context.Context, names []string, strongest map[string]string) ([]Table, error) {
+func (d *Database) tables(ctx context.Context, names []string, strongest, waited map[string]string) ([]Table, error) {
 	tables := []Table{}
 	if len(names) == 0 {
 		return tables, nil
@@ -111,7 +128,7 @@ func (d *Database) tables(ctx context.Context, names []string, strongest map[str
 		return nil, d.explain(err)
 	}
 	for i := range tables {
-		if tables[i].Blockers, err = d.holders(ctx, tables[i].Name, tables[i].Mode); err != nil {
+		if tables[i].Blockers, err = d.holders(ctx, tables[i].Name, waited[tables[i].Name]); err != nil {
 			return nil, err
 		}
 	}

@@ -193,3 +193,62 @@ func TestGapsInAStartedSeries(t *testing.T) {
 		assert.NoError(t, err)
 	}
 }
+
+// TestAHistoryInATableOfItsOwnNameIsAdopted, file by file; its table stays. tests/histories has
+// histories that the tools themselves have written.
+func TestAHistoryInATableOfItsOwnNameIsAdopted(t *testing.T) {
+	const flyway = "CREATE TABLE flyway_schema_history (installed_rank int, version varchar, description varchar, type varchar, script varchar, success boolean); "
+	const goose = "CREATE TABLE goose_db_version (id serial, version_id bigint, is_applied boolean); INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), "
+	const alembic = "CREATE TABLE alembic_version (version_num varchar); "
+	const liquibase = "CREATE TABLE databasechangelog (id varchar, author varchar, filename varchar, orderexecuted int, exectype varchar); "
+	const django = "CREATE TABLE django_migrations (id serial, app varchar, name varchar); INSERT INTO django_migrations (app, name) VALUES "
+	const prisma = "CREATE TABLE _prisma_migrations (migration_name varchar, started_at timestamptz DEFAULT now(), finished_at timestamptz, rolled_back_at timestamptz); "
+	numbered := []string{"001_users.sql", "002_add_email.sql", "003_later.sql"}
+	for name, test := range map[string]struct {
+		sql   string
+		files []string
+		want  string // the versions, or the error
+	}{
+		"Flyway":                {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, '2', '', 'SQL', 'V2__add_email.sql', true)", numbered, "001 002"},
+		"Flyway, parted":        {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, '1.1', '', 'SQL', 'V1_1__add_email.sql', true)", numbered, "001 002"},
+		"Flyway, repeatable":    {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, NULL, '', 'SQL', 'R__views.sql', true)", append([]string{"R__views.sql"}, numbered...), "001 R__views"},
+		"Flyway, baseline":      {flyway + "INSERT INTO flyway_schema_history VALUES (1, '2', '', 'BASELINE', '<< Flyway Baseline >>', true)", numbered, "001 002"},
+		"Flyway, undone":        {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, '2', '', 'SQL', 'V2__add_email.sql', true), (3, '2', '', 'UNDO_SQL', 'U2__add_email.sql', true)", numbered, "001"},
+		"Flyway, failed":        {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', false)", numbered, "half applied"},
+		"Flyway, missing":       {flyway + "INSERT INTO flyway_schema_history VALUES (1, '7', '', 'SQL', 'V7__other.sql', true)", numbered, "Flyway has applied 7 V7__other.sql, and no file here is it"},
+		"goose":                 {goose + "(1, true), (2, true)", numbered, "001 002"},
+		"goose, down":           {goose + "(1, true), (2, true), (2, false)", numbered, "001"},
+		"Alembic":               {alembic + "INSERT INTO alembic_version VALUES ('ae1027a6acf')", []string{"001_1975ea83b712_users.sql", "002_ae1027a6acf_email.sql", "003_x.sql"}, "001 002"},
+		"Alembic, unnamed":      {alembic + "INSERT INTO alembic_version VALUES ('ae1027a6acf')", numbered, "no file here is it"},
+		"Liquibase":             {liquibase + "INSERT INTO databasechangelog VALUES ('1', 'a', 'db/001_users.sql', 1, 'EXECUTED'), ('1', 'a', 'db/002_add_email.sql', 2, 'EXECUTED')", numbered, "001 002"},
+		"Liquibase, XML":        {liquibase + "INSERT INTO databasechangelog VALUES ('1', 'a', 'changelog.xml', 1, 'EXECUTED'), ('2', 'a', 'changelog.xml', 2, 'MARK_RAN')", numbered, "001 002"},
+		"Django":                {django + "('auth', '0001_initial'), ('auth', '0002_alter'), ('shop', '0001_initial')", []string{"0001_initial.sql", "0002_price.sql"}, "0001"},
+		"Django, no app of it":  {django + "('auth', '0001_other')", []string{"0001_initial.sql"}, "no file here is it"},
+		"Prisma":                {prisma + "INSERT INTO _prisma_migrations VALUES ('20240101000000_init', now(), now())", []string{"20240101000000_init.sql", "20240201000000_more.sql"}, "20240101000000"},
+		"Prisma, failed":        {prisma + "INSERT INTO _prisma_migrations VALUES ('20240101000000_init', now(), NULL)", []string{"20240101000000_init.sql"}, "half applied"},
+		"Prisma, rolled back":   {prisma + "INSERT INTO _prisma_migrations VALUES ('20240101000000_init', now(), NULL, now())", []string{"20240101000000_init.sql"}, ""},
+		"Knex, not taken over":  {"CREATE TABLE knex_migrations (name varchar); INSERT INTO knex_migrations VALUES ('1_x.js')", numbered, "there is no history of another tool"},
+		"another tool's beside": {alembic + "CREATE TABLE schema_migrations (version varchar PRIMARY KEY); INSERT INTO schema_migrations VALUES ('001')", numbered, "001"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			database := open(t, create(t))
+			execute(t, database, test.sql)
+			files := map[string]string{}
+			for _, file := range test.files {
+				files[file] = "SELECT 1;"
+			}
+			_, err := database.Plan(t.Context(), folder(t, files), Allow{})
+			require.Error(t, err)
+			written, err := database.Baseline(t.Context(), folder(t, files), "", true, "moving", options)
+			if err != nil {
+				require.ErrorContains(t, err, test.want)
+				require.NotEmpty(t, test.want)
+				return
+			}
+			assert.Equal(t, test.want, strings.Join(written.Versions, " "))
+			plan, err := database.Plan(t.Context(), folder(t, files), Allow{})
+			require.NoError(t, err)
+			assert.Len(t, plan.Pending, len(files)-len(written.Versions))
+		})
+	}
+}

@@ -101,8 +101,8 @@ func (s Statement) concurrent() bool { return strings.HasSuffix(s.Kind, "CONCURR
 
 // facts reads what stands in the way of the plan now.
 func (d *Database) facts(ctx context.Context, p *Plan) (err error) {
-	names, strongest := p.locked()
-	if p.Tables, err = d.tables(ctx, names, strongest); err != nil || len(p.Pending) == 0 {
+	names, strongest, waited := p.locked()
+	if p.Tables, err = d.tables(ctx, names, strongest, waited); err != nil || len(p.Pending) == 0 {
 		return err
 	}
 	for _, migration := range p.Pending {

@@ -55,7 +55,7 @@ func TestLintReadsFilesAlone(t *testing.T) {
 
 // TestARuleThatSpeaksIsHeldAgainstAServer: no rule is without a claim or a case here.
 func TestEveryRuleHasItsTest(t *testing.T) {
-	tested := "many-locks ddl-with-data enum-used int-primary-key json char long-name truncate-cascade not-analysed refused lock-timeout "
+	tested := "many-locks ddl-with-data enum-used int-primary-key json char long-name truncate-cascade not-analysed refused lock-timeout statement-timeout detach-referenced "
 	for _, claim := range claims {
 		tested += claim.findings + " "
 	}

@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -369,14 +368,9 @@ func readsOf(node *pgquery.Node) []string {
 func classifySetting(set *pgquery.VariableSetStmt, s *Statement) {
 	s.made.setting.local = set.IsLocal
 	value := pgquery.VariableSetKind_VAR_SET_VALUE
-	s.waits(set.Name, "", set.Kind != value)
-	if set.Kind == value && len(set.Args) == 1 {
-		number := set.Args[0].GetAConst()
-		s.waits(set.Name, number.GetSval().GetSval(), number.GetIval() != nil && number.GetIval().Ival == 0)
-	}
+	s.limits(set)
 	switch {
 	case set.Kind == pgquery.VariableSetKind_VAR_RESET_ALL:
-		s.waits("lock_timeout", "", true)
 		s.made.setting.reset = true
 	case strings.EqualFold(set.Name, "timezone"):
 		s.made.setting.zone = "unknown"
@@ -405,16 +399,6 @@ func classifySetting(set *pgquery.VariableSetStmt, s *Statement) {
 	}
 }
 
-// waits finds a setting that lifts the time limit of the file's waits for locks: 0, or the
-// session's own.
-func (s *Statement) waits(name, value string, lifts bool) {
-	if strings.EqualFold(name, "lock_timeout") && (lifts || noTime.MatchString(value)) {
-		s.find("lock-timeout", "")
-	}
-}
-
-var noTime = regexp.MustCompile(`^\s*-?0+(\.0*)?\s*(us|ms|s|min|h|d)?\s*$`)
-
 func pathEntry(name string) string { return identifier(name) }
 
 // classifyConfig: set_config('search_path', ..., ...) is SET as a function.
@@ -424,7 +408,7 @@ func classifyConfig(call *pgquery.FuncCall, s *Statement) {
 	}
 	name, value := call.Args[0].GetAConst().GetSval(), call.Args[1].GetAConst().GetSval()
 	s.privilegedSetting(name.GetSval(), value.GetSval())
-	s.waits(name.GetSval(), value.GetSval(), false)
+	s.limit(name.GetSval(), value.GetSval(), "")
 	switch {
 	case name == nil || strings.EqualFold(name.Sval, "search_path") && value == nil:
 		s.made.setting.unknown = true

@@ -239,7 +239,7 @@ func classifyRename(n *pgquery.RenameStmt, s *Statement) {
 			s.walk("partitions", relation(n.Relation), accessExclusive)
 		}
 		if n.RenameType == pgquery.ObjectType_OBJECT_TABCONSTRAINT && n.Relation.GetInh() {
-			s.made.reach = append(s.made.reach, reach{how: "inheriting", name: relation(n.Relation), part: n.Subname, mode: accessExclusive})
+			s.walkOf("inheriting", relation(n.Relation), n.Subname, accessExclusive)
 		}
 	default:
 		if n.RenameType == pgquery.ObjectType_OBJECT_COLUMN {
@@ -247,6 +247,9 @@ func classifyRename(n *pgquery.RenameStmt, s *Statement) {
 		}
 		s.lock(relation(n.Relation), accessExclusive)
 		s.find("rename", s.table())
+		if n.RenameType == pgquery.ObjectType_OBJECT_TYPE { // a composite type is a relation, too
+			s.walk("self", nameOf(n.Object.GetList().GetItems()), accessExclusive)
+		}
 		if n.RenameType == pgquery.ObjectType_OBJECT_COLUMN {
 			s.walk("heirs", relation(n.Relation), accessExclusive)
 		}

@@ -88,8 +88,22 @@ func TestTheLimitOfLocksIsNotLifted(t *testing.T) {
 		"SET lock_timeout TO DEFAULT": "lock-timeout", "RESET lock_timeout": "lock-timeout", "RESET ALL": "lock-timeout",
 		`SET "lock_timeout" = 0`:                       "lock-timeout",
 		"SELECT set_config('lock_timeout', '0', true)": "lock-timeout", "SELECT set_config('lock_timeout', '0ms', false)": "lock-timeout",
-		"SET lock_timeout = '2s'": "", "SET lock_timeout = 500": "", "SET LOCAL statement_timeout = 0": "", "RESET search_path": "",
-		"-- slipway:no-transaction\nSET lock_timeout = 0": "",
+		"SET lock_timeout = '2s'": "", "SET lock_timeout = 500": "", "RESET search_path": "",
+		"-- slipway:no-transaction\nSET lock_timeout = 0":                "",
+		"SET statement_timeout = 0":                                      "statement-timeout",
+		"SET LOCAL statement_timeout = '0 ms'":                           "statement-timeout",
+		"SET transaction_timeout TO 0":                                   "statement-timeout",
+		"SELECT set_config('statement_timeout', '0', true)":              "statement-timeout",
+		"SET statement_timeout = '1h'":                                   "",
+		"SET LOCAL statement_timeout = 5000":                             "",
+		"RESET statement_timeout":                                        "", // the file has the session's own all the time
+		"SET idle_in_transaction_session_timeout = 0":                    "",
+		"-- slipway:no-transaction\nSET statement_timeout = '1h'":        "statement-timeout",
+		"-- slipway:no-transaction\nRESET statement_timeout":             "statement-timeout",
+		"-- slipway:no-transaction\nRESET ALL":                           "statement-timeout",
+		"-- slipway:no-transaction\nSET LOCAL statement_timeout = 0":     "",
+		"-- slipway:no-transaction\nRESET search_path":                   "",
+		"-- slipway:no-transaction\nSET statement_timeout = 0; SELECT 1": "statement-timeout",
 	} {
 		found, err := LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": sql}))
 		require.NoError(t, err)

@@ -42,6 +42,8 @@ type Plan struct {
 	Snapshots []Holder `json:"snapshots,omitempty"`
 	// Slots says which replication slots keep what the plan writes.
 	Slots []string `json:"slots,omitempty"`
+	// Rehearsal is what a throw-away server did with it; the id covers that.
+	Rehearsal *Rehearsal `json:"rehearsal,omitempty"`
 	// GoesOn is what stopped half way in an earlier run, and where it goes on.
 	GoesOn []string `json:"goesOn,omitempty"`
 }

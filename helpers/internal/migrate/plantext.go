@@ -28,6 +28,9 @@ func (p Plan) Summary() string {
 	if breaking := len(p.Breaking()); breaking > 0 {
 		summary += fmt.Sprintf("; %d BREAKING", breaking)
 	}
+	if p.Rehearsal.Broken() {
+		summary += "; the rehearsal FAILED"
+	}
 	return summary
 }
 
@@ -141,6 +144,7 @@ func (p Plan) lines() []string {
 			lines = append(lines, line)
 		}
 	}
+	lines = append(lines, p.Rehearsal.lines()...)
 	if p.Begins != "" {
 		lines = append(lines, "begins   "+p.Begins)
 	}
@@ -220,6 +224,12 @@ func (p Plan) Markdown() string {
 				text += fmt.Sprintf(" and %d more like it", s.Count-1)
 			}
 			fmt.Fprintf(&out, "| %d | %s | %s | %s |\n", s.Line, cell(text), cell(strings.Join(locks, ", ")), cell(strings.Join(findings, "<br>")))
+		}
+	}
+	if p.Rehearsal != nil {
+		out.WriteString("\n## Rehearsal\n\n")
+		for _, line := range p.Rehearsal.lines() {
+			fmt.Fprintf(&out, "- %s\n", cell(line))
 		}
 	}
 	if len(p.Tables) > 0 {

@@ -141,3 +141,11 @@ func folder(t *testing.T, files map[string]string) []Migration {
 	require.NoError(t, err)
 	return migrations
 }
+
+// dump is the path of a pg_dump that can read the version.
+func (s *server) dump(t *testing.T, major int) string {
+	t.Helper()
+	path, err := postgres.FetchDump(t.Context(), major)
+	require.NoError(t, err)
+	return path
+}

@@ -64,9 +64,15 @@ func classifyPrivileged(node *pgquery.Node, s *Statement) {
 		s.find("program", "")
 	case *pgquery.Node_CreatePlangStmt:
 		s.find("program", "")
-	case *pgquery.Node_CreateExtensionStmt, *pgquery.Node_AlterExtensionStmt, *pgquery.Node_AlterExtensionContentsStmt:
+	case *pgquery.Node_CreateExtensionStmt, *pgquery.Node_AlterExtensionStmt:
 		s.find("server", "")
 		s.level("server", Warning)
+	case *pgquery.Node_AlterExtensionContentsStmt:
+		s.find("server", "")
+		s.level("server", Warning)
+		if relations[pgquery.ObjectType(n.AlterExtensionContentsStmt.Objtype)] {
+			s.lock(nameOf(n.AlterExtensionContentsStmt.Object.GetList().GetItems()), shareUpdateExclusive)
+		}
 	case *pgquery.Node_AlterSystemStmt, *pgquery.Node_CreateTableSpaceStmt, *pgquery.Node_DropTableSpaceStmt,
 		*pgquery.Node_AlterTableSpaceOptionsStmt, *pgquery.Node_CheckPointStmt,
 		*pgquery.Node_CreateSubscriptionStmt, *pgquery.Node_AlterSubscriptionStmt, *pgquery.Node_DropSubscriptionStmt,
@@ -100,6 +106,12 @@ func (s *Statement) privilegedSetting(name, value string) {
 	case "role", "session_authorization":
 		s.find("privilege", "")
 	}
+}
+
+// relations are the kinds of objects that pg_class has.
+var relations = map[pgquery.ObjectType]bool{
+	pgquery.ObjectType_OBJECT_TABLE: true, pgquery.ObjectType_OBJECT_FOREIGN_TABLE: true, pgquery.ObjectType_OBJECT_VIEW: true,
+	pgquery.ObjectType_OBJECT_MATVIEW: true, pgquery.ObjectType_OBJECT_SEQUENCE: true,
 }
 
 // locksOut says whether an option of ALTER ROLE can end the role's login.

@@ -166,8 +166,13 @@ func (r *reviewer) notNull(s *Statement, table string) {
 	if len(s.made.notNull) == 0 || open {
 		return
 	}
-	s.Scans = false
 	s.drop(func(finding Finding) bool { return finding.Name != "set-not-null" })
+	s.Scans = s.readsBeside() || len(s.made.validated) > 0
+}
+
+// readsBeside says whether another part of the statement reads a table.
+func (s *Statement) readsBeside() bool {
+	return s.has("set-not-null", "check", "foreign-key", "unique", "exclude", "attach", "not-null-without-default", "collation", "detach-referenced")
 }
 
 // nullable are the columns of an index that may be NULL until it is the primary key.

@@ -25,7 +25,7 @@ type reach struct {
 // ofRelation says whether the name is that of a table, an index, a view or a sequence.
 func (r reach) ofRelation() bool {
 	ofTable := []string{"relation", "column", "own column", "identity", "retyped", "constraint", "trigger", "rule", "policy"}
-	return r.how != "relations of" && (slices.Contains(walks, r.how) || slices.Contains(ofTable, r.how))
+	return r.how != "relations of" && r.how != "published" && (slices.Contains(walks, r.how) || slices.Contains(ofTable, r.how))
 }
 
 // walk notes that the members of a table are locked, such as its partitions.
@@ -35,6 +35,11 @@ func (s *Statement) walk(how, name, mode string) {
 	}
 }
 
+// walkOf is walk for a part of a table: a column or a constraint.
+func (s *Statement) walkOf(how, name, part, mode string) {
+	s.made.reach = append(s.made.reach, reach{how: how, name: name, part: part, mode: mode})
+}
+
 // drops notes that an object goes, and with it what depends on it.
 func (s *Statement) drops(kind, name, part string, cascade bool) {
 	s.made.reach = append(s.made.reach, reach{how: kind, name: name, part: part, cascade: cascade})
@@ -42,8 +47,9 @@ func (s *Statement) drops(kind, name, part string, cascade bool) {
 
 // members are the relations around a table:
 //
-//	heirs      its partitions and the tables that inherit from it, of every depth
+//	heirs      its partitions and the tables that inherit from it, of every depth; with a constraint, where that is theirs, too
 //	children   those of the first depth
+//	inherited  its heirs, unless it is partitioned
 //	partitions its partitions, of every depth
 //	default    its default partition, with the partitions of that
 //	keys       the tables at the other end of its foreign keys, with their partitions
@@ -53,29 +59,44 @@ func (s *Statement) drops(kind, name, part string, cascade bool) {
 //	above      the partitions of the table of a partitioned index
 //	emptied    the tables that refer to it, and those that refer to them
 //	sequences  the sequences that its columns own, and those of its heirs
+//	sequence of the sequence of an identity column
+//	published  the relations of a publication
 //	indexes    its indexes, and those of its partitions
 //	typed      the tables of a composite type, with their heirs
 //	owned      every relation that belongs to a role
 //	parent     the partitioned table of a partition, or index
 //	self       itself
 //	seen       the tables and views that a view reads, of every depth, with their heirs
+//	sequences since 15 its sequences, which can be unlogged since PostgreSQL 15
 //	heirs since 18 its heirs, which PostgreSQL 18 locks for any constraint
 //	inheriting its heirs, where the constraint that is meant is theirs, too
+//	validating the same, where it is not validated
 const members = `WITH RECURSIVE asked AS (
 	SELECT t.ord::int AS ord, t.how, t.mode, t.name, t.part, to_regclass(t.name)::oid AS root FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS t(how, name, mode, part, ord)
 ), family(ord, how, mode, name, member, depth) AS (
 	SELECT x.* FROM asked a, LATERAL (
-		SELECT a.ord, a.how, a.mode, a.name, a.root, 0 WHERE a.how IN ('heirs', 'children', 'emptied', 'sequences', 'indexes')
+		SELECT a.ord, a.how, a.mode, a.name, a.root, 0 WHERE a.how IN ('emptied', 'sequences', 'indexes')
+		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 WHERE a.how IN ('heirs', 'children')
+			AND (a.part = '' OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.root AND k.conname = a.part AND NOT k.connoinherit))
+		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 FROM pg_class c WHERE a.how = 'inherited' AND c.oid = a.root AND c.relkind <> 'p'
+		UNION ALL SELECT a.ord, a.how, a.mode, a.name, d.objid, 1 FROM pg_attribute c
+			JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.attrelid AND d.refobjsubid = c.attnum
+			WHERE a.how = 'sequence of' AND c.attrelid = a.root AND c.attname = a.part AND c.attidentity <> '' AND d.classid = 'pg_class'::regclass AND d.deptype = 'i'
+		UNION ALL SELECT a.ord, a.how, a.mode, a.name, r.prrelid, 1 FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+			WHERE a.how = 'published' AND p.pubname = a.name
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 WHERE a.how = 'heirs since 18' AND current_setting('server_version_num')::int >= 180000
+		UNION ALL SELECT a.ord, 'sequences', a.mode, a.name, a.root, 0 WHERE a.how = 'sequences since 15' AND current_setting('server_version_num')::int >= 150000
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 FROM pg_class c WHERE a.how = 'seen' AND c.oid = a.root AND c.relkind = 'v'
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 1 WHERE a.how = 'self'
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 FROM pg_class c WHERE a.how = 'partitions' AND c.oid = a.root AND c.relkind IN ('p', 'I')
-		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 FROM pg_constraint k WHERE a.how = 'inheriting' AND k.conrelid = a.root AND k.conname = a.part AND k.contype IN ('c', 'n') AND NOT k.connoinherit
+		UNION ALL SELECT a.ord, a.how, a.mode, a.name, a.root, 0 FROM pg_constraint k WHERE a.how IN ('inheriting', 'validating') AND k.conrelid = a.root AND k.conname = a.part AND k.contype IN ('c', 'n')
+			AND NOT k.connoinherit AND (a.how = 'inheriting' OR NOT k.convalidated)
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, p.partdefid, 1 FROM pg_partitioned_table p WHERE a.how = 'default' AND p.partrelid = a.root AND p.partdefid <> 0
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.confrelid, 1 FROM pg_constraint k WHERE a.how = 'keys' AND k.contype = 'f' AND k.conrelid = a.root
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.confrelid, 1 FROM pg_constraint k WHERE a.how = 'outgoing' AND k.contype = 'f' AND k.conrelid IN (SELECT relid FROM pg_partition_tree(a.root) UNION SELECT a.root)
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.conrelid, 1 FROM pg_constraint k WHERE a.how = 'incoming' AND k.contype = 'f' AND k.confrelid = a.root
-		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.confrelid, 1 FROM pg_constraint k WHERE a.how = 'again' AND k.contype = 'f' AND k.conrelid IN (SELECT relid FROM pg_partition_tree(a.root) UNION SELECT a.root)
+		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.confrelid, 1 FROM pg_constraint k WHERE a.how = 'again' AND k.contype = 'f'
+			AND k.conrelid IN (SELECT relid FROM pg_partition_tree(a.root) UNION SELECT a.root) AND to_regclass(a.part) <> a.root
 			AND (k.confrelid = to_regclass(a.part) OR EXISTS (SELECT FROM pg_constraint o WHERE o.contype = 'f' AND o.conrelid = to_regclass(a.part) AND o.confrelid = k.confrelid))
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, i.indrelid, 0 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'I' WHERE a.how = 'above' AND i.indexrelid = a.root
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.conrelid, 1 FROM pg_constraint k WHERE a.how = 'keys' AND k.contype = 'f' AND k.confrelid = a.root
@@ -85,7 +106,7 @@ const members = `WITH RECURSIVE asked AS (
 			AND c.relkind <> 't'
 	) x WHERE x.root IS NOT NULL
 	UNION SELECT f.ord, f.how, f.mode, f.name, x.member, 1 FROM family f, LATERAL (
-		SELECT i.inhrelid AS member FROM pg_inherits i WHERE i.inhparent = f.member AND f.how NOT IN ('self', 'parent', 'owned') AND (f.how <> 'children' OR f.depth = 0)
+		SELECT i.inhrelid AS member FROM pg_inherits i WHERE i.inhparent = f.member AND f.how NOT IN ('self', 'parent', 'owned', 'published') AND (f.how <> 'children' OR f.depth = 0)
 		UNION SELECT d.refobjid FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
 			JOIN pg_class v ON v.oid = w.ev_class AND v.relkind = 'v' JOIN pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p', 'v')
 			WHERE f.how = 'seen' AND w.ev_class = f.member AND d.refobjid <> w.ev_class
@@ -157,6 +178,8 @@ const dropped = `WITH RECURSIVE asked AS (
 		UNION ALL SELECT p.rel, 'AccessExclusiveLock' FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_partitioned_table t ON t.partrelid = i.inhparent,
 			LATERAL (VALUES (i.inhparent), (nullif(t.partdefid, 0))) p(rel) WHERE g.classid = 'pg_class'::regclass AND g.objsubid = 0 AND c.oid = g.objid AND c.relispartition AND c.relkind NOT IN ('i', 'I')
 		UNION ALL SELECT k.conrelid, 'AccessExclusiveLock' FROM pg_constraint k WHERE g.classid = 'pg_constraint'::regclass AND k.oid = g.objid AND k.conrelid <> 0
+		UNION ALL SELECT k.confrelid, 'AccessExclusiveLock' FROM pg_constraint k WHERE g.classid = 'pg_constraint'::regclass AND k.oid = g.objid
+			AND k.contype = 'f' AND k.conparentid = 0
 		UNION ALL SELECT k.adrelid, 'AccessExclusiveLock' FROM pg_attrdef k WHERE g.classid = 'pg_attrdef'::regclass AND k.oid = g.objid
 		UNION ALL SELECT k.tgrelid, 'AccessExclusiveLock' FROM pg_trigger k WHERE g.classid = 'pg_trigger'::regclass AND k.oid = g.objid
 		UNION ALL SELECT k.polrelid, 'AccessExclusiveLock' FROM pg_policy k WHERE g.classid = 'pg_policy'::regclass AND k.oid = g.objid
@@ -165,7 +188,10 @@ const dropped = `WITH RECURSIVE asked AS (
 	) r JOIN pg_class c ON c.oid = r.rel LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.relnamespace <> 'pg_toast'::regnamespace ORDER BY 1, 2`
 
 // walks says which kinds the first query answers.
-var walks = []string{"heirs", "children", "partitions", "default", "keys", "emptied", "sequences", "indexes", "typed", "parent", "self", "inheriting", "outgoing", "incoming", "again", "above", "seen", "heirs since 18", "relations of"}
+var walks = []string{
+	"heirs", "children", "inherited", "partitions", "default", "keys", "emptied", "sequences", "sequence of", "published", "indexes", "typed", "parent", "self",
+	"inheriting", "validating", "outgoing", "incoming", "again", "above", "seen", "heirs since 18", "sequences since 15", "relations of",
+}
 
 // reached fills in what each statement locks beside what it names.
 func (d *Database) reached(ctx context.Context, migrations []Migration) error {
@@ -325,7 +351,7 @@ func typeText(t *pgquery.TypeName) string {
 var recursing = map[pgquery.AlterTableType]bool{
 	pgquery.AlterTableType_AT_AddColumn: true, pgquery.AlterTableType_AT_ColumnDefault: true, pgquery.AlterTableType_AT_DropNotNull: true, pgquery.AlterTableType_AT_SetNotNull: true,
 	pgquery.AlterTableType_AT_DropExpression: true, pgquery.AlterTableType_AT_SetExpression: true, pgquery.AlterTableType_AT_SetStatistics: true, pgquery.AlterTableType_AT_SetStorage: true,
-	pgquery.AlterTableType_AT_AlterColumnType: true, pgquery.AlterTableType_AT_DropColumn: true, pgquery.AlterTableType_AT_DropConstraint: true,
+	pgquery.AlterTableType_AT_AlterColumnType: true, pgquery.AlterTableType_AT_DropColumn: true,
 }
 
 // reachOf notes what a command of ALTER TABLE locks beside the table.
@@ -358,16 +384,19 @@ func (s *Statement) reachOf(command *pgquery.AlterTableCmd, on *pgquery.RangeVar
 		s.walk("children", table, mode)
 	case pgquery.AlterTableType_AT_DropConstraint:
 		s.drops("constraint", table, command.Name, cascade)
-		s.walk("children", table, mode)
+		s.walkOf(map[bool]string{true: "heirs", false: "children"}[on.GetInh()], table, command.Name, mode)
 	case pgquery.AlterTableType_AT_ValidateConstraint:
-		s.made.reach = append(s.made.reach, reach{how: "inheriting", name: table, part: command.Name, mode: mode})
+		s.walkOf("validating", table, command.Name, mode)
+	case pgquery.AlterTableType_AT_SetIdentity:
+		s.walkOf("sequence of", table, command.Name, shareRowExclusive)
 	case pgquery.AlterTableType_AT_AlterColumnType:
+		s.walkOf("sequence of", table, command.Name, shareRowExclusive)
 		s.drops("retyped", table, command.Name, false)
 	case pgquery.AlterTableType_AT_AttachPartition:
 		s.walk("heirs", relation(command.Def.GetPartitionCmd().GetName()), accessExclusive)
 		s.walk("default", table, accessExclusive)
 		s.walk("keys", table, shareRowExclusive)
-		s.made.reach = append(s.made.reach, reach{how: "again", name: relation(command.Def.GetPartitionCmd().GetName()), part: table, mode: accessExclusive})
+		s.walkOf("again", relation(command.Def.GetPartitionCmd().GetName()), table, accessExclusive)
 	case pgquery.AlterTableType_AT_DropIdentity:
 		s.drops("identity", table, command.Name, false)
 	case pgquery.AlterTableType_AT_AlterConstraint:
@@ -384,8 +413,10 @@ func (s *Statement) reachOf(command *pgquery.AlterTableCmd, on *pgquery.RangeVar
 		if on.GetInh() {
 			s.walk("partitions", table, mode)
 		}
-	case pgquery.AlterTableType_AT_ChangeOwner, pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged:
+	case pgquery.AlterTableType_AT_ChangeOwner:
 		s.walk("sequences", table, accessExclusive)
+	case pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged:
+		s.walk("sequences since 15", table, accessExclusive)
 	}
 }
 
@@ -395,17 +426,19 @@ func (s *Statement) reachOfConstraint(constraint *pgquery.Constraint, on *pgquer
 		s.walk("heirs since 18", table, mode)
 	}
 	switch constraint.GetContype() {
-	case pgquery.ConstrType_CONSTR_PRIMARY:
+	case pgquery.ConstrType_CONSTR_PRIMARY: // of partitions NOT NULL is checked, for ONLY as well
 		s.walk("heirs", table, mode)
 	case pgquery.ConstrType_CONSTR_CHECK, pgquery.ConstrType_CONSTR_NOTNULL:
 		if on.GetInh() && !constraint.IsNoInherit {
 			s.walk("heirs", table, mode)
 		}
 	case pgquery.ConstrType_CONSTR_UNIQUE, pgquery.ConstrType_CONSTR_EXCLUSION:
-		s.walk("partitions", table, mode)
+		if on.GetInh() {
+			s.walk("partitions", table, map[bool]string{true: shareRowExclusive, false: share}[constraint.Deferrable])
+		}
 	case pgquery.ConstrType_CONSTR_FOREIGN:
 		s.walk("partitions", table, mode)
 		s.walk("partitions", relation(constraint.Pktable), shareRowExclusive)
-		s.made.reach = append(s.made.reach, reach{how: "again", name: table, part: relation(constraint.Pktable), mode: accessExclusive})
+		s.walkOf("again", table, relation(constraint.Pktable), accessExclusive)
 	}
 }

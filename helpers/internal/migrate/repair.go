@@ -154,6 +154,16 @@ func (d *Database) Baseline(ctx context.Context, files []Migration, version stri
 		var marked []Migration
 		switch {
 		case adopt && !isForeign:
+			tool, table, how, err := d.otherHistory(ctx)
+			if err != nil {
+				return err
+			}
+			if table != "" && !exists {
+				if marked, err = d.adoptOther(ctx, files, tool, table, how); err != nil {
+					return err
+				}
+				break
+			}
 			return slipway.Usagef("there is no history of another tool in %s", d.place.table).Next("name the version that the database is at: migrate-diff baseline VERSION --reason ...")
 		case adopt && other.versions == "":
 			return slipway.Usagef("the columns of %s are of no tool that is known: %s", d.place.table, columns).Next("rename it, and name the version: migrate-diff baseline VERSION --reason ...")

@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"slices"
-	"strings"
 )
 
 // review looks at the statements as a whole, in the order in which they run, and
@@ -53,8 +52,8 @@ func (r *reviewer) file(migration *Migration) {
 		if added := s.made.enumValue; added.value != "" && !(newTypes[added.of] && r.server >= 17) {
 			enums = append(enums, added)
 		}
-		if migration.Alone { // where no lock_timeout holds
-			s.drop(func(finding Finding) bool { return finding.Name != "lock-timeout" })
+		if migration.Alone {
+			s.limitsOutside()
 			continue
 		}
 		s.readsWhileHeld(held)
@@ -97,6 +96,7 @@ func (r *reviewer) statement(s *Statement) {
 		}
 	}
 	r.refused(s, table)
+	r.detached(s)
 	r.nothingToDo(s, table)
 	r.reachesOf(s)
 	r.conflicts(s)
@@ -139,19 +139,29 @@ func (r *reviewer) nothingToDo(s *Statement, table string) {
 	if !known {
 		return
 	}
+	isValid := func(name string) bool { return r.constraints[table+" "+name].validated }
 	for _, name := range s.made.validated {
-		key, here := r.constraints[table+" "+name]
-		if here && key.validated && len(s.made.validated) == 1 {
-			s.Scans = false
-		} else if here && key.refers != "" {
+		if key := r.constraints[table+" "+name]; !key.validated && key.refers != "" {
 			s.lock(key.refers, rowShare)
 		}
 	}
+	if all(s.made.validated, isValid) {
+		s.Scans = s.readsBeside()
+	}
 	if s.Rewrites || s.Scans {
 		empty := !r.leaves[table] || kind[0] == 'p' && s.made.only
-		if empty && (s.made.parent == "" || !strings.HasPrefix(s.Kind, "CREATE TABLE")) && len(s.Locks) > 0 && s.Locks[0].Table == table {
+		if empty && s.made.parent == "" && len(s.Locks) > 0 && s.Locks[0].Table == table {
 			s.Rewrites, s.Scans = false, false
 		}
+	}
+}
+
+// detached: foreign keys that refer to the partition are checked, since its rows are no
+// longer those of the table.
+func (r *reviewer) detached(s *Statement) {
+	if s.made.detached != "" && r.referenced[s.made.detached] {
+		s.Scans = true
+		s.find("detach-referenced", s.made.detached)
 	}
 }
 

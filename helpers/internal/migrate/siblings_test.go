@@ -1,6 +1,8 @@
 package migrate
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -34,8 +36,8 @@ func TestRelationsBehindWhatIsNamed(t *testing.T) {
 		"ALTER TABLE users ADD COLUMN z int DEFAULT 1 #@# 2", "ALTER TABLE users ADD COLUMN z int DEFAULT 1 + 2",
 		"ALTER TABLE users ADD COLUMN z int DEFAULT abs(1 OPERATOR(public.#@#) 2)",
 	}
-	onVersions(t, func(t *testing.T, s *server, _ int) {
-		d := differential{database: open(t, s.create(t)), undo: true}
+	onVersions(t, func(t *testing.T, s *server, major int) {
+		d := differential{database: open(t, s.create(t)), server: major, undo: true}
 		execute(t, d.database, "SET jit = off;"+groundOfSiblings)
 		for _, sql := range statements {
 			require.NoError(t, d.compare(t.Context(), sql), sql)
@@ -116,5 +118,49 @@ func TestWhoLosesARightIsSaid(t *testing.T) {
 		plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": sql}), Allow{})
 		require.NoError(t, err)
 		assert.Equal(t, want, ofPlan(plan.Pending), sql)
+	}
+}
+
+// TestSiblingsLockWhatIsClaimed: statements of every kind, on tables with partitions, heirs, keys
+// both ways, views, triggers, rules, policies, domains, generated and identity columns.
+func TestSiblingsLockWhatIsClaimed(t *testing.T) {
+	body, err := os.ReadFile("testdata/siblings.sql")
+	require.NoError(t, err)
+	ground, statements, _ := strings.Cut(string(body), "\n----\n")
+	onVersions(t, func(t *testing.T, s *server, major int) {
+		d := differential{database: open(t, s.create(t)), server: major, undo: true}
+		execute(t, d.database, "SET jit = off; SET client_min_messages = error;"+ground)
+		for _, sql := range strings.Split(strings.TrimSpace(statements), "\n") {
+			require.NoError(t, d.compare(t.Context(), sql), sql)
+		}
+		assert.Empty(t, d.differs)
+		if major > 14 { // which does not know a few of them
+			assert.Zero(t, d.failed)
+		}
+		assert.Greater(t, d.compared, 200)
+	}, 14, 18)
+}
+
+// TestWhatRefersToAPartitionIsRead when the partition goes, and a key with a default is looked up for each row.
+func TestWhatRefersToAPartitionIsRead(t *testing.T) {
+	database := open(t, create(t))
+	execute(t, database, `CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9);
+		CREATE TABLE r (id int REFERENCES p); INSERT INTO r VALUES (NULL);
+		CREATE TABLE q (id int) PARTITION BY RANGE (id); CREATE TABLE q1 PARTITION OF q FOR VALUES FROM (0) TO (9);
+		CREATE TABLE users (id int PRIMARY KEY); INSERT INTO users VALUES (1)`)
+	for sql, want := range map[string]string{
+		"ALTER TABLE p DETACH PARTITION p1":                                                "detach detach-referenced",
+		"ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY":                                   "detach-referenced",
+		"ALTER TABLE q DETACH PARTITION q1":                                                "detach",
+		"ALTER TABLE r ADD COLUMN u int REFERENCES users":                                  "references",
+		"ALTER TABLE r ADD COLUMN u int DEFAULT NULL REFERENCES users":                     "references",
+		"ALTER TABLE r ADD COLUMN u int DEFAULT 1 REFERENCES users":                        "references foreign-key",
+		"ALTER TABLE r ADD COLUMN u int NOT NULL DEFAULT 1 CONSTRAINT fk REFERENCES users": "references foreign-key",
+	} {
+		plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": sql}), Allow{})
+		require.NoError(t, err)
+		statement := plan.Pending[0].Statements[0]
+		assert.Equal(t, want, findingsOf(statement), sql)
+		assert.Equal(t, strings.Contains(want, "detach-referenced") || strings.Contains(want, "foreign-key"), statement.Scans, sql)
 	}
 }

@@ -23,6 +23,7 @@ type Statement struct {
 	Scans    bool      `json:"scans"`    // the table is read as a whole
 	Alone    bool      `json:"alone"`    // cannot run in a transaction
 	Findings []Finding `json:"findings,omitempty"`
+	Observed *Observed `json:"observed,omitempty"` // in a rehearsal
 
 	from, to int // its part of the file's text, where that is one chunk
 
@@ -99,6 +100,7 @@ type made struct {
 	session                bool     // only changes the session: SET
 	misread                string   // the setting that makes the server read text otherwise than the parser does
 	unlocks                bool     // lets go of every advisory lock
+	limits                 bool     // changes how long a statement may take
 	procedural             bool     // may commit by itself outside a transaction: CALL, DO
 }
 

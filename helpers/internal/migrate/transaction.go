@@ -210,9 +210,9 @@ func (r runner) named(ctx context.Context, err error) error {
 // whoHolds names those in the way, each with the table that it holds.
 func (r runner) whoHolds(ctx context.Context) string {
 	var all []string
-	names, strongest := Plan{Pending: []Migration{r.file}}.locked()
+	names, _, waited := Plan{Pending: []Migration{r.file}}.locked()
 	for _, name := range names {
-		holders, err := r.holders(ctx, name, strongest[name])
+		holders, err := r.holders(ctx, name, waited[name])
 		if err != nil {
 			break
 		}

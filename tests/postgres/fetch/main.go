@@ -11,7 +11,11 @@ import (
 
 func main() {
 	for _, major := range postgres.Versions {
-		if _, err := postgres.Fetch(context.Background(), major); err != nil {
+		_, err := postgres.Fetch(context.Background(), major)
+		if err == nil {
+			_, err = postgres.FetchDump(context.Background(), major)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -218,3 +218,37 @@ func orNone(text string) string {
 	}
 	return text
 }
+
+// beside puts what was seen beside the claim. What an earlier statement of the file has
+// locked already may be claimed by this one, too.
+func (o *observer) beside(seen *Observed, s Statement, oids map[string]int64, real shows, held map[string]string) {
+	for name, mode := range real.locks {
+		seen.Locks = append(seen.Locks, o.lockOf(name, mode))
+	}
+	slices.SortFunc(seen.Locks, func(a, b Lock) int { return strings.Compare(a.Table, b.Table) })
+	seen.Rewritten, seen.Scanned = real.rewritten, real.scanned
+	claim := o.claimed(s, oids)
+	for name, mode := range claim {
+		if _, new := real.locks[name]; !new && strength(held[name]) >= strength(mode) {
+			delete(claim, name)
+		}
+	}
+	for _, lock := range s.Locks {
+		name := o.before[oids[lock.Table]].name
+		if mode, known := claim[name]; known && strength(mode) > strength(real.locks[name]) {
+			seen.NotLocked = append(seen.NotLocked, lock.Table)
+		}
+	}
+	seen.Differs, seen.Silent = s.against(claim, real)
+}
+
+// lockOf is a lock as a plan writes it.
+func (o *observer) lockOf(name, mode string) Lock {
+	lock := Lock{Table: name, Mode: mode}
+	for _, relation := range o.before {
+		if relation.name == name && relation.heap != 0 {
+			lock.Index, lock.Of = true, o.before[relation.heap].name
+		}
+	}
+	return lock
+}

@@ -78,21 +78,9 @@ func (p playing) timed(ctx context.Context, s Statement, run func() error) (Obse
 	return seen, p.explain(err)
 }
 
-// compare puts what was seen beside the claim. What an earlier statement of the file has
-// locked already may be claimed by this one, too.
+// compare puts what was seen beside the claim, and estimates how long it takes with the real rows.
 func (p playing) compare(seen *Observed, s Statement, real shows, held map[string]string) {
-	for name, mode := range real.locks {
-		seen.Locks = append(seen.Locks, p.lockOf(name, mode))
-	}
-	slices.SortFunc(seen.Locks, func(a, b Lock) int { return strings.Compare(a.Table, b.Table) })
-	seen.Rewritten, seen.Scanned = real.rewritten, real.scanned
-	claim := p.see.claimed(s, p.oids)
-	for name, mode := range claim {
-		if _, new := real.locks[name]; !new && strength(held[name]) >= strength(mode) {
-			delete(claim, name)
-		}
-	}
-	seen.Differs, seen.Silent = s.against(claim, real)
+	p.see.beside(seen, s, p.oids, real, held)
 	for _, name := range append(slices.Clone(seen.Rewritten), seen.Scanned...) {
 		if n := p.rows[name]; n > 0 && s.Kind != "TRUNCATE" {
 			if real := p.realRows(name); real > n {
@@ -100,17 +88,6 @@ func (p playing) compare(seen *Observed, s Statement, real shows, held map[strin
 			}
 		}
 	}
-}
-
-// lockOf is a lock as a plan writes it.
-func (p playing) lockOf(name, mode string) Lock {
-	lock := Lock{Table: name, Mode: mode}
-	for _, relation := range p.see.before {
-		if relation.name == name && relation.heap != 0 {
-			lock.Index, lock.Of = true, p.see.before[relation.heap].name
-		}
-	}
-	return lock
 }
 
 // realRows are those that the database says a table has.
@@ -225,7 +202,7 @@ func (p playing) outside(ctx context.Context, i int, played *RehearsedFile) erro
 	}
 	p.compare(&seen, s, real, nil)
 	// What was missed, or is not counted for another session, is no difference.
-	seen.Sampled, seen.Differs = true, slices.DeleteFunc(seen.Differs, func(what string) bool {
+	seen.Sampled, seen.NotLocked, seen.Differs = true, nil, slices.DeleteFunc(seen.Differs, func(what string) bool {
 		return strings.HasPrefix(what, "claimed ") || strings.HasPrefix(what, "reads ")
 	})
 	played.Statements = append(played.Statements, seen)

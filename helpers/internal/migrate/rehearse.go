@@ -45,7 +45,8 @@ type RehearsedFile struct {
 // Observed is what the server did with a statement.
 type Observed struct {
 	Line      int      `json:"line"`
-	Locks     []Lock   `json:"locks,omitempty"` // that it took beyond those of the file's earlier statements
+	Locks     []Lock   `json:"locks,omitempty"`     // that it took beyond those of the file's earlier statements
+	NotLocked []string `json:"notLocked,omitempty"` // although, or as strongly as, the rules claim it
 	Rewritten []string `json:"rewritten,omitempty"`
 	Scanned   []string `json:"scanned,omitempty"`
 	// Sampled says that it ran outside a transaction, where its locks are looked at while it runs.
@@ -162,6 +163,7 @@ func (p Plan) With(r *Rehearsal) (Plan, error) {
 // observed puts what the server did in the place of what the rules claim.
 func (s *Statement) observed(o Observed) {
 	s.Observed = &o
+	s.Locks = slices.DeleteFunc(slices.Clone(s.Locks), func(lock Lock) bool { return slices.Contains(o.NotLocked, lock.Table) })
 	for _, lock := range o.Locks {
 		if lock.Index {
 			s.Locks = append(s.Locks, lock)

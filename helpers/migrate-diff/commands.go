@@ -34,7 +34,8 @@ func diff(c *cli.Context) error {
 
 func words(c *cli.Context, most int) error {
 	if c.NArg() > most {
-		return slipway.Usagef("migrate-diff %s does not know what to do with %q", c.Command.Name, c.Args().Get(most)).Next("see migrate-diff %s --help", c.Command.Name)
+		return slipway.Usagef("migrate-diff %s does not know what to do with %q", c.Command.Name,
+			c.Args().Get(most)).Next("see migrate-diff %s --help", c.Command.Name)
 	}
 	return nil
 }
@@ -96,7 +97,8 @@ func writeMarkdown(c *cli.Context, computed migrate.Plan) error {
 		return nil
 	}
 	if err := writeWhole(name, safe.Visible(computed.Markdown())); err != nil {
-		return slipway.Usagef("the plan cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: --markdown plan.md")
+		return slipway.Usagef("the plan cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: --markdown " +
+			"plan.md")
 	}
 	return nil
 }
@@ -138,14 +140,16 @@ func rehearse(c *cli.Context) error {
 			err = writeWhole(name, string(body)+"\n")
 		}
 		if err != nil {
-			return slipway.Usagef("the rehearsal cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: --write rehearsal.json")
+			return slipway.Usagef("the rehearsal cannot be written to %s", name).Because(err).Next("name a file in a folder that exists: " +
+				"--write rehearsal.json")
 		}
 	}
 	if err := writeMarkdown(c, computed); err != nil {
 		return err
 	}
 	if computed.Rehearsal != nil && computed.Rehearsal.Broken() {
-		err = slipway.Errorf(slipway.No, "the rehearsal failed").Because(errors.New(computed.Rehearsal.Why())).Next("correct the files, and rehearse them again")
+		err = slipway.Errorf(slipway.No, "the rehearsal failed").Because(errors.New(computed.Rehearsal.Why())).Next("correct the files, and " +
+			"rehearse them again")
 	}
 	return slipway.Finish(c, computed, err)
 }
@@ -199,8 +203,9 @@ func apply(c *cli.Context) error {
 func options(c *cli.Context) migrate.Options {
 	return migrate.Options{
 		PlanID: c.String("plan-id"), Allow: allow(c), AllowBreaking: c.Bool("allow-breaking"),
-		LockWait: c.Duration("lock-wait"), LockTimeout: c.Duration("lock-timeout"), LockAttempts: c.Int("lock-attempts"), StatementTimeout: c.Duration("statement-timeout"),
-		AppliedBy: who(), Commit: c.String("commit"),
+		LockWait: c.Duration("lock-wait"), LockTimeout: c.Duration("lock-timeout"), LockAttempts: c.Int("lock-attempts"),
+		StatementTimeout: c.Duration("statement-timeout"),
+		AppliedBy:        who(), Commit: c.String("commit"),
 	}
 }
 
@@ -254,7 +259,8 @@ func lint(c *cli.Context) error {
 	}
 	found, err := migrate.LintFiles(c.Context, files)
 	if err == nil && found.Fails(level) {
-		err = slipway.Errorf(slipway.No, "a migration has a finding of the level %s", found.Worst()).Next("mend it, or answer for it in the file: -- slipway:ok RULE reason")
+		err = slipway.Errorf(slipway.No, "a migration has a finding of the level %s",
+			found.Worst()).Next("mend it, or answer for it in the file: -- slipway:ok RULE reason")
 	}
 	return slipway.Finish(c, found, err)
 }
@@ -288,14 +294,16 @@ func toLint(c *cli.Context) ([]migrate.Migration, error) {
 	}
 	files = slices.DeleteFunc(files, func(m migrate.Migration) bool { return !wanted[m.Name] })
 	if len(files) != len(wanted) {
-		return nil, slipway.Usagef("of the %d named files %d are migrations in %s", len(wanted), len(files), folder).Next("name files such as migrations/001_create_users_table.sql")
+		return nil, slipway.Usagef("of the %d named files %d are migrations in %s", len(wanted), len(files),
+			folder).Next("name files such as migrations/001_create_users_table.sql")
 	}
 	return files, nil
 }
 
 func baseline(c *cli.Context) error {
 	if (c.NArg() == 1) == c.Bool("adopt") {
-		return slipway.Usagef("migrate-diff baseline needs a VERSION, or --adopt").Next("name the last version that the database has: migrate-diff baseline 007 --reason ...")
+		return slipway.Usagef("migrate-diff baseline needs a VERSION, or --adopt").Next("name the last version that the database has: " +
+			"migrate-diff baseline 007 --reason ...")
 	}
 	files, database, err := connect(c, 1)
 	if err != nil {
@@ -317,7 +325,8 @@ func repair(c *cli.Context) error {
 		}
 	}
 	if c.NArg() == 0 || chosen != 1 {
-		return slipway.Usagef("migrate-diff repair needs a VERSION and one of --accept-file, --mark-applied, --forget, --statement done|again").Next("see migrate-diff repair --help")
+		return slipway.Usagef("migrate-diff repair needs a VERSION and one of --accept-file, --mark-applied, --forget, --statement " +
+			"done|again").Next("see migrate-diff repair --help")
 	}
 	if what := c.String("statement"); what != "" && what != "done" && what != "again" {
 		return slipway.Usagef("--statement %q is neither done nor again", what)

@@ -69,7 +69,8 @@ func NewVersion(major int, dir string, settings ...string) (server *Server, err 
 	if s.Port, err = FreePort(); err != nil {
 		return nil, err
 	}
-	if out, err := s.Program("initdb", "-D", s.Data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8").CombinedOutput(); err != nil {
+	if out, err := s.Program("initdb", "-D", s.Data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8",
+		"--locale=C.UTF-8").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	return s, s.Start()
@@ -107,7 +108,8 @@ func (s *Server) Own(name string) error {
 // Start starts it again.
 func (s *Server) Start() error {
 	// Its shared memory is in its folder, or one that is killed would leave it in /dev/shm.
-	flags := fmt.Sprintf("-c dynamic_shared_memory_type=mmap -p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c max_connections=60 -c logging_collector=off", s.Port, s.Dir)
+	flags := fmt.Sprintf("-c dynamic_shared_memory_type=mmap -p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c "+
+		"max_connections=60 -c logging_collector=off", s.Port, s.Dir)
 	for _, setting := range s.settings {
 		flags += " -c " + setting
 	}

@@ -112,7 +112,8 @@ func FetchDump(ctx context.Context, major int) (string, error) {
 	}
 	defer os.RemoveAll(work)
 	for _, command := range [][]string{
-		{"python3", "-m", "pip", "install", "-q", "--root-user-action=ignore", "--disable-pip-version-check", "--no-deps", "--target", work, clients},
+		{"python3", "-m", "pip", "install", "-q", "--root-user-action=ignore", "--disable-pip-version-check", "--no-deps", "--target", work,
+			clients},
 		{"chmod", "-R", "a+rX", work},
 	} {
 		if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {

@@ -21,10 +21,12 @@ var adoptions = map[string]adoption{
 	"flyway_schema_history": `SELECT coalesce(version, ''), script, NOT success, type LIKE '%%BASELINE' FROM %[1]s f
 		WHERE type NOT IN ('SCHEMA', 'DELETE') AND type NOT LIKE 'UNDO%%' AND NOT EXISTS (SELECT FROM %[1]s u WHERE u.version = f.version
 			AND u.installed_rank > f.installed_rank AND (u.type LIKE 'UNDO%%' OR u.type = 'DELETE')) ORDER BY installed_rank`,
-	"goose_db_version": `SELECT version_id::text, '', false, false FROM (SELECT DISTINCT ON (version_id) version_id, is_applied FROM %s ORDER BY version_id, id DESC) v
+	"goose_db_version": `SELECT version_id::text, '', false, false FROM (SELECT DISTINCT ON (version_id) version_id, is_applied FROM %s
+		ORDER BY version_id, id DESC) v
 		WHERE is_applied AND version_id > 0 ORDER BY version_id`,
-	"alembic_version":    "SELECT '', version_num, false, true FROM %s",
-	"databasechangelog":  `SELECT id, regexp_replace(filename, '^.*/', ''), false, false FROM %s WHERE exectype IN ('EXECUTED', 'RERAN', 'MARK_RAN') ORDER BY orderexecuted`,
+	"alembic_version": "SELECT '', version_num, false, true FROM %s",
+	"databasechangelog": `SELECT id, regexp_replace(filename, '^.*/', ''), false, false FROM %s
+		WHERE exectype IN ('EXECUTED', 'RERAN', 'MARK_RAN') ORDER BY orderexecuted`,
 	"django_migrations":  "SELECT app, name, false, false FROM %s ORDER BY id",
 	"_prisma_migrations": "SELECT '', migration_name, finished_at IS NULL, false FROM %s WHERE rolled_back_at IS NULL ORDER BY started_at",
 }
@@ -104,7 +106,8 @@ func (d *Database) adoptOther(ctx context.Context, files []Migration, tool, tabl
 		at := row.in(files)
 		if at < 0 && !(row.upTo && numeric(row.version)) {
 			return nil, slipway.Errorf(slipway.Conflict, "%s has applied %s, and no file here is it", tool, row.say()).
-				Next("give the file that does the same its number or its name (%s); or mark what is done: migrate-diff baseline VERSION --reason ...", "001_name.sql")
+				Next("give the file that does the same its number or its name (%s); or mark what is done: migrate-diff baseline VERSION --reason "+
+					"...", "001_name.sql")
 		}
 		for i, file := range files {
 			if i == at || row.upTo && !file.Repeatable && (at >= 0 && i < at || at < 0 && compareNumbers(file.Version, row.version) <= 0) {

@@ -51,7 +51,8 @@ func (r runner) alone(ctx context.Context) error {
 			return err
 		}
 	}
-	err = r.exec(ctx, "BEGIN%s%s;DELETE FROM %s WHERE version = %s;COMMIT", restore, r.recorded(fmt.Sprint(time.Since(start).Milliseconds())), r.place.progress, pq.QuoteLiteral(r.file.Version))
+	err = r.exec(ctx, "BEGIN%s%s;DELETE FROM %s WHERE version = %s;COMMIT", restore,
+		r.recorded(fmt.Sprint(time.Since(start).Milliseconds())), r.place.progress, pq.QuoteLiteral(r.file.Version))
 	if err != nil {
 		return r.failed(err, batch{done: true})
 	}
@@ -102,7 +103,8 @@ func (r runner) run(ctx context.Context, i int, query string) error {
 }
 
 func (r runner) note(statement int, begun bool) string {
-	return fmt.Sprintf("INSERT INTO %s AS p VALUES (%s, %s, %d, %t) ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum, statement = excluded.statement, begun = excluded.begun",
+	return fmt.Sprintf("INSERT INTO %s AS p VALUES (%s, %s, %d, %t) ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum, "+
+		"statement = excluded.statement, begun = excluded.begun",
 		r.place.progress, pq.QuoteLiteral(r.file.Version), pq.QuoteLiteral(r.file.Checksum), statement, begun)
 }
 
@@ -149,7 +151,8 @@ func (r runner) clear(ctx context.Context, s Statement, mine bool) error {
 		return nil
 	}
 	var name string
-	err := r.conn.QueryRowContext(ctx, "SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid", s.made.index).Scan(&name)
+	err := r.conn.QueryRowContext(ctx, "SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT "+
+		"indisvalid", s.made.index).Scan(&name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -161,7 +164,8 @@ func (r runner) clear(ctx context.Context, s Statement, mine bool) error {
 
 func (r runner) progressOf(ctx context.Context) (statement int, begun bool, err error) {
 	var checksum string
-	err = r.conn.QueryRowContext(ctx, "SELECT checksum, statement, begun FROM "+r.place.progress+" WHERE version = $1", r.file.Version).Scan(&checksum, &statement, &begun)
+	err = r.conn.QueryRowContext(ctx, "SELECT checksum, statement, begun FROM "+r.place.progress+" WHERE version = $1",
+		r.file.Version).Scan(&checksum, &statement, &begun)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return 0, false, nil
@@ -179,7 +183,8 @@ func (r runner) progressOf(ctx context.Context) (statement int, begun bool, err 
 func (r runner) finished(ctx context.Context, s Statement, begun bool) (done, mine bool, err error) {
 	switch {
 	case s.made.procedural && begun:
-		return false, false, slipway.Errorf(slipway.Conflict, "%s:%d: %s was begun by an earlier run, and nobody can tell from outside whether it ended", r.file.Name, s.Line, s.Kind).
+		return false, false, slipway.Errorf(slipway.Conflict, "%s:%d: %s was begun by an earlier run, and nobody can tell from outside "+
+			"whether it ended", r.file.Name, s.Line, s.Kind).
 			Next("look at what it changes, then say so: migrate-diff repair %s --statement done (or again) --reason ...", r.file.Version)
 	case s.made.database != "":
 		var exists bool
@@ -194,7 +199,8 @@ func (r runner) finished(ctx context.Context, s Statement, begun bool) (done, mi
 	}
 	var valid bool
 	var name string
-	err = r.conn.QueryRowContext(ctx, "SELECT indisvalid, indexrelid::regclass::text FROM pg_index WHERE indexrelid = to_regclass($1)", s.made.index).Scan(&valid, &name)
+	err = r.conn.QueryRowContext(ctx, "SELECT indisvalid, indexrelid::regclass::text FROM pg_index WHERE indexrelid = to_regclass($1)",
+		s.made.index).Scan(&valid, &name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return begun && s.made.dropped, !s.made.dropped, nil
@@ -219,7 +225,8 @@ func (r runner) dropInvalid(ctx context.Context, name string) error {
 		return r.explain(err)
 	}
 	if pid.Valid {
-		return slipway.Errorf(slipway.Conflict, "%s: the index %s is being built by pid %d", r.file.Name, name, pid.Int64).Next("let it end, then run this again")
+		return slipway.Errorf(slipway.Conflict, "%s: the index %s is being built by pid %d", r.file.Name, name,
+			pid.Int64).Next("let it end, then run this again")
 	}
 	logrus.Warnf("%s: dropping the invalid index %s, which was not finished", r.file.Name, name)
 	if err := r.exec(ctx, "DROP INDEX CONCURRENTLY %s", name); err != nil {
@@ -227,7 +234,8 @@ func (r runner) dropInvalid(ctx context.Context, name string) error {
 		if !errors.As(err, &answer) {
 			return r.lost(err)
 		}
-		return slipway.Errorf(slipway.No, "the invalid index %s, which was not finished, cannot be dropped", name).Because(err).Next("drop it by hand: DROP INDEX CONCURRENTLY %s", name)
+		return slipway.Errorf(slipway.No, "the invalid index %s, which was not finished, cannot be dropped",
+			name).Because(err).Next("drop it by hand: DROP INDEX CONCURRENTLY %s", name)
 	}
 	return nil
 }
@@ -236,7 +244,8 @@ func (r runner) dropInvalid(ctx context.Context, name string) error {
 // https://www.postgresql.org/docs/15/sql-reindex.html#SQL-REINDEX-CONCURRENTLY
 func (r runner) dropHalfBuilt(ctx context.Context, s Statement) error {
 	rows, err := r.conn.QueryContext(ctx, `SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-		WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AND (i.indrelid = to_regclass($1) OR i.indrelid = (SELECT indrelid FROM pg_index WHERE indexrelid = to_regclass($1)))`, s.table())
+		WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AND (i.indrelid = to_regclass($1) OR i.indrelid = (SELECT indrelid
+			FROM pg_index WHERE indexrelid = to_regclass($1)))`, s.table())
 	if err != nil {
 		return r.explain(err)
 	}
@@ -262,7 +271,8 @@ func (r runner) dropHalfBuilt(ctx context.Context, s Statement) error {
 // finishDetach: https://www.postgresql.org/docs/15/sql-altertable.html#SQL-ALTERTABLE-DETACH-PARTITION
 func (r runner) finishDetach(ctx context.Context, s Statement, begun bool) (done, mine bool, err error) {
 	var pending bool
-	err = r.conn.QueryRowContext(ctx, "SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass($1)", s.made.detached).Scan(&pending)
+	err = r.conn.QueryRowContext(ctx, "SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass($1)",
+		s.made.detached).Scan(&pending)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return begun, false, nil

@@ -64,7 +64,8 @@ func TestAnotherServicesHistoryIsNotTakenForOnesOwn(t *testing.T) {
 	require.NoError(t, database.UseSchema(t.Context(), "orders"))
 	_, err = database.Apply(t.Context(), files, options)
 	require.NoError(t, err)
-	assert.Equal(t, "1 1", one(t, database, "SELECT (SELECT count(*) FROM orders.schema_migrations) || ' ' || (SELECT count(*) FROM public.schema_migrations)"))
+	assert.Equal(t, "1 1", one(t, database, "SELECT (SELECT count(*) FROM orders.schema_migrations) || ' ' || (SELECT count(*) FROM "+
+		"public.schema_migrations)"))
 	// What is one's own is taken, wherever it is found.
 	_, err = open(t, create(t)).Plan(t.Context(), files, Allow{})
 	require.NoError(t, err)
@@ -78,15 +79,19 @@ func TestAnotherServicesHistoryIsNotTakenForOnesOwn(t *testing.T) {
 // TestWhatIsLeftOutIsTold: a file that looks like a migration is read, or refused by name.
 func TestWhatIsLeftOutIsTold(t *testing.T) {
 	for name, says := range map[string]string{
-		"002_b.SQL": "does not end in .sql", "002_b.Sql": "does not end in .sql", "v1/001_c.sql": "only files in", "v1/R__c.sql": "only files in", "v2/002_C.SQL": "only files in",
-		"V1__users.sql": "Flyway's form", "V1.2__users.sql": "Flyway's form", "V2024_01_02__a b.sql": "Flyway's form", "U1__users.sql": "Flyway's form", "v3__x.sql": "Flyway's form",
+		"002_b.SQL": "does not end in .sql", "002_b.Sql": "does not end in .sql", "v1/001_c.sql": "only files in",
+		"v1/R__c.sql": "only files in", "v2/002_C.SQL": "only files in",
+		"V1__users.sql": "Flyway's form", "V1.2__users.sql": "Flyway's form", "V2024_01_02__a b.sql": "Flyway's form",
+		"U1__users.sql": "Flyway's form", "v3__x.sql": "Flyway's form",
 		"B5__base.sql": "Flyway's form", "db/V1__x.sql": "only files in", "Vx__y.sql": "not of the form", "V1_users.sql": "not of the form",
-		"20240101_init/migration.sql": "Prisma", "versions/1a2b_init.sql.py": "", "1a2b_init.py": "Alembic", "0001_initial.py": "Django", "20240101_create.rb": "Rails", "changelog.xml": "Liquibase", "gen.py": "", "v1/notes.md": "", "README.md": "",
+		"20240101_init/migration.sql": "Prisma", "versions/1a2b_init.sql.py": "", "1a2b_init.py": "Alembic", "0001_initial.py": "Django",
+		"20240101_create.rb": "Rails", "changelog.xml": "Liquibase", "gen.py": "", "v1/notes.md": "", "README.md": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := write(t, map[string]string{"001_a.sql": "CREATE TABLE a (id int);"})
 			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
-			content := map[string]string{"Alembic": "from alembic import op\n", "Django": "from django.db import migrations\n", "Rails": "class A < ActiveRecord::Migration[7.0]\n", "Liquibase": "<databaseChangeLog/>"}[says]
+			content := map[string]string{"Alembic": "from alembic import op\n", "Django": "from django.db import migrations\n",
+				"Rails": "class A < ActiveRecord::Migration[7.0]\n", "Liquibase": "<databaseChangeLog/>"}[says]
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 			_, err := Load(dir)
 			if says == "" {
@@ -119,10 +124,13 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 // TestNoErrorShowsThePassword: wherever a character of it ends the URL.
 func TestNoErrorShowsThePassword(t *testing.T) {
 	t.Setenv("PGPASSWORD", "")
-	for _, password := range []string{"se\ncret", "se\tcret", `se"cret`, `se\cret`, "se#cret", "se/cret", "se?cret", "se@cret", "se%cret", "se%zzcret", "se cret", "se'cret", "12/34cret", "se[cret", "se:cret", "s\x00cret"} {
+	for _, password := range []string{"se\ncret", "se\tcret", `se"cret`, `se\cret`, "se#cret", "se/cret", "se?cret", "se@cret", "se%cret",
+		"se%zzcret", "se cret", "se'cret", "12/34cret", "se[cret", "se:cret", "s\x00cret"} {
 		for _, address := range []string{
-			"postgres://u:" + password + "@127.0.0.1:1/x", "postgres://u:" + password + "@127.0.0.1:port/x", "postgresql://u:" + password + "@h", "postgres://" + password + "@[::1/x",
-			"host=127.0.0.1 port=1 user=u password=" + password, "host=127.0.0.1 port=1 password='" + password + "' x", "postgres://127.0.0.1:1/x?password=" + password,
+			"postgres://u:" + password + "@127.0.0.1:1/x", "postgres://u:" + password + "@127.0.0.1:port/x", "postgresql://u:" + password + "@h",
+			"postgres://" + password + "@[::1/x",
+			"host=127.0.0.1 port=1 user=u password=" + password, "host=127.0.0.1 port=1 password='" + password + "' x",
+			"postgres://127.0.0.1:1/x?password=" + password,
 			"postgres://u:" + url.QueryEscape(password) + "@127.0.0.1:1/x",
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -156,7 +164,8 @@ func TestHoldersAreNamed(t *testing.T) {
 	}
 	plan, err := database.Plan(t.Context(), alter, Allow{})
 	require.NoError(t, err)
-	says(strings.Join(plan.Lines(), "\n"), "prepared transaction 'forgotten'", "ROLLBACK PREPARED 'forgotten'", "ACCESS EXCLUSIVE on t", "slot standby is not active")
+	says(strings.Join(plan.Lines(), "\n"), "prepared transaction 'forgotten'", "ROLLBACK PREPARED 'forgotten'", "ACCESS EXCLUSIVE on t",
+		"slot standby is not active")
 	_, err = database.Apply(t.Context(), alter, quick)
 	require.ErrorContains(t, err, "55P03")
 	says(err.Error(), "prepared transaction 'forgotten'")
@@ -233,9 +242,11 @@ func TestAnAutovacuumAgainstWraparoundIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(s.Remove)
 	database := open(t, s.create(t))
-	execute(t, database, "CREATE TEMP TABLE burnt (i int); CREATE TABLE t (id int, filler text) WITH (autovacuum_enabled = off, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);"+
+	execute(t, database, "CREATE TEMP TABLE burnt (i int); CREATE TABLE t (id int, filler text) WITH (autovacuum_enabled = off, "+
+		"autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);"+
 		"INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 20000) g")
-	execute(t, database, "DO 'BEGIN FOR i IN 1..100200 LOOP BEGIN INSERT INTO burnt VALUES (i); EXCEPTION WHEN division_by_zero THEN END; END LOOP; END'")
+	execute(t, database, "DO 'BEGIN FOR i IN 1..100200 LOOP BEGIN INSERT INTO burnt VALUES (i); EXCEPTION WHEN division_by_zero THEN END; "+
+		"END LOOP; END'")
 	files := folder(t, map[string]string{"1_x.sql": "ALTER TABLE t ADD COLUMN n int;"})
 	for deadline := time.Now().Add(2 * time.Minute); ; {
 		plan, err := database.Plan(t.Context(), files, Allow{})
@@ -253,15 +264,20 @@ func TestAnAutovacuumAgainstWraparoundIsNamed(t *testing.T) {
 // TestADatabaseWithAPastIsRecognised: another tool's history, or tables that the files make.
 func TestADatabaseWithAPastIsRecognised(t *testing.T) {
 	for _, past := range []struct{ sql, says string }{
-		{"CREATE TABLE flyway_schema_history (version text, success boolean); INSERT INTO flyway_schema_history VALUES ('7', true)", "Flyway has migrated this database: its history is public.flyway_schema_history (1 version, the newest is 7)"},
-		{"CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('1a2b')", "Alembic has migrated this database"},
-		{"CREATE TABLE databasechangelog (id text, orderexecuted int); INSERT INTO databasechangelog VALUES ('x', 1)", "Liquibase has migrated this database"},
+		{"CREATE TABLE flyway_schema_history (version text, success boolean); INSERT INTO flyway_schema_history VALUES ('7', true)",
+			"Flyway has migrated this database: its history is public.flyway_schema_history (1 version, the newest is 7)"},
+		{"CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('1a2b')",
+			"Alembic has migrated this database"},
+		{"CREATE TABLE databasechangelog (id text, orderexecuted int); INSERT INTO databasechangelog VALUES ('x', 1)",
+			"Liquibase has migrated this database"},
 		{"CREATE TABLE goose_db_version (version_id bigint, is_applied boolean)", "goose has migrated this database"},
-		{"CREATE TABLE django_migrations (id bigint, app text, name text); INSERT INTO django_migrations VALUES (1, 'shop', '0001_initial')", "the newest is shop.0001_initial"},
+		{"CREATE TABLE django_migrations (id bigint, app text, name text); INSERT INTO django_migrations VALUES (1, 'shop', '0001_initial')",
+			"the newest is shop.0001_initial"},
 		{"CREATE TABLE _prisma_migrations (migration_name text, finished_at timestamptz)", "Prisma has migrated this database"},
 		{"CREATE TABLE schema_migrations (version bigint, dirty boolean)", "golang-migrate"},
 		{"CREATE TABLE schema_migrations (version text)", "dbmate or Rails"},
-		{"CREATE TABLE users (id int); CREATE TABLE orders (id int)", "the schema public has 2 tables and no history, and the pending files create what is there already: users"},
+		{"CREATE TABLE users (id int); CREATE TABLE orders (id int)", "the schema public has 2 tables and no history, and the pending files " +
+			"create what is there already: users"},
 	} {
 		database := open(t, create(t))
 		execute(t, database, past.sql)

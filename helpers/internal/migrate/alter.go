@@ -57,9 +57,11 @@ func classifyAlterTable(n *pgquery.AlterTableStmt, s *Statement) {
 		s.made.idle = s.made.idle && command.GetSubtype() == pgquery.AlterTableType_AT_AddColumn && command.GetMissingOk()
 		mode, known := weaker[command.GetSubtype()]
 		switch {
-		case command.GetSubtype() == pgquery.AlterTableType_AT_AddConstraint && command.Def.GetConstraint().GetContype() == pgquery.ConstrType_CONSTR_FOREIGN:
+		case command.GetSubtype() == pgquery.AlterTableType_AT_AddConstraint &&
+			command.Def.GetConstraint().GetContype() == pgquery.ConstrType_CONSTR_FOREIGN:
 			mode = shareRowExclusive
-		case (command.GetSubtype() == pgquery.AlterTableType_AT_SetRelOptions || command.GetSubtype() == pgquery.AlterTableType_AT_ResetRelOptions) && optionsWeak(command):
+		case (command.GetSubtype() == pgquery.AlterTableType_AT_SetRelOptions ||
+			command.GetSubtype() == pgquery.AlterTableType_AT_ResetRelOptions) && optionsWeak(command):
 			mode = shareUpdateExclusive
 		case command.GetSubtype() == pgquery.AlterTableType_AT_DetachPartition && command.Def.GetPartitionCmd().GetConcurrent():
 			mode = shareUpdateExclusive
@@ -82,7 +84,8 @@ func classifyAlterIndex(n *pgquery.AlterTableStmt, s *Statement) {
 		switch command.GetSubtype() {
 		case pgquery.AlterTableType_AT_AttachPartition:
 			s.ownIndex(relation(command.Def.GetPartitionCmd().GetName()))
-		case pgquery.AlterTableType_AT_SetTableSpace, pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged, pgquery.AlterTableType_AT_ChangeOwner:
+		case pgquery.AlterTableType_AT_SetTableSpace, pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged,
+			pgquery.AlterTableType_AT_ChangeOwner:
 			s.ownIndex(relation(n.Relation))
 		case pgquery.AlterTableType_AT_SetRelOptions, pgquery.AlterTableType_AT_ResetRelOptions:
 			if !optionsWeak(command) {
@@ -199,7 +202,8 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 	var notNull, hasDefault bool
 	s.noteColumn(column)
-	if names := column.GetTypeName().GetNames(); len(names) > 0 && names[0].GetString_().GetSval() != "pg_catalog" && len(column.GetTypeName().GetArrayBounds()) == 0 {
+	if names := column.GetTypeName().GetNames(); len(names) > 0 && names[0].GetString_().GetSval() != "pg_catalog" &&
+		len(column.GetTypeName().GetArrayBounds()) == 0 {
 		s.made.newTypes = append(s.made.newTypes, nameOf(names))
 	}
 	for _, node := range column.GetConstraints() {
@@ -279,9 +283,11 @@ func classifyConstraint(constraint *pgquery.Constraint, table string, s *Stateme
 // use for keys, that give another value each time:
 // SELECT DISTINCT proname FROM pg_proc WHERE provolatile = 'v'.
 var volatile = map[string]bool{
-	"random_normal": true, "uuidv4": true, "uuidv7": true, "uuid_generate_v6": true, "uuid_generate_v7": true, "pg_current_wal_lsn": true, "txid_current": true,
+	"random_normal": true, "uuidv4": true, "uuidv7": true, "uuid_generate_v6": true, "uuid_generate_v7": true, "pg_current_wal_lsn": true,
+	"txid_current":       true,
 	"pg_current_xact_id": true, "gen_uuid_v7": true, "nanoid": true, "ulid_generate": true, "gen_ulid": true,
-	"random": true, "clock_timestamp": true, "timeofday": true, "gen_random_uuid": true, "nextval": true, "setval": true, "currval": true, "lastval": true,
+	"random": true, "clock_timestamp": true, "timeofday": true, "gen_random_uuid": true, "nextval": true, "setval": true, "currval": true,
+	"lastval":          true,
 	"uuid_generate_v1": true, "uuid_generate_v1mc": true, "uuid_generate_v4": true, "gen_random_bytes": true, "gen_salt": true,
 }
 

@@ -144,10 +144,12 @@ func (p *Plan) goesOn(interrupted []progress) error {
 			return file.Version == begun.version && file.Checksum == begun.checksum && file.Alone
 		})
 		if at < 0 {
-			return slipway.Errorf(slipway.Conflict, "version %s stopped half way in an earlier run, before statement %d, and its file is not here as it was then", begun.version, begun.statement+1).
+			return slipway.Errorf(slipway.Conflict, "version %s stopped half way in an earlier run, before statement %d, and its file is not "+
+				"here as it was then", begun.version, begun.statement+1).
 				Next("restore the file; or undo by hand what it did and: migrate-diff repair %s --forget --reason ...", begun.version)
 		}
-		p.GoesOn = append(p.GoesOn, fmt.Sprintf("%s stopped half way in an earlier run, and goes on at statement %d of %d", p.Pending[at].Name, begun.statement+1, len(p.Pending[at].Statements)))
+		p.GoesOn = append(p.GoesOn, fmt.Sprintf("%s stopped half way in an earlier run, and goes on at statement %d of %d",
+			p.Pending[at].Name, begun.statement+1, len(p.Pending[at].Statements)))
 	}
 	return nil
 }
@@ -195,15 +197,18 @@ func (d *Database) Apply(ctx context.Context, files []Migration, options Options
 func (o Options) accepts(plan Plan) error {
 	if o.PlanID != "" && o.PlanID != plan.ID {
 		return slipway.Errorf(slipway.Conflict, "the plan %s was approved, and the plan is now %s", o.PlanID, plan.ID).
-			Because(errors.New("files, history, server or the version of this tool have changed since; now: " + plan.Summary())).Next("look at the new plan and approve it: migrate-diff plan")
+			Because(errors.New("files, history, server or the version of this tool have changed since; now: " +
+				plan.Summary())).Next("look at the new plan and approve it: migrate-diff plan")
 	}
 	if plan.Rehearsal.Broken() && !o.AllowBreaking {
-		return slipway.Errorf(slipway.No, "the rehearsal of the plan failed").Because(errors.New(plan.Rehearsal.Why())).Next("correct the files and rehearse them again")
+		return slipway.Errorf(slipway.No, "the rehearsal of the plan failed").Because(errors.New(plan.Rehearsal.Why())).Next("correct the " +
+			"files and rehearse them again")
 	}
 	if breaking := plan.Breaking(); len(breaking) > 0 && !o.AllowBreaking {
 		found := plan.rows()
 		return slipway.Errorf(slipway.No, "the version that still runs would not survive %s", strings.Join(breaking, ", ")).
-			Because(fmt.Errorf("%s: %s", found[0].at, found[0].about)).Next("do it a release later; where nothing runs that could break: --allow-breaking")
+			Because(fmt.Errorf("%s: %s", found[0].at, found[0].about)).Next("do it a release later; where nothing runs that could break: " +
+			"--allow-breaking")
 	}
 	return nil
 }

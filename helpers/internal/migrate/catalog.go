@@ -54,8 +54,10 @@ type constraint struct {
 func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog, error) {
 	known := catalog{
 		schema: d.place.schema, columns: map[string]column{}, checks: map[string]check{}, checked: map[string]bool{}, indexed: map[string]bool{},
-		volatile: map[string]bool{}, hidden: map[string]bool{}, unique: map[string]bool{}, indexes: map[string]string{}, keys: map[string][]string{}, exists: map[string]bool{}, partitioned: map[string]bool{}, rest: map[string]string{},
-		names: map[string]string{}, kinds: map[string]string{}, leaves: map[string]bool{}, constraints: map[string]constraint{}, bounded: map[string]bool{}, users: map[string][]string{}, referenced: map[string]bool{},
+		volatile: map[string]bool{}, hidden: map[string]bool{}, unique: map[string]bool{}, indexes: map[string]string{},
+		keys: map[string][]string{}, exists: map[string]bool{}, partitioned: map[string]bool{}, rest: map[string]string{},
+		names: map[string]string{}, kinds: map[string]string{}, leaves: map[string]bool{}, constraints: map[string]constraint{},
+		bounded: map[string]bool{}, users: map[string][]string{}, referenced: map[string]bool{},
 	}
 	var tables, functions, indexes, types []string
 	for _, migration := range migrations {
@@ -86,11 +88,13 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 		sql   string
 		take  func(a, b, c string, yes bool)
 	}{
-		{slices.Concat(tables, indexes), `SELECT n.name, c.oid::regclass::text, concat(c.relkind, c.relpersistence), c.relkind = 'p' FROM unnest($1::text[]) n(name) JOIN pg_class c ON c.oid = to_regclass(n.name)`,
+		{slices.Concat(tables, indexes), `SELECT n.name, c.oid::regclass::text, concat(c.relkind, c.relpersistence), c.relkind = 'p'
+			FROM unnest($1::text[]) n(name) JOIN pg_class c ON c.oid = to_regclass(n.name)`,
 			func(table, name, kind string, partitioned bool) {
 				known.exists[table], known.partitioned[table], known.names[table], known.kinds[table] = true, partitioned, name, kind
 			}},
-		{tables, `WITH RECURSIVE family(name, member) AS (SELECT n.name, to_regclass(n.name)::oid FROM unnest($1::text[]) n(name) UNION SELECT f.name, i.inhrelid FROM family f JOIN pg_inherits i ON i.inhparent = f.member)
+		{tables, `WITH RECURSIVE family(name, member) AS (SELECT n.name, to_regclass(n.name)::oid FROM unnest($1::text[]) n(name) UNION
+			SELECT f.name, i.inhrelid FROM family f JOIN pg_inherits i ON i.inhparent = f.member)
 			SELECT DISTINCT f.name, '', '', true FROM family f JOIN pg_class c ON c.oid = f.member WHERE c.relkind IN ('r', 'm')`,
 			func(table, _, _ string, _ bool) { known.leaves[table] = true }},
 		{tables, `SELECT n.name, k.conname, concat_ws(' ', k.contype, k.convalidated, nullif(k.confrelid, 0)::regclass), k.connoinherit
@@ -100,8 +104,10 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 				known.constraints[table+" "+name] = constraint{fields[0], fields[1] == "t", noInherit, strings.TrimSpace(fields[2])}
 			}},
 		{tables, `SELECT n.name, a.attname, concat(t.typname, ' ', a.atthasdef OR a.attidentity <> '', ' ', format_type(a.atttypid, a.atttypmod)),
-				a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND k.conkey[1] = a.attnum)
-			FROM unnest($1::text[]) n(name) JOIN pg_attribute a ON a.attrelid = to_regclass(n.name) AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid`,
+				a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated
+					AND k.conkey[1] = a.attnum)
+			FROM unnest($1::text[]) n(name) JOIN pg_attribute a ON a.attrelid = to_regclass(n.name) AND a.attnum > 0 AND NOT a.attisdropped
+				JOIN pg_type t ON t.oid = a.atttypid`,
 			func(table, name, kind string, notNull bool) {
 				parts := strings.SplitN(kind, " ", 3)
 				known.columns[table+" "+name] = column{declared(parts[0], parts[2]), notNull, parts[1] == "t"}
@@ -111,22 +117,30 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 			func(table, name, definition string, validated bool) {
 				known.checks[table+" "+name] = check{name, table, provenBy(definition), validated}
 			}},
-		{tables, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype = 'c' AND c.convalidated
+		{tables, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name)
+			JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype = 'c' AND c.convalidated
 			JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY(c.conkey)`,
 			func(table, column, _ string, _ bool) { known.checked[table+" "+column] = true }},
-		{tables, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indrelid = to_regclass(n.name) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)`,
+		{tables, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indrelid = to_regclass(n.name)
+			JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)`,
 			func(table, column, _ string, _ bool) { known.indexed[table+" "+column] = true }},
-		{tables, `SELECT n.name, c.conname, '', true FROM unnest($1::text[]) n(name) JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype IN ('p', 'u', 'x')`,
+		{tables, `SELECT n.name, c.conname, '', true FROM unnest($1::text[]) n(name)
+			JOIN pg_constraint c ON c.conrelid = to_regclass(n.name) AND c.contype IN ('p', 'u', 'x')`,
 			func(table, name, _ string, _ bool) { known.unique[table+" "+name] = true }},
-		{tables, `SELECT DISTINCT n.name, '', '', true FROM unnest($1::text[]) n(name) JOIN pg_constraint k ON k.confrelid = to_regclass(n.name) AND k.contype = 'f'`,
+		{tables, `SELECT DISTINCT n.name, '', '', true FROM unnest($1::text[]) n(name)
+			JOIN pg_constraint k ON k.confrelid = to_regclass(n.name) AND k.contype = 'f'`,
 			func(table, _, _ string, _ bool) { known.referenced[table] = true }},
-		{indexes, `SELECT n.name, '', '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name) AND i.indisunique`,
+		{indexes, `SELECT n.name, '', '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name)
+			AND i.indisunique`,
 			func(index, _, _ string, _ bool) { known.unique[index] = true }},
-		{tables, `SELECT n.name, p.partdefid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_partitioned_table p ON p.partrelid = to_regclass(n.name) AND p.partdefid <> 0`,
+		{tables, `SELECT n.name, p.partdefid::regclass::text, '', true FROM unnest($1::text[]) n(name)
+			JOIN pg_partitioned_table p ON p.partrelid = to_regclass(n.name) AND p.partdefid <> 0`,
 			func(table, rest, _ string, _ bool) { known.rest[table] = rest }},
 		{functions, `SELECT proname, '', '', bool_or(provolatile = 'v' OR pronargdefaults > 0 AND
-			EXISTS (SELECT FROM pg_proc v WHERE v.provolatile = 'v' AND pg_get_function_arguments(p.oid) ~ ('\m' || v.proname || '\('))) FROM pg_proc p WHERE proname = ANY($1) GROUP BY 1
-			UNION ALL SELECT oprname, '', '', bool_or(provolatile = 'v') FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode WHERE oprname = ANY($1) GROUP BY 1`,
+			EXISTS (SELECT FROM pg_proc v WHERE v.provolatile = 'v' AND pg_get_function_arguments(p.oid) ~ ('\m' || v.proname || '\(')))
+				FROM pg_proc p WHERE proname = ANY($1) GROUP BY 1
+			UNION ALL SELECT oprname, '', '', bool_or(provolatile = 'v') FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode
+				WHERE oprname = ANY($1) GROUP BY 1`,
 			func(name, _, _ string, yes bool) { known.volatile[name] = yes }},
 		{functions, `SELECT proname, nspname, '', bool_or(provolatile = 'v' AND lanname NOT IN ('c', 'internal') AND nspname <> 'pg_catalog')
 			FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace JOIN pg_language l ON l.oid = prolang WHERE proname = ANY($1) GROUP BY 1, 2`,
@@ -134,7 +148,8 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 				known.hidden[identifier(name)] = known.hidden[identifier(name)] || hidden
 				known.hidden[qualified(schema, name)] = hidden
 			}},
-		{indexes, `SELECT n.name, i.indrelid::regclass::text, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name)`,
+		{indexes, `SELECT n.name, i.indrelid::regclass::text, '', true FROM unnest($1::text[]) n(name)
+			JOIN pg_index i ON i.indexrelid = to_regclass(n.name)`,
 			func(index, table, _ string, _ bool) { known.indexes[index] = table }},
 		{indexes, `SELECT n.name, a.attname, '', true FROM unnest($1::text[]) n(name) JOIN pg_index i ON i.indexrelid = to_regclass(n.name)
 			JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) AND NOT a.attnotnull`,
@@ -145,10 +160,12 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 			WHERE t.typnotnull OR EXISTS (SELECT FROM pg_constraint c WHERE c.contypid = t.oid)
 				OR EXISTS (SELECT FROM pg_proc p WHERE p.provolatile = 'v' AND t.typdefault ~ ('\m' || p.proname || '\('))`,
 			func(name, _, _ string, _ bool) { known.bounded[name] = true }},
-		{types, `WITH RECURSIVE above(name, type) AS (SELECT n.name, t.oid FROM unnest($1::text[]) n(name) JOIN pg_type t ON t.oid = to_regtype(n.name) AND t.typtype = 'd'
+		{types, `WITH RECURSIVE above(name, type) AS (SELECT n.name, t.oid FROM unnest($1::text[]) n(name)
+			JOIN pg_type t ON t.oid = to_regtype(n.name) AND t.typtype = 'd'
 				UNION SELECT a.name, t.oid FROM above a JOIN pg_type t ON t.typbasetype = a.type AND t.typtype = 'd')
 			SELECT DISTINCT n.name, c.oid::regclass::text, '', true FROM above n
-			JOIN pg_attribute a ON a.atttypid = n.type AND NOT a.attisdropped JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p') ORDER BY 2`,
+			JOIN pg_attribute a ON a.atttypid = n.type AND NOT a.attisdropped JOIN pg_class c ON c.oid = a.attrelid
+				AND c.relkind IN ('r', 'm', 'p') ORDER BY 2`,
 			func(name, table, _ string, _ bool) { known.users[name] = append(known.users[name], table) }},
 	} {
 		names := slices.Compact(slices.Sorted(slices.Values(query.names)))

@@ -266,7 +266,8 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		s.Kind = "COMMENT ON"
 		parts := n.CommentStmt.Object.GetList().GetItems()
 		switch n.CommentStmt.Objtype {
-		case pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW, pgquery.ObjectType_OBJECT_SEQUENCE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE:
+		case pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW,
+			pgquery.ObjectType_OBJECT_SEQUENCE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE:
 			s.lock(nameOf(parts), shareUpdateExclusive)
 		case pgquery.ObjectType_OBJECT_COLUMN:
 			s.lock(nameOf(parts[:max(len(parts)-1, 0)]), shareUpdateExclusive)

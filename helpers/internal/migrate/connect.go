@@ -46,7 +46,8 @@ type place struct {
 // name is verified too. The password is never part of an error.
 func Connect(ctx context.Context, address string) (*Database, error) {
 	if address == "" && os.Getenv("PGHOST") == "" && os.Getenv("PGHOSTADDR") == "" && os.Getenv("PGSERVICE") == "" {
-		return nil, slipway.Usagef("no database is named").Next("set PGHOST, PGDATABASE, PGUSER and PGPASSWORD, or PGSERVICE, or DATABASE_URL, or give --database-url-file")
+		return nil, slipway.Usagef("no database is named").Next("set PGHOST, PGDATABASE, PGUSER and PGPASSWORD, or PGSERVICE, or " +
+			"DATABASE_URL, or give --database-url-file")
 	}
 	config, dialer, demands, err := configure(address)
 	if err != nil || misplaced(address) {
@@ -73,7 +74,8 @@ func Connect(ctx context.Context, address string) (*Database, error) {
 	}
 	connector, err := pq.NewConnectorConfig(config)
 	if err != nil {
-		return nil, slipway.Usagef("the database's address makes no sense").Because(withoutSecrets(err, address, config.Password)).Next("check PGSSLMODE and PGSSLROOTCERT")
+		return nil, slipway.Usagef("the database's address makes no sense").Because(withoutSecrets(err, address,
+			config.Password)).Next("check PGSSLMODE and PGSSLROOTCERT")
 	}
 	words := &lastWord{pqDialer: pqDialer{dialer}}
 	connector.Dialer(words)
@@ -103,7 +105,8 @@ func notice(message *pq.Error) {
 	case "DEBUG":
 		level = logrus.DebugLevel
 	}
-	if message.Code == "42P07" || message.Code == "00000" && message.Severity == "NOTICE" && strings.Contains(message.Message, "does not exist, skipping") {
+	if message.Code == "42P07" || message.Code == "00000" && message.Severity == "NOTICE" && strings.Contains(message.Message,
+		"does not exist, skipping") {
 		level = logrus.DebugLevel
 	}
 	logrus.StandardLogger().Log(level, message.Severity+": "+message.Message)
@@ -123,12 +126,14 @@ func (d *Database) locate(ctx context.Context) error {
 	var schema sql.NullString
 	var first sql.NullString
 	err := d.conn.QueryRowContext(ctx, `SELECT quote_ident(current_schema()), quote_ident(coalesce(
-		(SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)), current_schema()))`, historyTable).Scan(&first, &schema)
+		(SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)), current_schema()))`,
+		historyTable).Scan(&first, &schema)
 	if err != nil {
 		return err
 	}
 	if !schema.Valid {
-		return slipway.Usagef("the search_path of %s names no schema that exists", d.user).Next("create the schema, or set the search_path of the role")
+		return slipway.Usagef("the search_path of %s names no schema that exists",
+			d.user).Next("create the schema, or set the search_path of the role")
 	}
 	d.place.first, d.place.elsewhere = first.String, first.Valid && first.String != schema.String
 	return d.keepIn(ctx, schema.String)
@@ -140,7 +145,8 @@ func (d *Database) keepIn(ctx context.Context, schema string) error {
 	d.place.table = schema + "." + historyTable
 	d.place.progress = schema + "." + historyTable + "_progress"
 	d.place.repairs = schema + "." + historyTable + "_repairs"
-	return d.conn.QueryRowContext(ctx, `SELECT ('x' || left(md5(concat_ws(' ', 'slipway', current_database(), (SELECT nspname FROM pg_namespace WHERE oid = to_regnamespace($2)), $1::text)), 16))::bit(64)::bigint`,
+	return d.conn.QueryRowContext(ctx, `SELECT ('x' || left(md5(concat_ws(' ', 'slipway', current_database(), (SELECT nspname
+		FROM pg_namespace WHERE oid = to_regnamespace($2)), $1::text)), 16))::bit(64)::bigint`,
 		historyTable, schema).Scan(&d.place.key)
 }
 
@@ -192,7 +198,8 @@ func (d *Database) explain(err error) error {
 	if errors.As(err, &answer) {
 		switch class := answer.Code.Class(); {
 		case class == "28":
-			return slipway.Usagef("%s refuses the login of %s", d.host, d.user).Because(why).Next("check PGUSER, PGPASSWORD or the password file, and the server's pg_hba.conf")
+			return slipway.Usagef("%s refuses the login of %s", d.host, d.user).Because(why).Next("check PGUSER, PGPASSWORD or the password " +
+				"file, and the server's pg_hba.conf")
 		case class == "3D":
 			return slipway.Usagef("%s has no database %s", d.host, d.name).Because(why).Next("check PGDATABASE")
 		case strings.Contains(answer.Message, "unsupported startup parameter"):
@@ -203,20 +210,25 @@ func (d *Database) explain(err error) error {
 		case answer.Code == "42501":
 			return slipway.Usagef("%s may not do what this needs", d.user).Because(why).Next("grant it, or use the role that owns the schema")
 		case answer.Code == "25006":
-			return slipway.Usagef("%s is read only: a standby, or a role that may only read", d.host).Because(why).Next("name the primary; with several hosts: PGTARGETSESSIONATTRS=read-write")
+			return slipway.Usagef("%s is read only: a standby, or a role that may only read",
+				d.host).Because(why).Next("name the primary; with several hosts: PGTARGETSESSIONATTRS=read-write")
 		case class == "53" && answer.Code != "53300":
 			return slipway.Errorf(slipway.Unknown, "%s lacks room", d.host).Because(why).Next("give it disk or memory, and run this again")
 		case answer.Severity == "ERROR":
-			return slipway.Errorf(slipway.Unknown, "%s refused a query of migrate-diff itself", d.host).Because(why).Next("nothing of a file was in it: look at the server's log")
+			return slipway.Errorf(slipway.Unknown, "%s refused a query of migrate-diff itself",
+				d.host).Because(why).Next("nothing of a file was in it: look at the server's log")
 		}
 	}
 	if errors.Is(err, pq.ErrSSLNotSupported) {
-		return slipway.Usagef("%s does not speak TLS, and without it the password would go in clear", d.host).Next("turn TLS on at the server, or say PGSSLMODE=disable inside a network that you trust")
+		return slipway.Usagef("%s does not speak TLS, and without it the password would go in clear",
+			d.host).Next("turn TLS on at the server, or say PGSSLMODE=disable inside a network that you trust")
 	}
 	if errors.Is(err, context.Canceled) {
-		return slipway.Errorf(slipway.Unknown, "stopped by a signal").Because(why).Next("run it again: what was applied is recorded, and is not applied twice")
+		return slipway.Errorf(slipway.Unknown, "stopped by a signal").Because(why).Next("run it again: what was applied is recorded, and is " +
+			"not applied twice")
 	}
-	return slipway.Errorf(slipway.Unknown, "the database at %s does not answer", d.host).Because(why).Next("look whether it runs and whether it can be reached from here")
+	return slipway.Errorf(slipway.Unknown, "the database at %s does not answer",
+		d.host).Because(why).Next("look whether it runs and whether it can be reached from here")
 }
 
 func (d *Database) pooler() *slipway.Error {

@@ -23,7 +23,8 @@ func certificate(t *testing.T, s *server, host string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	template := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	template := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
 	require.NoError(t, err)
 	secret, err := x509.MarshalECPrivateKey(key)
@@ -45,7 +46,8 @@ func TestTLSAndWherePasswordsComeFrom(t *testing.T) {
 	const password = "s3cret-w0rd"
 	admin := open(t, s.URL("postgres"))
 	execute(t, admin, "CREATE ROLE app LOGIN PASSWORD '"+password+"'")
-	require.NoError(t, os.WriteFile(filepath.Join(s.Data, "pg_hba.conf"), []byte("host all postgres all trust\nhost all app all scram-sha-256\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(s.Data, "pg_hba.conf"),
+		[]byte("host all postgres all trust\nhost all app all scram-sha-256\n"), 0o600))
 	execute(t, admin, "SELECT pg_reload_conf()")
 	t.Setenv("PGSSLMODE", "")
 	os.Unsetenv("PGSSLMODE")
@@ -85,7 +87,8 @@ func TestTLSAndWherePasswordsComeFrom(t *testing.T) {
 	open(t, plain).Close()
 	os.Unsetenv("PGPASSFILE")
 	service := filepath.Join(t.TempDir(), "service")
-	require.NoError(t, os.WriteFile(service, []byte(fmt.Sprintf("[prod]\nhost=localhost\nport=%d\nuser=app\ndbname=postgres\npassword=%s\n", s.Port, password)), 0o600))
+	require.NoError(t, os.WriteFile(service,
+		[]byte(fmt.Sprintf("[prod]\nhost=localhost\nport=%d\nuser=app\ndbname=postgres\npassword=%s\n", s.Port, password)), 0o600))
 	t.Setenv("PGSERVICEFILE", service)
 	t.Setenv("PGSERVICE", "prod")
 	open(t, "").Close()

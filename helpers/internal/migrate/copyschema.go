@@ -20,14 +20,16 @@ import (
 
 // dumpSchema runs pg_dump. It waits for no lock longer than migrate-diff itself does.
 func (d *Database) dumpSchema(ctx context.Context, pgDump string) (string, error) {
-	command := exec.CommandContext(ctx, pgDump, "--schema-only", "--no-password", "--no-comments", "--no-security-labels", "--no-subscriptions",
+	command := exec.CommandContext(ctx, pgDump, "--schema-only", "--no-password", "--no-comments", "--no-security-labels",
+		"--no-subscriptions",
 		fmt.Sprintf("--lock-wait-timeout=%d", ownLockWait.Milliseconds()))
 	command.Env = append(withoutDatabase(os.Environ()), d.environment()...)
 	var out, said bytes.Buffer
 	command.Stdout, command.Stderr = &out, &said
 	if err := command.Run(); err != nil {
 		return "", slipway.Errorf(slipway.Unknown, "pg_dump could not read the schema of %s", d.name).
-			Because(withoutSecrets(errors.New(strings.TrimSpace(said.String())), d.secrets...)).Next("the role must be able to read every table's definition; a session may hold a lock: migrate-diff plan names it")
+			Because(withoutSecrets(errors.New(strings.TrimSpace(said.String())),
+				d.secrets...)).Next("the role must be able to read every table's definition; a session may hold a lock: migrate-diff plan names it")
 	}
 	return out.String(), nil
 }
@@ -41,7 +43,8 @@ func (d *Database) environment() []string {
 	}
 	environment := []string{"PGAPPNAME=migrate-diff rehearse"}
 	for name, value := range map[string]string{
-		"PGHOST": strings.Join(hosts, ","), "PGPORT": strings.Join(ports, ","), "PGUSER": c.User, "PGDATABASE": c.Database, "PGPASSWORD": c.Password, "PGPASSFILE": c.Passfile,
+		"PGHOST": strings.Join(hosts, ","), "PGPORT": strings.Join(ports, ","), "PGUSER": c.User, "PGDATABASE": c.Database,
+		"PGPASSWORD": c.Password, "PGPASSFILE": c.Passfile,
 		"PGOPTIONS": c.Options, "PGSSLMODE": string(c.SSLMode), "PGSSLROOTCERT": c.SSLRootCert, "PGSSLCERT": c.SSLCert, "PGSSLKEY": c.SSLKey,
 		"PGTARGETSESSIONATTRS": string(c.TargetSessionAttrs),
 	} {
@@ -57,21 +60,28 @@ func (d *Database) environment() []string {
 
 // localeOf is that of the database.
 func (d *Database) localeOf(ctx context.Context) (l locale, err error) {
-	err = d.conn.QueryRowContext(ctx, "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = current_database()").Scan(&l.encoding, &l.collate, &l.ctype)
+	err = d.conn.QueryRowContext(ctx, "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = "+
+		"current_database()").Scan(&l.encoding, &l.collate, &l.ctype)
 	return l, d.explain(err)
 }
 
 // copied are statements that make roles and settings as the database has them. A role that
 // is there already is left as it is; made names those that were not.
-const copied = `SELECT 1, r.rolname, format('CREATE ROLE %I %s %s %s %s %s', rolname, CASE WHEN rolsuper THEN 'SUPERUSER' ELSE 'NOSUPERUSER' END,
+const copied = `SELECT 1, r.rolname, format('CREATE ROLE %I %s %s %s %s %s', rolname, CASE WHEN rolsuper
+	THEN 'SUPERUSER' ELSE 'NOSUPERUSER' END,
 		CASE WHEN rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' ELSE 'NOCREATEROLE' END,
 		CASE WHEN rolcreatedb THEN 'CREATEDB' ELSE 'NOCREATEDB' END, CASE WHEN rolbypassrls THEN 'BYPASSRLS' ELSE 'NOBYPASSRLS' END)
 	FROM pg_roles r WHERE rolname !~ '^pg_'
-	UNION ALL SELECT 2, '', format('GRANT %I TO %I', r.rolname, m.rolname) FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
-	UNION ALL SELECT 3, '', format('ALTER DATABASE %%s OWNER TO %I', pg_get_userbyid(datdba)) FROM pg_database WHERE datname = current_database()
-	UNION ALL SELECT 4, '', format('GRANT CREATE, TEMPORARY ON DATABASE %%s TO %I', current_user) WHERE has_database_privilege(current_database(), 'CREATE')
-	UNION ALL SELECT 5, '', format('ALTER DATABASE %%s SET %I TO %s', name, CASE WHEN name IN ('search_path', 'session_preload_libraries', 'local_preload_libraries', 'DateStyle')
-		THEN setting ELSE quote_literal(setting) END) FROM pg_settings WHERE source IN ('database', 'user', 'database user') AND name !~ 'timeout$|^role$' AND setting <> ''
+	UNION ALL SELECT 2, '', format('GRANT %I TO %I', r.rolname, m.rolname) FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid
+		JOIN pg_roles m ON m.oid = a.member
+	UNION ALL SELECT 3, '', format('ALTER DATABASE %%s OWNER TO %I', pg_get_userbyid(datdba)) FROM pg_database
+		WHERE datname = current_database()
+	UNION ALL SELECT 4, '', format('GRANT CREATE, TEMPORARY ON DATABASE %%s TO %I', current_user)
+		WHERE has_database_privilege(current_database(), 'CREATE')
+	UNION ALL SELECT 5, '', format('ALTER DATABASE %%s SET %I TO %s', name, CASE
+		WHEN name IN ('search_path', 'session_preload_libraries', 'local_preload_libraries', 'DateStyle')
+		THEN setting ELSE quote_literal(setting) END) FROM pg_settings WHERE source IN ('database', 'user', 'database user')
+			AND name !~ 'timeout$|^role$' AND setting <> ''
 	ORDER BY 1`
 
 // copyRoles makes the roles and settings. It gives the roles that it has made.
@@ -105,7 +115,8 @@ func (d *Database) restore(ctx context.Context, dump string) (missing []string, 
 	text := restricting.ReplaceAllString(dump, "")
 	pieces, err := split(text)
 	if err != nil {
-		return nil, slipway.Errorf(slipway.Unknown, "what pg_dump wrote cannot be read").Because(err).Next("use the pg_dump of the database's own version: --pg-dump")
+		return nil, slipway.Errorf(slipway.Unknown, "what pg_dump wrote cannot be read").Because(err).Next("use the pg_dump of the " +
+			"database's own version: --pg-dump")
 	}
 	for _, p := range pieces {
 		statement := text[p.start:p.to]
@@ -147,7 +158,8 @@ func (d *Database) sameServer(ctx context.Context, other *Database) (same bool, 
 	if err := d.exec(ctx, "SELECT pg_advisory_lock(%d)", lock); err != nil {
 		return false, d.explain(err)
 	}
-	err = other.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND (l.classid::bigint << 32 | l.objid::bigint) = $1)", lock).Scan(&same)
+	err = other.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND (l.classid::bigint << "+
+		"32 | l.objid::bigint) = $1)", lock).Scan(&same)
 	if err := d.exec(ctx, "SELECT pg_advisory_unlock(%d)", lock); err != nil {
 		return same, d.explain(err)
 	}

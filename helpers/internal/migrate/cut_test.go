@@ -169,7 +169,8 @@ func TestDiskFull(t *testing.T) {
 	url := s.create(t)
 	files := folder(t, map[string]string{
 		"001_a.sql": "CREATE TABLE a (id int); INSERT INTO a VALUES (1);",
-		"002_b.sql": "CREATE TABLE b (id int, filler text); INSERT INTO a VALUES (2);\nINSERT INTO b SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 90000) g;",
+		"002_b.sql": "CREATE TABLE b (id int, filler text); INSERT INTO a VALUES (2);\nINSERT INTO b SELECT g, repeat(md5(g::text), 30) FROM " +
+			"generate_series(1, 90000) g;",
 		"003_c.sql": "CREATE TABLE c (id int); INSERT INTO a VALUES (3);",
 	})
 	apply := func() error {
@@ -216,7 +217,8 @@ func TestALongReaderIsShownAndOutlived(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { _, err := database.Apply(context.Background(), files, patient); ended <- err }()
 	other := open(t, url)
-	require.Eventually(t, func() bool { return one(t, other, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted") == "true" }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return one(t, other, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted") == "true" },
+		20*time.Second, time.Millisecond)
 	// Whoever reads meanwhile waits no longer than the lock_timeout, and is served.
 	assert.Equal(t, "1000", one(t, other, "SELECT count(*) FROM users"))
 	execute(t, reader, "COMMIT")

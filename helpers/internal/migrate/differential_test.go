@@ -183,18 +183,21 @@ func kindOfNode(sql string) string {
 			return "skip"
 		}
 		return "run"
-	case *pgquery.Node_ExplainStmt, *pgquery.Node_VariableShowStmt, *pgquery.Node_FetchStmt, *pgquery.Node_DeclareCursorStmt, *pgquery.Node_ExecuteStmt, *pgquery.Node_PrepareStmt, *pgquery.Node_CheckPointStmt,
+	case *pgquery.Node_ExplainStmt, *pgquery.Node_VariableShowStmt, *pgquery.Node_FetchStmt, *pgquery.Node_DeclareCursorStmt,
+		*pgquery.Node_ExecuteStmt, *pgquery.Node_PrepareStmt, *pgquery.Node_CheckPointStmt,
 		*pgquery.Node_CopyStmt, *pgquery.Node_LoadStmt, *pgquery.Node_NotifyStmt, *pgquery.Node_ListenStmt:
 		return "skip"
 	case *pgquery.Node_TransactionStmt:
 		return "transaction"
-	case *pgquery.Node_InsertStmt, *pgquery.Node_UpdateStmt, *pgquery.Node_DeleteStmt, *pgquery.Node_MergeStmt, *pgquery.Node_VariableSetStmt, *pgquery.Node_DoStmt, *pgquery.Node_CallStmt,
+	case *pgquery.Node_InsertStmt, *pgquery.Node_UpdateStmt, *pgquery.Node_DeleteStmt, *pgquery.Node_MergeStmt,
+		*pgquery.Node_VariableSetStmt, *pgquery.Node_DoStmt, *pgquery.Node_CallStmt,
 		*pgquery.Node_DiscardStmt, *pgquery.Node_DeallocateStmt, *pgquery.Node_CreateTableAsStmt, *pgquery.Node_RefreshMatViewStmt:
 		if _, is := n.(*pgquery.Node_RefreshMatViewStmt); is {
 			return "compare"
 		}
 		return "run"
-	case *pgquery.Node_CreatedbStmt, *pgquery.Node_DropdbStmt, *pgquery.Node_AlterSystemStmt, *pgquery.Node_CreateTableSpaceStmt, *pgquery.Node_DropTableSpaceStmt, *pgquery.Node_AlterDatabaseStmt:
+	case *pgquery.Node_CreatedbStmt, *pgquery.Node_DropdbStmt, *pgquery.Node_AlterSystemStmt, *pgquery.Node_CreateTableSpaceStmt,
+		*pgquery.Node_DropTableSpaceStmt, *pgquery.Node_AlterDatabaseStmt:
 		return "skip"
 	}
 	return "compare"
@@ -289,7 +292,8 @@ func TestTheServerDoesWhatIsClaimed(t *testing.T) {
 			}
 			require.NoError(t, d.file(t.Context(), file))
 			d.database.Close()
-			t.Logf("%-25s %4d compared, %4d differ, %3d silent, %d failed, %s", filepath.Base(file), d.compared, len(d.differs), d.silent(), d.failed, time.Since(began).Round(time.Millisecond))
+			t.Logf("%-25s %4d compared, %4d differ, %3d silent, %d failed, %s", filepath.Base(file), d.compared, len(d.differs), d.silent(),
+				d.failed, time.Since(began).Round(time.Millisecond))
 			all.compared, all.failed, all.differs = all.compared+d.compared, all.failed+d.failed, append(all.differs, d.differs...)
 			all.rehearsed = append(all.rehearsed, d.rehearsed...)
 		}

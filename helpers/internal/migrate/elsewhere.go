@@ -22,7 +22,8 @@ var histories = []struct{ table, tool, newest string }{
 	{"alembic_version", "Alembic", "SELECT count(*), coalesce(max(version_num), '') FROM %s"},
 	{"databasechangelog", "Liquibase", "SELECT count(*), coalesce((SELECT id FROM %[1]s ORDER BY orderexecuted DESC LIMIT 1), '') FROM %[1]s"},
 	{"goose_db_version", "goose", "SELECT count(*) FILTER (WHERE is_applied), coalesce(max(version_id)::text, '') FROM %s"},
-	{"django_migrations", "Django", "SELECT count(*), coalesce((SELECT app || '.' || name FROM %[1]s ORDER BY id DESC LIMIT 1), '') FROM %[1]s"},
+	{"django_migrations", "Django", "SELECT count(*), coalesce((SELECT app || '.' || name FROM %[1]s ORDER BY id DESC LIMIT 1), '') FROM " +
+		"%[1]s"},
 	{"_prisma_migrations", "Prisma", "SELECT count(*), coalesce(max(migration_name), '') FROM %s WHERE finished_at IS NOT NULL"},
 	{"knex_migrations", "Knex", "SELECT count(*), coalesce(max(name), '') FROM %s"},
 	{`"SequelizeMeta"`, "Sequelize", "SELECT count(*), coalesce(max(name), '') FROM %s"},
@@ -67,7 +68,8 @@ func (d *Database) begun(ctx context.Context, pending []Migration) (note string,
 	}
 	var tables int
 	err = d.conn.QueryRowContext(ctx, `SELECT count(*) FROM pg_class c WHERE c.relnamespace = to_regnamespace($1) AND c.relkind IN ('r', 'p')
-		AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')`, d.place.schema).Scan(&tables)
+		AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')`,
+		d.place.schema).Scan(&tables)
 	if err != nil || tables == 0 {
 		return "", d.explain(err)
 	}
@@ -76,10 +78,12 @@ func (d *Database) begun(ctx context.Context, pending []Migration) (note string,
 		return "", err
 	}
 	if len(there) > 0 {
-		return "", slipway.Errorf(slipway.Conflict, "the schema %s has %s and no history, and the pending files create what is there already: %s", d.place.schema, count(tables, "table"), shorten(there)).
+		return "", slipway.Errorf(slipway.Conflict, "the schema %s has %s and no history, and the pending files create what is there "+
+			"already: %s", d.place.schema, count(tables, "table"), shorten(there)).
 			Next("mark the files whose work is done: migrate-diff baseline VERSION --reason ...; %s", begins)
 	}
-	return fmt.Sprintf("the schema %s has %s and no history: where files here have made them, mark those: migrate-diff baseline VERSION --reason ...", d.place.schema, count(tables, "table")), nil
+	return fmt.Sprintf("the schema %s has %s and no history: where files here have made them, mark those: migrate-diff baseline VERSION "+
+		"--reason ...", d.place.schema, count(tables, "table")), nil
 }
 
 // alreadyThere are the tables that the plan creates although they exist.
@@ -88,12 +92,14 @@ func (d *Database) alreadyThere(ctx context.Context, pending []Migration) (there
 	for _, migration := range pending {
 		for _, s := range migration.Statements {
 			gone = append(append(gone, s.made.gone...), s.made.from)
-			if made := s.made.table; made != "" && !s.made.ifMissing && !s.made.temp && !slices.Contains(gone, made) && !strings.HasPrefix(made, "pg_temp.") {
+			if made := s.made.table; made != "" && !s.made.ifMissing && !s.made.temp && !slices.Contains(gone, made) && !strings.HasPrefix(made,
+				"pg_temp.") {
 				names = append(names, made)
 			}
 		}
 	}
-	rows, err := d.conn.QueryContext(ctx, "SELECT DISTINCT n.name FROM unnest($1::text[]) n(name) JOIN pg_class c ON c.oid = to_regclass(n.name) WHERE c.relkind IN ('r', 'p', 'f') ORDER BY 1", pq.Array(names))
+	rows, err := d.conn.QueryContext(ctx, "SELECT DISTINCT n.name FROM unnest($1::text[]) n(name) JOIN pg_class c ON c.oid = "+
+		"to_regclass(n.name) WHERE c.relkind IN ('r', 'p', 'f') ORDER BY 1", pq.Array(names))
 	if err != nil {
 		return nil, d.explain(err)
 	}
@@ -136,7 +142,8 @@ func (d *Database) mine(files []Migration, history []Applied) error {
 			return nil
 		}
 	}
-	return slipway.Errorf(slipway.Conflict, "%s is the history of other files: none of the %d files that it records is here", d.place.table, len(history)).
+	return slipway.Errorf(slipway.Conflict, "%s is the history of other files: none of the %d files that it records is here",
+		d.place.table, len(history)).
 		Because(errors.New("it was found through the search_path, behind the schema "+d.place.first+", which has no history yet")).
 		Next("give these files a history of their own: --history-schema %s (SLIPWAY_HISTORY_SCHEMA)", d.place.first)
 }

@@ -12,7 +12,8 @@ import (
 func TestANewEnumValueIsFoundWhereItIsUsedAsOne(t *testing.T) {
 	onVersions(t, func(t *testing.T, s *server, major int) {
 		database := open(t, s.create(t))
-		execute(t, database, "CREATE TYPE st AS ENUM ('on'); CREATE TABLE note (body text); CREATE TABLE job (id int, state st); INSERT INTO job VALUES (1, 'on')")
+		execute(t, database, "CREATE TYPE st AS ENUM ('on'); CREATE TABLE note (body text); CREATE TABLE job (id int, state st); INSERT INTO "+
+			"job VALUES (1, 'on')")
 		const add = "ALTER TYPE st ADD VALUE 'paused'; "
 		for _, test := range []struct {
 			sql  string
@@ -60,7 +61,8 @@ func TestANewEnumValueIsFoundWhereItIsUsedAsOne(t *testing.T) {
 	found, err := LintFiles(t.Context(), folder(t, series("ALTER TYPE st ADD VALUE 'paused'; INSERT INTO note VALUES ('paused')")))
 	require.NoError(t, err)
 	assert.False(t, found.Fails(Danger))
-	found, err = LintFiles(t.Context(), folder(t, series("CREATE TABLE note (a text); ALTER TYPE st ADD VALUE 'paused'; INSERT INTO note VALUES ('paused')")))
+	found, err = LintFiles(t.Context(), folder(t, series("CREATE TABLE note (a text); ALTER TYPE st ADD VALUE 'paused'; INSERT INTO note "+
+		"VALUES ('paused')")))
 	require.NoError(t, err)
 	assert.False(t, found.Fails(Note))
 }

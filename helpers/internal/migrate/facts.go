@@ -99,7 +99,8 @@ const family = `SELECT to_regclass(name)::oid AS member UNION SELECT relid::oid 
 
 // sizeOf is a table's size without waiting for whoever holds ACCESS EXCLUSIVE on it:
 // then it is that of the last VACUUM or ANALYZE.
-const sizeOf = `CASE WHEN EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'relation' AND l.relation = c.oid AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid())
+const sizeOf = `CASE WHEN EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'relation' AND l.relation = c.oid
+	AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid())
 	THEN c.relpages::bigint * current_setting('block_size')::bigint ELSE pg_table_size(c.oid) END`
 
 // tables says how large the tables are and who would be waited for now. Those
@@ -111,7 +112,8 @@ func (d *Database) tables(ctx context.Context, names []string, strongest, waited
 	}
 	rows, err := d.conn.QueryContext(ctx, `SELECT name, sum(`+sizeOf+`)::bigint, bool_or(c.relkind IN ('i', 'I')),
 			coalesce(sum(c.reltuples) FILTER (WHERE c.relkind <> 'p' AND c.reltuples >= 0), -1)::bigint
-		FROM unnest($1::text[]) WITH ORDINALITY AS n(name, place), LATERAL (`+family+`) AS f JOIN pg_class c ON c.oid = f.member GROUP BY name, place ORDER BY place`, pq.Array(names))
+		FROM unnest($1::text[]) WITH ORDINALITY AS n(name, place), LATERAL (`+family+`) AS f
+			JOIN pg_class c ON c.oid = f.member GROUP BY name, place ORDER BY place`, pq.Array(names))
 	if err != nil {
 		return nil, d.explain(err)
 	}

@@ -75,7 +75,8 @@ func (r runner) failed(err error, b batch) error {
 	} else {
 		hint += "; nothing of this file was applied"
 	}
-	return slipway.Errorf(slipway.No, "%s failed: SQLSTATE %s", where, answer.Code).Because(cited{withoutSecrets(errors.New(cause), r.secrets...).Error(), answer}).Next("%s", hint)
+	return slipway.Errorf(slipway.No, "%s failed: SQLSTATE %s", where, answer.Code).Because(cited{withoutSecrets(errors.New(cause),
+		r.secrets...).Error(), answer}).Next("%s", hint)
 }
 
 // cited is an error in other words.
@@ -148,7 +149,9 @@ func (r runner) lost(err error) error {
 			hint = "look at the server's log"
 		}
 		why := withoutSecrets(fmt.Errorf("%s: %s (SQLSTATE %s)", answer.Severity, answer.Message, answer.Code), r.secrets...)
-		return slipway.Errorf(slipway.Unknown, "the server ended the session while %s ran", r.file.Name).Because(why).Next("%s; then run it again: what was applied is recorded, and is not applied twice", hint)
+		return slipway.Errorf(slipway.Unknown, "the server ended the session while %s ran",
+			r.file.Name).Because(why).Next("%s; then run it again: what was applied is recorded, and is not applied twice", hint)
 	}
-	return slipway.Errorf(slipway.Unknown, "the connection was lost while %s ran", r.file.Name).Because(withoutSecrets(err, r.secrets...)).Next(next)
+	return slipway.Errorf(slipway.Unknown, "the connection was lost while %s ran", r.file.Name).Because(withoutSecrets(err,
+		r.secrets...)).Next(next)
 }

@@ -58,16 +58,21 @@ func startRunner(dir, url string) (*exec.Cmd, *strings.Builder) {
 // story are files of every kind, none of which may be applied twice: each counts
 // itself in tally.
 func story(t *testing.T) string {
-	files := map[string]string{"001_tally.sql": "CREATE TABLE tally (n int); INSERT INTO tally VALUES (1); CREATE TABLE counter AS SELECT 0 AS n;"}
+	files := map[string]string{"001_tally.sql": "CREATE TABLE tally (n int); INSERT INTO tally VALUES (1); CREATE TABLE counter AS SELECT " +
+		"0 AS n;"}
 	for i := 2; i <= 24; i++ {
 		name := fmt.Sprintf("%03d_step.sql", i)
 		switch i % 6 {
 		case 0:
-			files[name] = fmt.Sprintf("CREATE INDEX CONCURRENTLY t%d_id ON t%d (id);\nCREATE INDEX CONCURRENTLY t%d_word ON t%d (word);", i-1, i-1, i-1, i-1)
+			files[name] = fmt.Sprintf("CREATE INDEX CONCURRENTLY t%d_id ON t%d (id);\nCREATE INDEX CONCURRENTLY t%d_word ON t%d (word);", i-1,
+				i-1, i-1, i-1)
 		case 1:
-			files[name] = fmt.Sprintf("-- slipway:no-transaction\nINSERT INTO tally VALUES (%d);\nUPDATE counter SET n = n + 1;\nDROP INDEX CONCURRENTLY t%d_word;\nUPDATE counter SET n = n + 1;\nREINDEX INDEX CONCURRENTLY t%d_id;\nVACUUM t%d;\nUPDATE counter SET n = n + 1;", i, i-2, i-2, i-2)
+			files[name] = fmt.Sprintf("-- slipway:no-transaction\nINSERT INTO tally VALUES (%d);\nUPDATE counter SET n = n + 1;\nDROP INDEX "+
+				"CONCURRENTLY t%d_word;\nUPDATE counter SET n = n + 1;\nREINDEX INDEX CONCURRENTLY t%d_id;\nVACUUM t%d;\nUPDATE counter SET n = n "+
+				"+ 1;", i, i-2, i-2, i-2)
 		default:
-			files[name] = fmt.Sprintf("CREATE TABLE t%d (id int, word text);\nINSERT INTO t%d SELECT g, md5(g::text) FROM generate_series(1, 300) g;\nALTER TABLE t%d ADD CONSTRAINT t%d_positive CHECK (id > 0);\nINSERT INTO tally VALUES (%d);", i, i, i, i, i)
+			files[name] = fmt.Sprintf("CREATE TABLE t%d (id int, word text);\nINSERT INTO t%d SELECT g, md5(g::text) FROM generate_series(1, "+
+				"300) g;\nALTER TABLE t%d ADD CONSTRAINT t%d_positive CHECK (id > 0);\nINSERT INTO tally VALUES (%d);", i, i, i, i, i)
 		}
 	}
 	return write(t, files)
@@ -77,7 +82,8 @@ func story(t *testing.T) string {
 // files were applied, and how often.
 func state(t *testing.T, s *server, url string) string {
 	t.Helper()
-	dump, err := exec.Command(postgres.Programs+"pg_dump", "--schema-only", "--no-owner", "--exclude-table=schema_migrations_progress", "-d", url).Output()
+	dump, err := exec.Command(postgres.Programs+"pg_dump", "--schema-only", "--no-owner", "--exclude-table=schema_migrations_progress",
+		"-d", url).Output()
 	require.NoError(t, err)
 	database, err := Connect(context.Background(), url)
 	require.NoError(t, err)
@@ -172,7 +178,8 @@ func TestKilledBackend(t *testing.T) {
 		}
 		defer database.Close()
 		var pid int
-		if database.conn.QueryRowContext(t.Context(), "SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'victim'").Scan(&pid) == nil {
+		if database.conn.QueryRowContext(t.Context(), "SELECT min(pid) FROM pg_stat_activity WHERE application_name = "+
+			"'victim'").Scan(&pid) == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			// Until the server has seen it, it still takes connections, and then ends them.
 			require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, time.Minute, time.Millisecond)

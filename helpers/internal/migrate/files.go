@@ -65,7 +65,8 @@ func Load(dir string) ([]Migration, error) {
 				Next("number the files in the order of their versions (V1__users.sql: 001_users.sql; U1__users.sql: 001_users.down.sql), " +
 					"then mark what the database has already: migrate-diff baseline VERSION --reason ...")
 		} else {
-			return nil, slipway.Usagef("the name of %s is not of the form 001_create_users_table.sql", migration.path).Next("rename it; R__name.sql is applied again whenever it changes")
+			return nil, slipway.Usagef("the name of %s is not of the form 001_create_users_table.sql",
+				migration.path).Next("rename it; R__name.sql is applied again whenever it changes")
 		}
 		if migration.Checksum, err = hashOf(migration.path); err != nil {
 			return nil, slipway.Usagef("the migration %s cannot be read", name).Because(err)
@@ -195,12 +196,14 @@ func (m *Migration) check(marked bool) error {
 		case s.made.control && s.Kind == "DISCARD":
 			return slipway.Usagef("%s:%d: DISCARD ALL releases the advisory lock that keeps a second run out", m.Name, s.Line).Next("remove it: each file begins with the session's own settings")
 		case s.made.control:
-			return slipway.Usagef("%s:%d: %s: a file is one transaction already, and one that is ended inside it escapes from it", m.Name, s.Line, s.Kind).
+			return slipway.Usagef("%s:%d: %s: a file is one transaction already, and one that is ended inside it escapes from it", m.Name,
+				s.Line, s.Kind).
 				Next("remove it; a file that must not run in a transaction says so: -- slipway:no-transaction")
 		case s.made.unlocks:
 			return slipway.Usagef("%s:%d: %s releases the advisory lock that keeps a second run out", m.Name, s.Line, unlockAll).Next("unlock by its key what the file has locked")
 		case s.made.misread != "":
-			return slipway.Usagef("%s:%d: with another %s the server would read the file otherwise than it was checked", m.Name, s.Line, s.made.misread).
+			return slipway.Usagef("%s:%d: with another %s the server would read the file otherwise than it was checked", m.Name, s.Line,
+				s.made.misread).
 				Next("remove it: files are UTF-8, and their strings are as in standard SQL; E'...' takes a backslash")
 		case s.made.copies:
 			return slipway.Usagef("%s:%d: COPY needs a client that sends or takes the rows", m.Name, s.Line).Next("write INSERT statements")
@@ -215,7 +218,8 @@ func (m *Migration) check(marked bool) error {
 	}
 	m.Alone = m.Alone || marked
 	if m.Alone && len(m.chunks) > 1 {
-		return slipway.Usagef("%s is larger than %d KiB and does not run in one transaction", m.Name, chunkSize>>10).Next("put its rows into files of their own")
+		return slipway.Usagef("%s is larger than %d KiB and does not run in one transaction", m.Name,
+			chunkSize>>10).Next("put its rows into files of their own")
 	}
 	return nil
 }

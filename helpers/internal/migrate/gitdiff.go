@@ -88,9 +88,11 @@ func DiffGit(ctx context.Context, root, dir, base string) (Diff, error) {
 	case base == "":
 		diff.Note = "no base: everything counts as added; the database says what is pending"
 	case !known:
-		diff.Note = fmt.Sprintf("the base %s is not in this clone (shallow, or rewritten): everything counts as added; the database says what is pending", base)
+		diff.Note = fmt.Sprintf("the base %s is not in this clone (shallow, or rewritten): everything counts as added; the database says "+
+			"what is pending", base)
 	case git(ctx, root, nil, "merge-base", "--is-ancestor", base, "HEAD") != nil:
-		diff.Note = fmt.Sprintf("the base %s is no ancestor of HEAD: the branch was rewritten, or the clone is shallow; the database says what is pending", base)
+		diff.Note = fmt.Sprintf("the base %s is no ancestor of HEAD: the branch was rewritten, or the clone is shallow; the database says "+
+			"what is pending", base)
 	}
 	if !known {
 		var err error
@@ -99,8 +101,10 @@ func DiffGit(ctx context.Context, root, dir, base string) (Diff, error) {
 		}
 	}
 	var out bytes.Buffer
-	if err := git(ctx, root, &out, "-c", "diff.ignoreSubmodules=all", "diff", "--raw", "--no-abbrev", "--no-renames", "--no-relative", "--no-ext-diff", "-z", diff.Base, "HEAD", "--", pathspec(dir)); err != nil {
-		return diff, slipway.Usagef("git cannot compare %s with HEAD in %q", diff.Base, root).Because(err).Next("run it inside a clone; --dir is the folder in it")
+	if err := git(ctx, root, &out, "-c", "diff.ignoreSubmodules=all", "diff", "--raw", "--no-abbrev", "--no-renames", "--no-relative",
+		"--no-ext-diff", "-z", diff.Base, "HEAD", "--", pathspec(dir)); err != nil {
+		return diff, slipway.Usagef("git cannot compare %s with HEAD in %q", diff.Base,
+			root).Because(err).Next("run it inside a clone; --dir is the folder in it")
 	}
 	diff.Changes = renamed(rawChanges(out.String()))
 	return diff, nil
@@ -151,7 +155,8 @@ func renamed(changes []Change) []Change {
 		}
 		for k, other := range changes {
 			if other.Status == "deleted" && other.Blob == change.Blob && !taken[k] {
-				changes[i] = Change{Status: "renamed", File: change.File, From: other.File, Blob: change.Blob, Drift: versionOf(other.File) != versionOf(change.File)}
+				changes[i] = Change{Status: "renamed", File: change.File, From: other.File, Blob: change.Blob,
+					Drift: versionOf(other.File) != versionOf(change.File)}
 				taken[k] = true
 				break
 			}

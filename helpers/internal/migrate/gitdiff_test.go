@@ -28,7 +28,8 @@ func newClone(t *testing.T) clone {
 
 func (c clone) git(arguments ...string) string {
 	c.t.Helper()
-	command := exec.Command("git", append([]string{"-C", c.root, "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"}, arguments...)...)
+	command := exec.Command("git", append([]string{"-C", c.root, "-c", "user.name=t", "-c", "user.email=t@example.com", "-c",
+		"commit.gpgsign=false"}, arguments...)...)
 	out, err := command.CombinedOutput()
 	require.NoError(c.t, err, string(out))
 	return strings.TrimSpace(string(out))

@@ -46,12 +46,14 @@ func (o other) run(environment []string, name string, arguments ...string) {
 
 // python installs packages of PyPI into the folder.
 func (o other) python(packages ...string) {
-	install := []string{"-m", "pip", "install", "-q", "--root-user-action=ignore", "--disable-pip-version-check", "--target", filepath.Join(o.dir, "lib")}
+	install := []string{"-m", "pip", "install", "-q", "--root-user-action=ignore", "--disable-pip-version-check", "--target",
+		filepath.Join(o.dir, "lib")}
 	o.run(nil, "python3", append(install, packages...)...)
 }
 
 func (o other) pythonPath() []string {
-	return []string{"PYTHONPATH=" + filepath.Join(o.dir, "lib") + ":" + o.dir, "DB_HOST=" + o.at.Hostname(), "DB_PORT=" + o.at.Port(), "DB_NAME=" + o.name}
+	return []string{"PYTHONPATH=" + filepath.Join(o.dir, "lib") + ":" + o.dir, "DB_HOST=" + o.at.Hostname(), "DB_PORT=" + o.at.Port(),
+		"DB_NAME=" + o.name}
 }
 
 func (o other) jdbc() string { return fmt.Sprintf("jdbc:postgresql://%s/%s", o.at.Host, o.name) }
@@ -80,7 +82,8 @@ var others = map[string]struct {
 		o.write("alembic.ini", "[alembic]\nscript_location = scripts\n")
 		o.write("scripts/env.py", "import os\nfrom alembic import context\nfrom sqlalchemy import create_engine\n"+
 			"engine = create_engine(f\"postgresql+psycopg://postgres@{os.environ['DB_HOST']}:{os.environ['DB_PORT']}/{os.environ['DB_NAME']}\")\n"+
-			"with engine.connect() as connection:\n    context.configure(connection=connection)\n    with context.begin_transaction():\n        context.run_migrations()\n    connection.commit()\n")
+			"with engine.connect() as connection:\n    context.configure(connection=connection)\n    with context.begin_transaction():\n        "+
+			"context.run_migrations()\n    connection.commit()\n")
 		script := "from alembic import op\nrevision = %q\ndown_revision = %s\ndef upgrade():\n    op.execute(%q)\ndef downgrade():\n    pass\n"
 		o.write("scripts/versions/a.py", fmt.Sprintf(script, "1975ea83b712", "None", firstSQL))
 		o.write("scripts/versions/b.py", fmt.Sprintf(script, "ae1027a6acf0", "'1975ea83b712'", secondSQL))
@@ -88,11 +91,14 @@ var others = map[string]struct {
 	}},
 	"Django": {[]string{"0001_initial.sql", "0002_email.sql", "0003_later.sql"}, func(o other) {
 		o.python("django==5.2.19", "psycopg[binary]==3.3.9")
-		o.write("site_settings.py", "import os\nSECRET_KEY = 'x'\nINSTALLED_APPS = ['django.contrib.contenttypes', 'django.contrib.auth', 'shop']\nDEFAULT_AUTO_FIELD = 'django.db.models.BigAutoField'\n"+
-			"DATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'NAME': os.environ['DB_NAME'], 'USER': 'postgres', 'HOST': os.environ['DB_HOST'], 'PORT': os.environ['DB_PORT']}}\n")
+		o.write("site_settings.py", "import os\nSECRET_KEY = 'x'\nINSTALLED_APPS = ['django.contrib.contenttypes', 'django.contrib.auth', "+
+			"'shop']\nDEFAULT_AUTO_FIELD = 'django.db.models.BigAutoField'\n"+
+			"DATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'NAME': os.environ['DB_NAME'], 'USER': 'postgres', 'HOST': "+
+			"os.environ['DB_HOST'], 'PORT': os.environ['DB_PORT']}}\n")
 		o.write("shop/__init__.py", "")
 		o.write("shop/migrations/__init__.py", "")
-		script := "from django.db import migrations\nclass Migration(migrations.Migration):\n    dependencies = [%s]\n    operations = [migrations.RunSQL(%q)]\n"
+		script := "from django.db import migrations\nclass Migration(migrations.Migration):\n    dependencies = [%s]\n    operations = " +
+			"[migrations.RunSQL(%q)]\n"
 		o.write("shop/migrations/0001_initial.py", fmt.Sprintf(script, "", firstSQL))
 		o.write("shop/migrations/0002_email.py", fmt.Sprintf(script, "('shop', '0001_initial')", secondSQL))
 		o.run(o.pythonPath(), "python3", "-m", "django", "migrate", "--settings=site_settings", "-v", "0")
@@ -101,7 +107,8 @@ var others = map[string]struct {
 		o.write("sql/V1__users.sql", firstSQL)
 		o.write("sql/V1.1__email.sql", secondSQL)
 		o.write("sql/R__view.sql", "CREATE OR REPLACE VIEW v AS SELECT 1 AS one;")
-		o.maven("org.flywaydb:flyway-maven-plugin", "11.10.0", "migrate", fmt.Sprintf("<url>%s</url><user>postgres</user><locations><location>filesystem:sql</location></locations>", o.jdbc()),
+		o.maven("org.flywaydb:flyway-maven-plugin", "11.10.0", "migrate",
+			fmt.Sprintf("<url>%s</url><user>postgres</user><locations><location>filesystem:sql</location></locations>", o.jdbc()),
 			"<dependency><groupId>org.flywaydb</groupId><artifactId>flyway-database-postgresql</artifactId><version>11.10.0</version></dependency>")
 	}},
 	"Liquibase": {[]string{"001_users.sql", "002_email.sql", "003_later.sql"}, func(o other) {
@@ -111,12 +118,14 @@ var others = map[string]struct {
 			xsi:schemaLocation="http://www.liquibase.org/xml/ns/dbchangelog http://www.liquibase.org/xml/ns/dbchangelog/dbchangelog-latest.xsd">
 			<include file="001_users.sql"/><include file="002_email.sql"/></databaseChangeLog>`)
 		o.maven("org.liquibase:liquibase-maven-plugin", "4.31.1", "update",
-			fmt.Sprintf("<url>%s</url><username>postgres</username><changeLogFile>changelog.xml</changeLogFile><searchPath>%s</searchPath>", o.jdbc(), o.dir), "")
+			fmt.Sprintf("<url>%s</url><username>postgres</username><changeLogFile>changelog.xml</changeLogFile><searchPath>%s</searchPath>",
+				o.jdbc(), o.dir), "")
 	}},
 	"goose": {[]string{"00001_users.sql", "00002_email.sql", "00003_later.sql"}, func(o other) {
 		o.write("00001_users.sql", "-- +goose Up\n"+firstSQL+"\n")
 		o.write("00002_email.sql", "-- +goose Up\n"+secondSQL+"\n")
-		o.goTool("github.com/pressly/goose/v3/cmd/goose@v3.27.3", "no_clickhouse,no_libsql,no_mssql,no_mysql,no_sqlite3,no_vertica,no_ydb,no_starrocks",
+		o.goTool("github.com/pressly/goose/v3/cmd/goose@v3.27.3",
+			"no_clickhouse,no_libsql,no_mssql,no_mysql,no_sqlite3,no_vertica,no_ydb,no_starrocks",
 			"-dir", o.dir, "postgres", o.at.String(), "up")
 	}},
 	"golang-migrate": {[]string{"001_users.sql", "002_email.sql", "003_later.sql"}, func(o other) {
@@ -141,7 +150,8 @@ func TestRealHistories(t *testing.T) {
 			require.NoError(t, err)
 			test.apply(other{t, t.TempDir(), at, strings.TrimPrefix(at.Path, "/")})
 			database := open(t, address)
-			require.Equal(t, "2", one(t, database, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attnum > 0"), "the tool has done both")
+			require.Equal(t, "2", one(t, database, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attnum > 0"),
+				"the tool has done both")
 			files := map[string]string{test.files[0]: firstSQL, test.files[1]: secondSQL, test.files[2]: laterSQL}
 			for _, repeatable := range test.files[3:] {
 				files[repeatable] = "CREATE OR REPLACE VIEW v AS SELECT 1 AS one;"

@@ -22,14 +22,16 @@ func (d *Database) createHistory(ctx context.Context) error {
 			applied_at timestamptz NOT NULL DEFAULT clock_timestamp(), applied_by text NOT NULL,
 			duration_ms bigint NOT NULL, plan_id text NOT NULL, commit text NOT NULL);
 		CREATE TABLE IF NOT EXISTS %s (version text PRIMARY KEY, checksum text NOT NULL, statement int NOT NULL, begun boolean NOT NULL);
-		CREATE TABLE IF NOT EXISTS %s (at timestamptz NOT NULL DEFAULT clock_timestamp(), by text NOT NULL, version text NOT NULL, what text NOT NULL, reason text NOT NULL)`,
+		CREATE TABLE IF NOT EXISTS %s (at timestamptz NOT NULL DEFAULT clock_timestamp(),
+			by text NOT NULL, version text NOT NULL, what text NOT NULL, reason text NOT NULL)`,
 		d.place.table, d.place.progress, d.place.repairs)
 	var answer *pq.Error
 	if err != nil && (!errors.As(err, &answer) || answer.Code != "42501") {
 		return d.explain(err)
 	}
 	if err != nil {
-		return slipway.Usagef("the table %s cannot be made", d.place.table).Because(withoutSecrets(err, d.secrets...)).Next("let the role create tables in that schema: GRANT CREATE ON SCHEMA %s TO ...", d.place.schema)
+		return slipway.Usagef("the table %s cannot be made", d.place.table).Because(withoutSecrets(err,
+			d.secrets...)).Next("let the role create tables in that schema: GRANT CREATE ON SCHEMA %s TO ...", d.place.schema)
 	}
 	return nil
 }
@@ -83,7 +85,8 @@ func (d *Database) History(ctx context.Context) ([]Applied, error) {
 		}
 		return nil, failure.Next("take its history over, and keep the old table beside it: migrate-diff baseline --adopt --reason ...")
 	}
-	rows, err := d.conn.QueryContext(ctx, `SELECT version, name, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), applied_by, duration_ms, plan_id, commit FROM `+d.place.table)
+	rows, err := d.conn.QueryContext(ctx, `SELECT version, name, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+		applied_by, duration_ms, plan_id, commit FROM `+d.place.table)
 	if err != nil {
 		return nil, d.explain(err)
 	}
@@ -91,7 +94,8 @@ func (d *Database) History(ctx context.Context) ([]Applied, error) {
 	var history []Applied
 	for rows.Next() {
 		var row Applied
-		if err := rows.Scan(&row.Version, &row.Name, &row.Checksum, &row.AppliedAt, &row.AppliedBy, &row.Duration, &row.PlanID, &row.Commit); err != nil {
+		if err := rows.Scan(&row.Version, &row.Name, &row.Checksum, &row.AppliedAt, &row.AppliedBy, &row.Duration, &row.PlanID,
+			&row.Commit); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", d.place.table, err)
 		}
 		history = append(history, row)
@@ -103,11 +107,13 @@ func (d *Database) History(ctx context.Context) ([]Applied, error) {
 // version is refused by the primary key, whatever else goes wrong; a repeatable
 // file's row is replaced. How long it took is an expression, for the server to compute.
 func (d *Database) record(row Applied, milliseconds string, again bool) string {
-	statement := fmt.Sprintf("INSERT INTO %s (version, name, checksum, applied_by, duration_ms, plan_id, commit) VALUES (%s, %s, %s, %s, %s, %s, %s)", d.place.table,
+	statement := fmt.Sprintf("INSERT INTO %s (version, name, checksum, applied_by, duration_ms, plan_id, commit) VALUES (%s, %s, %s, %s, "+
+		"%s, %s, %s)", d.place.table,
 		pq.QuoteLiteral(row.Version), pq.QuoteLiteral(row.Name), pq.QuoteLiteral(row.Checksum), pq.QuoteLiteral(row.AppliedBy),
 		milliseconds, pq.QuoteLiteral(row.PlanID), pq.QuoteLiteral(row.Commit))
 	if again {
-		statement += ` ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum, applied_at = clock_timestamp(), applied_by = excluded.applied_by,
+		statement += ` ON CONFLICT (version) DO UPDATE SET checksum = excluded.checksum,
+			applied_at = clock_timestamp(), applied_by = excluded.applied_by,
 			duration_ms = excluded.duration_ms, plan_id = excluded.plan_id, commit = excluded.commit`
 	}
 	return statement

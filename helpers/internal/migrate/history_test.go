@@ -15,9 +15,12 @@ import (
 
 func TestTheHistoryOfAnotherToolIsAdoptedOnRequest(t *testing.T) {
 	for _, test := range []struct{ tool, sql string }{
-		{"golang-migrate", "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL); INSERT INTO schema_migrations VALUES (2, false)"},
-		{"dbmate or Rails", "CREATE TABLE schema_migrations (version varchar PRIMARY KEY); INSERT INTO schema_migrations VALUES ('001'), ('002')"},
-		{"Ecto", "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, inserted_at timestamp); INSERT INTO schema_migrations VALUES (1, now()), (2, now())"},
+		{"golang-migrate", "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL); INSERT INTO " +
+			"schema_migrations VALUES (2, false)"},
+		{"dbmate or Rails", "CREATE TABLE schema_migrations (version varchar PRIMARY KEY); INSERT INTO schema_migrations VALUES ('001'), " +
+			"('002')"},
+		{"Ecto", "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, inserted_at timestamp); INSERT INTO schema_migrations VALUES " +
+			"(1, now()), (2, now())"},
 	} {
 		database := open(t, create(t))
 		execute(t, database, test.sql+"; CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL DEFAULT '')")
@@ -37,7 +40,8 @@ func TestTheHistoryOfAnotherToolIsAdoptedOnRequest(t *testing.T) {
 		assert.Equal(t, []string{"003_index_name.sql", "004_note_with_quotes.sql"}, outcome.Applied)
 	}
 	database := open(t, create(t))
-	execute(t, database, "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL); INSERT INTO schema_migrations VALUES (2, true)")
+	execute(t, database, "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL); INSERT INTO "+
+		"schema_migrations VALUES (2, true)")
 	_, err := database.Baseline(t.Context(), service(t), "", true, "r", options)
 	assert.ErrorContains(t, err, "dirty")
 	execute(t, database, "DROP TABLE schema_migrations; CREATE TABLE schema_migrations (whatever int)")
@@ -63,7 +67,8 @@ func TestBaselineMarksAndRunsNothing(t *testing.T) {
 
 func TestDriftIsSeenAndRepaired(t *testing.T) {
 	database := open(t, create(t))
-	dir := write(t, map[string]string{"1_a.sql": "CREATE TABLE a (n int);", "2_b.sql": "CREATE TABLE b (n int);", "R__v.sql": "CREATE OR REPLACE VIEW v AS SELECT n FROM a;"})
+	dir := write(t, map[string]string{"1_a.sql": "CREATE TABLE a (n int);", "2_b.sql": "CREATE TABLE b (n int);",
+		"R__v.sql": "CREATE OR REPLACE VIEW v AS SELECT n FROM a;"})
 	load := func() []Migration {
 		files, err := Load(dir)
 		require.NoError(t, err)
@@ -118,7 +123,8 @@ func TestDriftIsSeenAndRepaired(t *testing.T) {
 func TestBreakingIsRefusedUnlessAllowed(t *testing.T) {
 	for _, sql := range []string{
 		"ALTER TABLE t DROP COLUMN a", "DROP TABLE t", "ALTER TABLE t RENAME COLUMN a TO b", "ALTER TABLE t ALTER COLUMN c TYPE varchar(5)",
-		"ALTER TABLE t ADD COLUMN d int NOT NULL", "ALTER TABLE t ALTER COLUMN a SET NOT NULL", "DROP VIEW v", "ALTER TYPE e RENAME VALUE 'x' TO 'y'",
+		"ALTER TABLE t ADD COLUMN d int NOT NULL", "ALTER TABLE t ALTER COLUMN a SET NOT NULL", "DROP VIEW v",
+		"ALTER TYPE e RENAME VALUE 'x' TO 'y'",
 	} {
 		database := open(t, create(t))
 		execute(t, database, "CREATE TABLE t (a int, c varchar(20)); CREATE VIEW v AS SELECT 1 AS one; CREATE TYPE e AS ENUM ('x')")
@@ -136,7 +142,8 @@ func TestBreakingIsRefusedUnlessAllowed(t *testing.T) {
 		_, err = database.Apply(t.Context(), files, allowed)
 		require.NoError(t, err, sql)
 	}
-	for _, sql := range []string{"ALTER TABLE t ADD COLUMN d int", "ALTER TABLE t ALTER COLUMN c TYPE text", "ALTER TABLE t ALTER COLUMN a TYPE bigint", "CREATE TABLE n (a int); DROP TABLE n"} {
+	for _, sql := range []string{"ALTER TABLE t ADD COLUMN d int", "ALTER TABLE t ALTER COLUMN c TYPE text",
+		"ALTER TABLE t ALTER COLUMN a TYPE bigint", "CREATE TABLE n (a int); DROP TABLE n"} {
 		database := open(t, create(t))
 		execute(t, database, "CREATE TABLE t (a int, c varchar(20))")
 		plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": sql}), Allow{})
@@ -197,38 +204,57 @@ func TestGapsInAStartedSeries(t *testing.T) {
 // TestAHistoryInATableOfItsOwnNameIsAdopted, file by file; its table stays. tests/histories has
 // histories that the tools themselves have written.
 func TestAHistoryInATableOfItsOwnNameIsAdopted(t *testing.T) {
-	const flyway = "CREATE TABLE flyway_schema_history (installed_rank int, version varchar, description varchar, type varchar, script varchar, success boolean); "
-	const goose = "CREATE TABLE goose_db_version (id serial, version_id bigint, is_applied boolean); INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), "
+	const flyway = "CREATE TABLE flyway_schema_history (installed_rank int, version varchar, description varchar, type varchar, script " +
+		"varchar, success boolean); "
+	const goose = "CREATE TABLE goose_db_version (id serial, version_id bigint, is_applied boolean); INSERT INTO goose_db_version " +
+		"(version_id, is_applied) VALUES (0, true), "
 	const alembic = "CREATE TABLE alembic_version (version_num varchar); "
 	const liquibase = "CREATE TABLE databasechangelog (id varchar, author varchar, filename varchar, orderexecuted int, exectype varchar); "
 	const django = "CREATE TABLE django_migrations (id serial, app varchar, name varchar); INSERT INTO django_migrations (app, name) VALUES "
-	const prisma = "CREATE TABLE _prisma_migrations (migration_name varchar, started_at timestamptz DEFAULT now(), finished_at timestamptz, rolled_back_at timestamptz); "
+	const prisma = "CREATE TABLE _prisma_migrations (migration_name varchar, started_at timestamptz DEFAULT now(), finished_at " +
+		"timestamptz, rolled_back_at timestamptz); "
 	numbered := []string{"001_users.sql", "002_add_email.sql", "003_later.sql"}
 	for name, test := range map[string]struct {
 		sql   string
 		files []string
 		want  string // the versions, or the error
 	}{
-		"Flyway":                {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, '2', '', 'SQL', 'V2__add_email.sql', true)", numbered, "001 002"},
-		"Flyway, parted":        {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, '1.1', '', 'SQL', 'V1_1__add_email.sql', true)", numbered, "001 002"},
-		"Flyway, repeatable":    {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, NULL, '', 'SQL', 'R__views.sql', true)", append([]string{"R__views.sql"}, numbered...), "001 R__views"},
-		"Flyway, baseline":      {flyway + "INSERT INTO flyway_schema_history VALUES (1, '2', '', 'BASELINE', '<< Flyway Baseline >>', true)", numbered, "001 002"},
-		"Flyway, undone":        {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, '2', '', 'SQL', 'V2__add_email.sql', true), (3, '2', '', 'UNDO_SQL', 'U2__add_email.sql', true)", numbered, "001"},
-		"Flyway, failed":        {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', false)", numbered, "half applied"},
-		"Flyway, missing":       {flyway + "INSERT INTO flyway_schema_history VALUES (1, '7', '', 'SQL', 'V7__other.sql', true)", numbered, "Flyway has applied 7 V7__other.sql, and no file here is it"},
-		"goose":                 {goose + "(1, true), (2, true)", numbered, "001 002"},
-		"goose, down":           {goose + "(1, true), (2, true), (2, false)", numbered, "001"},
-		"Alembic":               {alembic + "INSERT INTO alembic_version VALUES ('ae1027a6acf')", []string{"001_1975ea83b712_users.sql", "002_ae1027a6acf_email.sql", "003_x.sql"}, "001 002"},
-		"Alembic, unnamed":      {alembic + "INSERT INTO alembic_version VALUES ('ae1027a6acf')", numbered, "no file here is it"},
-		"Liquibase":             {liquibase + "INSERT INTO databasechangelog VALUES ('1', 'a', 'db/001_users.sql', 1, 'EXECUTED'), ('1', 'a', 'db/002_add_email.sql', 2, 'EXECUTED')", numbered, "001 002"},
-		"Liquibase, XML":        {liquibase + "INSERT INTO databasechangelog VALUES ('1', 'a', 'changelog.xml', 1, 'EXECUTED'), ('2', 'a', 'changelog.xml', 2, 'MARK_RAN')", numbered, "001 002"},
-		"Django":                {django + "('auth', '0001_initial'), ('auth', '0002_alter'), ('shop', '0001_initial')", []string{"0001_initial.sql", "0002_price.sql"}, "0001"},
-		"Django, no app of it":  {django + "('auth', '0001_other')", []string{"0001_initial.sql"}, "no file here is it"},
-		"Prisma":                {prisma + "INSERT INTO _prisma_migrations VALUES ('20240101000000_init', now(), now())", []string{"20240101000000_init.sql", "20240201000000_more.sql"}, "20240101000000"},
-		"Prisma, failed":        {prisma + "INSERT INTO _prisma_migrations VALUES ('20240101000000_init', now(), NULL)", []string{"20240101000000_init.sql"}, "half applied"},
-		"Prisma, rolled back":   {prisma + "INSERT INTO _prisma_migrations VALUES ('20240101000000_init', now(), NULL, now())", []string{"20240101000000_init.sql"}, ""},
-		"Knex, not taken over":  {"CREATE TABLE knex_migrations (name varchar); INSERT INTO knex_migrations VALUES ('1_x.js')", numbered, "there is no history of another tool"},
-		"another tool's beside": {alembic + "CREATE TABLE schema_migrations (version varchar PRIMARY KEY); INSERT INTO schema_migrations VALUES ('001')", numbered, "001"},
+		"Flyway": {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, '2', " +
+			"'', 'SQL', 'V2__add_email.sql', true)", numbered, "001 002"},
+		"Flyway, parted": {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, '1.1', " +
+			"'', 'SQL', 'V1_1__add_email.sql', true)", numbered, "001 002"},
+		"Flyway, repeatable": {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, NULL, " +
+			"'', 'SQL', 'R__views.sql', true)", append([]string{"R__views.sql"}, numbered...), "001 R__views"},
+		"Flyway, baseline": {flyway + "INSERT INTO flyway_schema_history VALUES (1, '2', '', 'BASELINE', '<< Flyway Baseline >>', true)",
+			numbered, "001 002"},
+		"Flyway, undone": {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', true), (2, '2', " +
+			"'', 'SQL', 'V2__add_email.sql', true), (3, '2', '', 'UNDO_SQL', 'U2__add_email.sql', true)", numbered, "001"},
+		"Flyway, failed": {flyway + "INSERT INTO flyway_schema_history VALUES (1, '1', '', 'SQL', 'V1__users.sql', false)", numbered,
+			"half applied"},
+		"Flyway, missing": {flyway + "INSERT INTO flyway_schema_history VALUES (1, '7', '', 'SQL', 'V7__other.sql', true)", numbered,
+			"Flyway has applied 7 V7__other.sql, and no file here is it"},
+		"goose":       {goose + "(1, true), (2, true)", numbered, "001 002"},
+		"goose, down": {goose + "(1, true), (2, true), (2, false)", numbered, "001"},
+		"Alembic": {alembic + "INSERT INTO alembic_version VALUES ('ae1027a6acf')", []string{"001_1975ea83b712_users.sql",
+			"002_ae1027a6acf_email.sql", "003_x.sql"}, "001 002"},
+		"Alembic, unnamed": {alembic + "INSERT INTO alembic_version VALUES ('ae1027a6acf')", numbered, "no file here is it"},
+		"Liquibase": {liquibase + "INSERT INTO databasechangelog VALUES ('1', 'a', 'db/001_users.sql', 1, 'EXECUTED'), ('1', " +
+			"'a', 'db/002_add_email.sql', 2, 'EXECUTED')", numbered, "001 002"},
+		"Liquibase, XML": {liquibase + "INSERT INTO databasechangelog VALUES ('1', 'a', 'changelog.xml', 1, 'EXECUTED'), ('2', 'a', " +
+			"'changelog.xml', 2, 'MARK_RAN')", numbered, "001 002"},
+		"Django": {django + "('auth', '0001_initial'), ('auth', '0002_alter'), ('shop', '0001_initial')",
+			[]string{"0001_initial.sql", "0002_price.sql"}, "0001"},
+		"Django, no app of it": {django + "('auth', '0001_other')", []string{"0001_initial.sql"}, "no file here is it"},
+		"Prisma": {prisma + "INSERT INTO _prisma_migrations VALUES ('20240101000000_init', now(), now())",
+			[]string{"20240101000000_init.sql", "20240201000000_more.sql"}, "20240101000000"},
+		"Prisma, failed": {prisma + "INSERT INTO _prisma_migrations VALUES ('20240101000000_init', now(), NULL)",
+			[]string{"20240101000000_init.sql"}, "half applied"},
+		"Prisma, rolled back": {prisma + "INSERT INTO _prisma_migrations VALUES ('20240101000000_init', now(), NULL, now())",
+			[]string{"20240101000000_init.sql"}, ""},
+		"Knex, not taken over": {"CREATE TABLE knex_migrations (name varchar); INSERT INTO knex_migrations VALUES ('1_x.js')", numbered,
+			"there is no history of another tool"},
+		"another tool's beside": {alembic + "CREATE TABLE schema_migrations (version varchar PRIMARY KEY); INSERT INTO schema_migrations " +
+			"VALUES ('001')", numbered, "001"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			database := open(t, create(t))

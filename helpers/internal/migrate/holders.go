@@ -25,7 +25,8 @@ func (h Holder) String() string {
 	open := (time.Duration(h.Seconds) * time.Second).String()
 	switch {
 	case h.GID != "":
-		return fmt.Sprintf("the prepared transaction '%s' of %s, prepared %s ago, holds %s (COMMIT PREPARED or ROLLBACK PREPARED '%s' ends it)", h.GID, h.Who, open, lockName(h.Mode), h.GID)
+		return fmt.Sprintf("the prepared transaction '%s' of %s, prepared %s ago, holds %s (COMMIT PREPARED or ROLLBACK PREPARED '%s' ends "+
+			"it)", h.GID, h.Who, open, lockName(h.Mode), h.GID)
 	case h.Mode == "":
 		return fmt.Sprintf("pid %d (%s), %s, transaction open for %s, has an older snapshot", h.PID, h.Who, h.State, open)
 	}
@@ -33,7 +34,8 @@ func (h Holder) String() string {
 }
 
 // stateOf a session; an autovacuum against wraparound does not give way to others.
-const stateOf = `CASE WHEN a.query LIKE '%(to prevent wraparound)%' THEN 'autovacuum to prevent wraparound, which does not give way' ELSE coalesce(nullif(a.state, ''), a.backend_type, 'unknown') END`
+const stateOf = `CASE WHEN a.query LIKE '%(to prevent wraparound)%'
+	THEN 'autovacuum to prevent wraparound, which does not give way' ELSE coalesce(nullif(a.state, ''), a.backend_type, 'unknown') END`
 
 const (
 	who     = `concat_ws(' of ', coalesce(nullif(a.application_name, ''), a.backend_type), a.usename)`
@@ -43,11 +45,13 @@ const (
 
 // holders are the others that hold a lock on the table which conflicts with mode.
 func (d *Database) holders(ctx context.Context, table, mode string) ([]Holder, error) {
-	const on = `l.granted AND l.locktype = 'relation' AND l.database = ` + here + ` AND l.relation IN (SELECT f.member FROM (SELECT $1::text AS name) n, LATERAL (` + family + `) AS f)`
+	const on = `l.granted AND l.locktype = 'relation' AND l.database = ` + here +
+		` AND l.relation IN (SELECT f.member FROM (SELECT $1::text AS name) n, LATERAL (` + family + `) AS f)`
 	found, err := d.listHolders(ctx, `SELECT a.pid, '', l.mode, `+stateOf+`, `+who+`, `+seconds+` AS open
 		FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.pid <> pg_backend_pid() AND `+on+`
 		UNION ALL SELECT 0, p.gid, l.mode, 'prepared', p.owner, extract(epoch FROM clock_timestamp() - p.prepared)::float8
-		FROM pg_locks l JOIN pg_locks x ON x.pid IS NULL AND x.locktype = 'transactionid' AND x.virtualtransaction = l.virtualtransaction JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
+		FROM pg_locks l JOIN pg_locks x ON x.pid IS NULL AND x.locktype = 'transactionid' AND x.virtualtransaction = l.virtualtransaction
+			JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
 		WHERE l.pid IS NULL AND `+on+` ORDER BY 6 DESC LIMIT 20`, table)
 	return slices.DeleteFunc(found, func(h Holder) bool { return !conflicts(h.Mode, mode) }), err
 }
@@ -56,13 +60,15 @@ func (d *Database) holders(ctx context.Context, table, mode string) ([]Holder, e
 // whatever table they read: WaitForOlderSnapshots in PostgreSQL's src/backend/commands/indexcmds.c.
 func (d *Database) snapshots(ctx context.Context) ([]Holder, error) {
 	return d.listHolders(ctx, `SELECT a.pid, '', '', `+stateOf+`, `+who+`, `+seconds+` FROM pg_stat_activity a
-		WHERE a.pid <> pg_backend_pid() AND a.datname = current_database() AND a.backend_xmin IS NOT NULL AND a.backend_type NOT LIKE 'autovacuum%'
+		WHERE a.pid <> pg_backend_pid() AND a.datname = current_database() AND a.backend_xmin IS NOT NULL
+			AND a.backend_type NOT LIKE 'autovacuum%'
 			AND a.xact_start < clock_timestamp() - $1::interval ORDER BY 6 DESC LIMIT 20`, "1 second")
 }
 
 // slots are the replication slots that nobody reads: what the plan writes stays on disk.
 func (d *Database) slots(ctx context.Context) (lines []string, err error) {
-	rows, err := d.conn.QueryContext(ctx, `SELECT slot_name, coalesce(CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) END, 0)::float8
+	rows, err := d.conn.QueryContext(ctx, `SELECT slot_name, coalesce(CASE WHEN NOT pg_is_in_recovery()
+		THEN pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) END, 0)::float8
 		FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL ORDER BY 2 DESC LIMIT 5`)
 	if err != nil {
 		return nil, d.explain(err)
@@ -74,7 +80,8 @@ func (d *Database) slots(ctx context.Context) (lines []string, err error) {
 		if err := rows.Scan(&name, &bytes); err != nil {
 			return nil, fmt.Errorf("reading the replication slots: %w", err)
 		}
-		lines = append(lines, fmt.Sprintf("the replication slot %s is not active and retains %sB of WAL: what this plan writes stays on the server's disk too", name, short(bytes)))
+		lines = append(lines, fmt.Sprintf("the replication slot %s is not active and retains %sB of WAL: what this plan writes stays on the "+
+			"server's disk too", name, short(bytes)))
 	}
 	return lines, d.explain(rows.Err())
 }

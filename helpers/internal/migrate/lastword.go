@@ -85,9 +85,11 @@ func (r runner) whyEnded() *pq.Error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	var limit int64
-	err := r.pool.QueryRowContext(ctx, "SELECT coalesce(max(setting::bigint), 0) FROM pg_settings WHERE name = 'transaction_timeout'").Scan(&limit)
+	err := r.pool.QueryRowContext(ctx, "SELECT coalesce(max(setting::bigint), 0) FROM pg_settings WHERE name = "+
+		"'transaction_timeout'").Scan(&limit)
 	if err != nil || limit == 0 || time.Since(r.began) < time.Duration(limit)*time.Millisecond {
 		return nil
 	}
-	return &pq.Error{Severity: "FATAL", Code: "25P04", Message: fmt.Sprintf("terminating connection due to transaction timeout: it is %d ms for %s", limit, r.user)}
+	return &pq.Error{Severity: "FATAL", Code: "25P04", Message: fmt.Sprintf("terminating connection due to transaction timeout: it is %d "+
+		"ms for %s", limit, r.user)}
 }

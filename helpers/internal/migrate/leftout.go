@@ -45,7 +45,8 @@ func leftOut(dir string, entry fs.DirEntry) error {
 	case isSQL && !entry.Type().IsRegular():
 		return slipway.Usagef("%s is %s: only regular files are read", path, kindOfFile(entry.Type())).Next("put the file itself there")
 	case isSQL && !strings.HasSuffix(name, ".sql"):
-		return slipway.Usagef("%s is not read, since its name does not end in .sql", path).Next("rename it: git mv %s %s", name, name[:len(name)-4]+".sql")
+		return slipway.Usagef("%s is not read, since its name does not end in .sql", path).Next("rename it: git mv %s %s", name,
+			name[:len(name)-4]+".sql")
 	case !entry.Type().IsRegular():
 		return nil
 	}
@@ -73,7 +74,8 @@ func leftOutBelow(dir, folder string) error {
 			return slipway.Usagef("%s is a migration of Prisma, which is not read: only files in %s itself are", path, dir).
 				Next("move it up as 001_name.sql, then mark what the database has already: migrate-diff baseline VERSION --reason ...")
 		case fileName.MatchString(name) || flyway.MatchString(name) || repeatable.MatchString(strings.Replace(name, "r__", "R__", 1)):
-			return slipway.Usagef("%s is not read: only files in %s itself are", path, dir).Next("move it up, or out of the folder of the migrations")
+			return slipway.Usagef("%s is not read: only files in %s itself are", path,
+				dir).Next("move it up, or out of the folder of the migrations")
 		}
 	}
 	return nil

@@ -44,7 +44,8 @@ func (l Lint) Text(out io.Writer) error {
 				if f.Breaking {
 					breaking = " BREAKING"
 				}
-				if _, err := fmt.Fprintf(out, "%s:%d: %s%s: %s: %s; %s [%s]\n", file.path, s.Line, f.Level, breaking, s.about(), f.Message, f.note(), f.Name); err != nil {
+				if _, err := fmt.Fprintf(out, "%s:%d: %s%s: %s: %s; %s [%s]\n", file.path, s.Line, f.Level, breaking, s.about(), f.Message,
+					f.note(), f.Name); err != nil {
 					return err
 				}
 			}

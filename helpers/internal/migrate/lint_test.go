@@ -21,7 +21,8 @@ func TestLintReadsFilesAlone(t *testing.T) {
 		{"UPDATE t SET a = 1 WHERE b; ALTER TABLE t ADD COLUMN a int", ""},
 		{"ALTER TYPE e ADD VALUE 'late'; INSERT INTO t VALUES ('late')", "enum-used"},
 		{"ALTER TYPE e ADD VALUE 'late'; INSERT INTO t VALUES ('early')", ""},
-		{"ALTER TABLE t ADD CONSTRAINT k CHECK (a IS NOT NULL) NOT VALID; ALTER TABLE t VALIDATE CONSTRAINT k; ALTER TABLE t ALTER COLUMN a SET NOT NULL", "check"},
+		{"ALTER TABLE t ADD CONSTRAINT k CHECK (a IS NOT NULL) NOT VALID; ALTER TABLE t VALIDATE CONSTRAINT k; ALTER TABLE t ALTER COLUMN a " +
+			"SET NOT NULL", "check"},
 		{"ALTER TABLE t ADD CONSTRAINT k CHECK (a IS NOT NULL) NOT VALID; ALTER TABLE t ALTER COLUMN a SET NOT NULL", "set-not-null"},
 		{"CREATE TABLE n (id int PRIMARY KEY)", "int-primary-key"},
 		{"CREATE TABLE n (id serial, PRIMARY KEY (id))", "int-primary-key"},
@@ -55,7 +56,8 @@ func TestLintReadsFilesAlone(t *testing.T) {
 
 // TestARuleThatSpeaksIsHeldAgainstAServer: no rule is without a claim or a case here.
 func TestEveryRuleHasItsTest(t *testing.T) {
-	tested := "many-locks ddl-with-data enum-used int-primary-key json char long-name truncate-cascade not-analysed refused lock-timeout statement-timeout detach-referenced "
+	tested := "many-locks ddl-with-data enum-used int-primary-key json char long-name truncate-cascade not-analysed refused lock-timeout " +
+		"statement-timeout detach-referenced "
 	for _, claim := range claims {
 		tested += claim.findings + " "
 	}

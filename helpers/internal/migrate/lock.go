@@ -91,18 +91,22 @@ func (d *Database) refusePooler(ctx context.Context) error {
 	return nil
 }
 
-const lockedBy = `l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+const lockedBy = `l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = (SELECT oid FROM pg_database
+	WHERE datname = current_database())
 	AND (l.classid::bigint << 32 | l.objid::bigint) = $1`
 
 func (d *Database) holdsLock(ctx context.Context) (held bool, err error) {
-	err = d.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND "+lockedBy+")", d.place.key).Scan(&held)
+	err = d.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND "+lockedBy+")",
+		d.place.key).Scan(&held)
 	return held, d.explain(err)
 }
 
 func (d *Database) lockHolder(ctx context.Context) string {
 	var who string
-	err := d.conn.QueryRowContext(ctx, `SELECT coalesce(nullif(a.application_name, ''), 'a session') || ' of ' || coalesce(a.usename, '?') || ' from ' || coalesce(host(a.client_addr), 'the server itself')
-		|| ', pid ' || a.pid || ', since ' || a.backend_start::timestamptz(0) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE `+lockedBy, d.place.key).Scan(&who)
+	err := d.conn.QueryRowContext(ctx, `SELECT coalesce(nullif(a.application_name, ''), 'a session') || ' of ' || coalesce(a.usename, '?')
+		|| ' from ' || coalesce(host(a.client_addr), 'the server itself')
+		|| ', pid ' || a.pid || ', since ' || a.backend_start::timestamptz(0) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+			WHERE `+lockedBy, d.place.key).Scan(&who)
 	if err != nil {
 		return "its session cannot be seen, or has just ended"
 	}
@@ -121,4 +125,5 @@ func (d *Database) Unlock(ctx context.Context) error {
 	return nil
 }
 
-var errLockLost = slipway.Errorf(slipway.Unknown, "the lock was lost on the way").Next("look at migrate-diff status: whatever it lists was applied once")
+var errLockLost = slipway.Errorf(slipway.Unknown, "the lock was lost on the way").Next("look at migrate-diff status: whatever it lists " +
+	"was applied once")

@@ -69,7 +69,8 @@ func TestAFailureLeavesTheDatabaseAtAFilesBoundary(t *testing.T) {
 	assert.Equal(t, slipway.No, failure.Code)
 	assert.Contains(t, failure.Message, "2_b.sql:3:11 failed: SQLSTATE 22P02")
 	var tables string
-	require.NoError(t, database.conn.QueryRowContext(t.Context(), "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname IN ('a','b','c','d')").Scan(&tables))
+	require.NoError(t, database.conn.QueryRowContext(t.Context(), "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE "+
+		"relname IN ('a','b','c','d')").Scan(&tables))
 	assert.Equal(t, "a", tables)
 }
 
@@ -117,7 +118,8 @@ func TestAnInterruptedIndexIsBuiltAgain(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"2_i.sql"}, outcome.Applied)
 	var valid bool
-	require.NoError(t, database.conn.QueryRowContext(t.Context(), "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_id'::regclass").Scan(&valid))
+	require.NoError(t, database.conn.QueryRowContext(t.Context(), "SELECT indisvalid FROM pg_index WHERE indexrelid = "+
+		"'t_id'::regclass").Scan(&valid))
 	assert.True(t, valid)
 }
 
@@ -166,10 +168,13 @@ func TestComputeRefusesWhatDoesNotBelongTogether(t *testing.T) {
 	}{
 		{name: "first run", files: []Migration{file("001", "a")}, pending: 1},
 		{name: "nothing", files: []Migration{file("001", "a")}, history: []Applied{row("001", "a")}},
-		{name: "an edited file", files: []Migration{file("001", "b")}, history: []Applied{row("001", "a")}, fails: "was changed after it was applied"},
+		{name: "an edited file", files: []Migration{file("001", "b")}, history: []Applied{row("001", "a")},
+			fails: "was changed after it was applied"},
 		{name: "a missing file", history: []Applied{row("001", "a")}, fails: "its file is not here"},
-		{name: "out of order", files: []Migration{file("001", "a"), file("002", "b")}, history: []Applied{row("002", "b")}, fails: "comes before 002"},
-		{name: "out of order, allowed", files: []Migration{file("001", "a"), file("002", "b")}, history: []Applied{row("002", "b")}, outOfOrder: true, pending: 1},
+		{name: "out of order", files: []Migration{file("001", "a"), file("002", "b")}, history: []Applied{row("002", "b")},
+			fails: "comes before 002"},
+		{name: "out of order, allowed", files: []Migration{file("001", "a"), file("002", "b")}, history: []Applied{row("002", "b")},
+			outOfOrder: true, pending: 1},
 		{name: "by number, not by letter", files: []Migration{file("9", "a"), file("10", "b")}, history: []Applied{row("9", "a")}, pending: 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -232,7 +232,8 @@ func classifyRename(n *pgquery.RenameStmt, s *Statement) {
 	case pgquery.ObjectType_OBJECT_INDEX:
 		s.lockIndex(relation(n.Relation), accessShare)
 		s.Locks = nil // the index alone, and that without stopping anybody
-	case pgquery.ObjectType_OBJECT_TABCONSTRAINT, pgquery.ObjectType_OBJECT_TRIGGER, pgquery.ObjectType_OBJECT_POLICY, pgquery.ObjectType_OBJECT_RULE:
+	case pgquery.ObjectType_OBJECT_TABCONSTRAINT, pgquery.ObjectType_OBJECT_TRIGGER, pgquery.ObjectType_OBJECT_POLICY,
+		pgquery.ObjectType_OBJECT_RULE:
 		s.lock(relation(n.Relation), accessExclusive)
 		s.find("access", s.table())
 		if n.RenameType == pgquery.ObjectType_OBJECT_TRIGGER {

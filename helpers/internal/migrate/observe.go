@@ -39,11 +39,13 @@ type observer struct {
 	held   map[int64]string // by relation: the strongest mode that the transaction has taken
 }
 
-const relationsNow = `SELECT c.oid::bigint, c.oid::regclass::text, c.relkind, coalesce(pg_relation_filenode(c.oid), 0)::bigint, coalesce(i.indrelid, 0)::bigint
+const relationsNow = `SELECT c.oid::bigint, c.oid::regclass::text, c.relkind, coalesce(pg_relation_filenode(c.oid), 0)::bigint,
+	coalesce(i.indrelid, 0)::bigint
 	FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.oid >= 16384 AND c.relkind <> 't' AND c.relpersistence <> 't'
 	AND c.relnamespace NOT IN ('information_schema'::regnamespace, 'pg_toast'::regnamespace)`
 
-const locksNow = `SELECT l.relation::bigint, string_agg(l.mode, ' '), coalesce(pg_relation_filenode(l.relation), 0)::bigint, coalesce(pg_stat_get_xact_numscans(l.relation), 0)
+const locksNow = `SELECT l.relation::bigint, string_agg(l.mode, ' '), coalesce(pg_relation_filenode(l.relation), 0)::bigint,
+	coalesce(pg_stat_get_xact_numscans(l.relation), 0)
 	FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation >= 16384 GROUP BY 1, l.relation`
 
 // newObserver notes the relations that there are.
@@ -68,7 +70,8 @@ func newObserver(ctx context.Context, conn *sql.Conn) (*observer, error) {
 // begin is called in a new transaction: nothing is held, and what earlier ones have read does not count.
 func (o *observer) begin(ctx context.Context) error {
 	o.held = map[int64]string{}
-	rows, err := o.conn.QueryContext(ctx, "SELECT c.oid::bigint, pg_stat_get_xact_numscans(c.oid) FROM pg_class c WHERE c.oid >= 16384 AND pg_stat_get_xact_numscans(c.oid) > 0")
+	rows, err := o.conn.QueryContext(ctx, "SELECT c.oid::bigint, pg_stat_get_xact_numscans(c.oid) FROM pg_class c WHERE c.oid >= 16384 "+
+		"AND pg_stat_get_xact_numscans(c.oid) > 0")
 	if err != nil {
 		return err
 	}
@@ -153,7 +156,8 @@ func (o *observer) spoken(taken, held map[int64]string) map[string]string {
 // oids gives the relations of the names that a plan uses, of those that were there before.
 func (o *observer) oids(ctx context.Context, names []string) (map[string]int64, error) {
 	found := map[string]int64{}
-	rows, err := o.conn.QueryContext(ctx, "SELECT DISTINCT n, to_regclass(n)::oid::bigint FROM unnest($1::text[]) n WHERE to_regclass(n) IS NOT NULL", pq.Array(names))
+	rows, err := o.conn.QueryContext(ctx, "SELECT DISTINCT n, to_regclass(n)::oid::bigint FROM unnest($1::text[]) n WHERE to_regclass(n) "+
+		"IS NOT NULL", pq.Array(names))
 	if err != nil {
 		return nil, err
 	}

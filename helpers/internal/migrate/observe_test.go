@@ -20,7 +20,8 @@ const shownLocks = `SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT g
 const flush = `SELECT pg_stat_force_next_flush()`
 
 // indexesOfGround are the indexes that were there before, with their tables.
-var indexesOfGround = map[string]string{"here_h": "here", "here_b": "here", "here_a": "here", "kept_one": "kept", "other_pkey": "other", "other_twice": "other", "part_id": "part"}
+var indexesOfGround = map[string]string{"here_h": "here", "here_b": "here", "here_a": "here", "kept_one": "kept", "other_pkey": "other",
+	"other_twice": "other", "part_id": "part"}
 
 const afresh = `DROP SCHEMA public CASCADE; CREATE SCHEMA public;`
 

@@ -75,7 +75,8 @@ func TestWhatThePlanAddsMayGo(t *testing.T) {
 	_, err := database.Baseline(t.Context(), nil, "0", false, "begins here", options)
 	require.NoError(t, err)
 	plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "DO $$ BEGIN " +
-		"PERFORM set_config('search_path', 'audit', true); END $$; CREATE TABLE users (id int); SET search_path = public; ALTER TABLE users DROP COLUMN email"}), Allow{})
+		"PERFORM set_config('search_path', 'audit', true); END $$; CREATE TABLE users (id int); SET search_path = public; ALTER TABLE users " +
+		"DROP COLUMN email"}), Allow{})
 	require.NoError(t, err)
 	assert.Equal(t, "unseen drop-column*", ofPlan(plan.Pending))
 }

@@ -164,8 +164,10 @@ func driftOf(files []Migration, history []Applied) []Drift {
 			drift = append(drift, Drift{row.Version, row.Name, "missing", fmt.Sprintf("%s is applied, and its file is not here", row.Name),
 				"check out a commit that has it: an older one may not run on a newer database"})
 		case file.Checksum != row.Checksum && row.Checksum != "":
-			drift = append(drift, Drift{row.Version, file.Name, "edited", fmt.Sprintf("%s was changed after it was applied at %s", file.Name, row.AppliedAt),
-				fmt.Sprintf("restore the file as it was, and put the change into a new one; where only its text changed: migrate-diff repair %s --accept-file --reason ...", row.Version)})
+			drift = append(drift, Drift{row.Version, file.Name, "edited", fmt.Sprintf("%s was changed after it was applied at %s", file.Name,
+				row.AppliedAt),
+				fmt.Sprintf("restore the file as it was, and put the change into a new one; where only its text changed: migrate-diff repair %s "+
+					"--accept-file --reason ...", row.Version)})
 		}
 	}
 	sort.Slice(drift, func(i, j int) bool { return compare(drift[i].Version, drift[j].Version) < 0 })

@@ -170,7 +170,8 @@ func (p Plan) Lines() []string {
 	lines := p.lines()
 	if len(lines) > maxLines {
 		left := len(lines) - maxLines + 1
-		lines = append(lines[:maxLines-1:maxLines-1], fmt.Sprintf("...      and %s: migrate-diff plan --markdown FILE writes the whole plan", count(left, "more line")))
+		lines = append(lines[:maxLines-1:maxLines-1], fmt.Sprintf("...      and %s: migrate-diff plan --markdown FILE writes the whole plan",
+			count(left, "more line")))
 	}
 	return lines
 }
@@ -204,7 +205,8 @@ func (p Plan) Markdown() string {
 			fmt.Fprintf(&out, "\n## %s\n\nVersion %s holds no statement: it is recorded as applied.\n", migration.Name, migration.Version)
 			continue
 		}
-		fmt.Fprintf(&out, "\n## %s\n\nVersion %s, %s.\n\n| line | statement | locks | findings |\n|---:|---|---|---|\n", migration.Name, migration.Version, mode)
+		fmt.Fprintf(&out, "\n## %s\n\nVersion %s, %s.\n\n| line | statement | locks | findings |\n|---:|---|---|---|\n", migration.Name,
+			migration.Version, mode)
 		for _, s := range migration.Statements {
 			var locks, findings []string
 			for _, lock := range s.Locks {

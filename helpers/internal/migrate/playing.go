@@ -180,7 +180,8 @@ func (p playing) outside(ctx context.Context, i int, played *RehearsedFile) erro
 	if err != nil {
 		return err
 	}
-	rows, err := p.Database.conn.QueryContext(ctx, "SELECT oid::bigint, coalesce(pg_relation_filenode(oid), 0)::bigint FROM pg_class WHERE relkind IN ('r', 'm')")
+	rows, err := p.Database.conn.QueryContext(ctx, "SELECT oid::bigint, coalesce(pg_relation_filenode(oid), 0)::bigint FROM pg_class "+
+		"WHERE relkind IN ('r', 'm')")
 	if err != nil {
 		return p.explain(err)
 	}

@@ -76,7 +76,8 @@ func classifyPrivileged(node *pgquery.Node, s *Statement) {
 	case *pgquery.Node_AlterSystemStmt, *pgquery.Node_CreateTableSpaceStmt, *pgquery.Node_DropTableSpaceStmt,
 		*pgquery.Node_AlterTableSpaceOptionsStmt, *pgquery.Node_CheckPointStmt,
 		*pgquery.Node_CreateSubscriptionStmt, *pgquery.Node_AlterSubscriptionStmt, *pgquery.Node_DropSubscriptionStmt,
-		*pgquery.Node_CreateForeignTableStmt, *pgquery.Node_CreateForeignServerStmt, *pgquery.Node_AlterForeignServerStmt, *pgquery.Node_CreateFdwStmt, *pgquery.Node_AlterFdwStmt,
+		*pgquery.Node_CreateForeignTableStmt, *pgquery.Node_CreateForeignServerStmt, *pgquery.Node_AlterForeignServerStmt,
+		*pgquery.Node_CreateFdwStmt, *pgquery.Node_AlterFdwStmt,
 		*pgquery.Node_ImportForeignSchemaStmt, *pgquery.Node_CreateEventTrigStmt, *pgquery.Node_AlterEventTrigStmt,
 		*pgquery.Node_CreatedbStmt, *pgquery.Node_DropdbStmt, *pgquery.Node_AlterDatabaseStmt, *pgquery.Node_CreateAmStmt:
 		s.find("server", "")

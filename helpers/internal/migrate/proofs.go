@@ -172,7 +172,8 @@ func (r *reviewer) notNull(s *Statement, table string) {
 
 // readsBeside says whether another part of the statement reads a table.
 func (s *Statement) readsBeside() bool {
-	return s.has("set-not-null", "check", "foreign-key", "unique", "exclude", "attach", "not-null-without-default", "collation", "detach-referenced")
+	return s.has("set-not-null", "check", "foreign-key", "unique", "exclude", "attach", "not-null-without-default", "collation",
+		"detach-referenced")
 }
 
 // nullable are the columns of an index that may be NULL until it is the primary key.

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-const onEachPartition = "CREATE INDEX ON ONLY it, CREATE INDEX CONCURRENTLY on each partition, ALTER INDEX ... ATTACH PARTITION, each in a file of its own"
+const onEachPartition = "CREATE INDEX ON ONLY it, CREATE INDEX CONCURRENTLY on each partition, ALTER INDEX ... ATTACH PARTITION, each " +
+	"in a file of its own"
 
 // refused finds what PostgreSQL does not do with a partitioned table, and replaces
 // advice that it would refuse.
@@ -29,7 +30,8 @@ func (r *reviewer) refused(s *Statement, table string) {
 	if !r.partitioned[table] || !strings.HasPrefix(s.Kind, "ALTER TABLE") {
 		return
 	}
-	const uniqueOnEach = "ALTER TABLE ONLY it ADD CONSTRAINT; on each partition CREATE UNIQUE INDEX CONCURRENTLY, ADD CONSTRAINT ... USING INDEX; " +
+	const uniqueOnEach = "ALTER TABLE ONLY it ADD CONSTRAINT; on each partition CREATE UNIQUE INDEX CONCURRENTLY, ADD CONSTRAINT ... " +
+		"USING INDEX; " +
 		"ALTER INDEX ... ATTACH PARTITION, each in a file of its own"
 	s.advise("unique", uniqueOnEach)
 	if s.made.promotes {
@@ -38,7 +40,8 @@ func (r *reviewer) refused(s *Statement, table string) {
 	if r.server >= 18 {
 		return
 	}
-	const keyOnEach = "the same key NOT VALID on each partition, VALIDATE CONSTRAINT there, then on the table, which takes them over without reading"
+	const keyOnEach = "the same key NOT VALID on each partition, VALIDATE CONSTRAINT there, then on the table, which takes them over " +
+		"without reading"
 	s.advise("foreign-key", keyOnEach)
 	if s.made.unproven {
 		s.refuse(table, keyOnEach)

@@ -87,7 +87,8 @@ func (o Observed) text() string {
 	}
 	took := fmt.Sprintf("%.3g ms", o.Milliseconds)
 	if o.Estimate > 0 {
-		took += fmt.Sprintf(", about %s with the real rows (an estimate, in proportion)", time.Duration(o.Estimate*float64(time.Millisecond)).Round(100*time.Millisecond))
+		took += fmt.Sprintf(", about %s with the real rows (an estimate, in proportion)",
+			time.Duration(o.Estimate*float64(time.Millisecond)).Round(100*time.Millisecond))
 	}
 	if o.WAL > 0 {
 		took += fmt.Sprintf(", %sB of WAL", short(float64(o.WAL)))

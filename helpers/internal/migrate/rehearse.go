@@ -139,7 +139,8 @@ func (p Plan) With(r *Rehearsal) (Plan, error) {
 	}
 	if r.Plan != p.ID {
 		return p, slipway.Errorf(slipway.Conflict, "the plan %s was rehearsed, and the plan is now %s", r.Plan, p.ID).
-			Because(errors.New("files, history, server or the version of this tool have changed since")).Next("rehearse it again: migrate-diff rehearse")
+			Because(errors.New("files, history, server or the version of this tool have changed since")).Next("rehearse it again: migrate-diff " +
+			"rehearse")
 	}
 	p.Rehearsal = r
 	sum := sha256.Sum256([]byte(p.ID + " " + r.ID()))
@@ -207,7 +208,8 @@ func (d *Database) Rehearse(ctx context.Context, files []Migration, options Rehe
 		}
 		return plan, err
 	}
-	r := rehearsing{Database: stage.admin, stage: stage, target: d, plan: plan, options: options, pgDump: pgDump, found: &Rehearsal{Plan: plan.ID, Rows: options.Rows}}
+	r := rehearsing{Database: stage.admin, stage: stage, target: d, plan: plan, options: options, pgDump: pgDump,
+		found: &Rehearsal{Plan: plan.ID, Rows: options.Rows}}
 	if note != "" {
 		r.found.Missing = append(r.found.Missing, note)
 	}
@@ -312,7 +314,8 @@ func (r *rehearsing) play(ctx context.Context, files []Migration) error {
 func (r *rehearsing) file(ctx context.Context, session *Database, file Migration) error {
 	began := time.Now()
 	played := RehearsedFile{Name: file.Name, Statements: []Observed{}}
-	run := runner{session, file, Options{LockTimeout: time.Minute, LockAttempts: 1, AppliedBy: "rehearsal"}, r.plan.ID, true, r.plan.Server, began}
+	run := runner{session, file, Options{LockTimeout: time.Minute, LockAttempts: 1, AppliedBy: "rehearsal"}, r.plan.ID, true,
+		r.plan.Server, began}
 	observing, err := newObserver(ctx, session.conn)
 	if err != nil {
 		return session.explain(err)
@@ -411,7 +414,8 @@ func (r *rehearsing) back(ctx context.Context, session *Database, files []Migrat
 		return err
 	}
 	found.Leaves = differences(r.was, is)
-	_, err = session.Apply(ctx, files, Options{Allow: r.options.Allow, AllowBreaking: true, LockTimeout: time.Minute, LockAttempts: 1, AppliedBy: "rehearsal"})
+	_, err = session.Apply(ctx, files, Options{Allow: r.options.Allow, AllowBreaking: true, LockTimeout: time.Minute, LockAttempts: 1,
+		AppliedBy: "rehearsal"})
 	if err != nil {
 		found.Again = err.Error()
 		logrus.Debugf("apply after the way back: %v", err)

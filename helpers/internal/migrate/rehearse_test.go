@@ -50,13 +50,16 @@ func TestARehearsalShowsWhatTheServerDoes(t *testing.T) {
 		execute(t, database, groundOfRehearsal)
 		before := one(t, database, "SELECT count(*) FROM pg_class") + one(t, database, "SELECT count(*) FROM pg_roles")
 		files := map[string]string{
-			"1_a.sql": "ALTER TABLE users ADD COLUMN token uuid DEFAULT gen_random_uuid();\nALTER TABLE users ALTER COLUMN code TYPE varchar(20);\n" +
+			"1_a.sql": "ALTER TABLE users ADD COLUMN token uuid DEFAULT gen_random_uuid();\nALTER TABLE users ALTER COLUMN code TYPE " +
+				"varchar(20);\n" +
 				"ALTER TABLE orders ALTER COLUMN total SET NOT NULL;",
-			"1_a.down.sql": "ALTER TABLE users DROP COLUMN token; ALTER TABLE users ALTER code TYPE varchar(10); ALTER TABLE orders ALTER total DROP NOT NULL;",
-			"2_b.sql":      "CREATE INDEX CONCURRENTLY orders_user ON orders (user_id);", "2_b.down.sql": "DROP INDEX orders_user;",
+			"1_a.down.sql": "ALTER TABLE users DROP COLUMN token; ALTER TABLE users ALTER code TYPE varchar(10); ALTER TABLE orders ALTER total " +
+				"DROP NOT NULL;",
+			"2_b.sql": "CREATE INDEX CONCURRENTLY orders_user ON orders (user_id);", "2_b.down.sql": "DROP INDEX orders_user;",
 			"3_c.sql": "DROP TABLE events_2024; CREATE TABLE added (id int); ALTER TABLE added ADD COLUMN x int;\n" +
 				"CREATE FUNCTION hidden() RETURNS void LANGUAGE plpgsql AS 'BEGIN ALTER TABLE orders ADD COLUMN sly int; END'; SELECT hidden();",
-			"3_c.down.sql": "DROP TABLE added; DROP FUNCTION hidden(); CREATE TABLE events_2024 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); ALTER TABLE orders DROP COLUMN sly",
+			"3_c.down.sql": "DROP TABLE added; DROP FUNCTION hidden(); CREATE TABLE events_2024 PARTITION OF events FOR VALUES FROM " +
+				"('2024-01-01') TO ('2025-01-01'); ALTER TABLE orders DROP COLUMN sly",
 		}
 		plan := rehearsed(t, s, major, url, files, RehearseOptions{})
 		r := plan.Rehearsal
@@ -157,10 +160,13 @@ func TestWhatFailsInTheRehearsal(t *testing.T) {
 		check string
 		says  string
 	}{
-		"a fault":               {map[string]string{"1_a.sql": "CREATE TABLE n (id int);\nALTER TABLE nowhere ADD COLUMN x int;"}, "", "1_a.sql:2 failed: SQLSTATE 42P01"},
-		"a deferred key":        {map[string]string{"1_a.sql": "CREATE TABLE n (u bigint REFERENCES users DEFERRABLE INITIALLY DEFERRED); INSERT INTO n VALUES (-5);"}, "", "SQLSTATE 23503"},
-		"outside":               {map[string]string{"1_a.sql": "CREATE UNIQUE INDEX CONCURRENTLY i ON nowhere (id);"}, "", "SQLSTATE 42P01"},
-		"the version that runs": {map[string]string{"1_a.sql": "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS 'BEGIN ALTER TABLE users RENAME email TO mail; END'; SELECT f();"}, ask, "passes on the schema as it is, and fails on the new one"},
+		"a fault": {map[string]string{"1_a.sql": "CREATE TABLE n (id int);\nALTER TABLE nowhere ADD COLUMN x int;"}, "",
+			"1_a.sql:2 failed: SQLSTATE 42P01"},
+		"a deferred key": {map[string]string{"1_a.sql": "CREATE TABLE n (u bigint REFERENCES users DEFERRABLE INITIALLY DEFERRED); " +
+			"INSERT INTO n VALUES (-5);"}, "", "SQLSTATE 23503"},
+		"outside": {map[string]string{"1_a.sql": "CREATE UNIQUE INDEX CONCURRENTLY i ON nowhere (id);"}, "", "SQLSTATE 42P01"},
+		"the version that runs": {map[string]string{"1_a.sql": "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS 'BEGIN ALTER TABLE " +
+			"users RENAME email TO mail; END'; SELECT f();"}, ask, "passes on the schema as it is, and fails on the new one"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := rehearsed(t, shared, debian, url, test.files, RehearseOptions{Check: test.check})

@@ -64,7 +64,8 @@ func (d *Database) Repair(ctx context.Context, files []Migration, repair Repair,
 		}
 	}
 	if file == nil && !repair.Forget {
-		return written, slipway.Usagef("no file has the version %s", repair.Version).Next("versions are what file names begin with: migrate-diff status lists them")
+		return written, slipway.Usagef("no file has the version %s", repair.Version).Next("versions are what file names begin with: " +
+			"migrate-diff status lists them")
 	}
 	err = d.locked(ctx, options, func() error {
 		history, err := d.History(ctx)
@@ -115,31 +116,38 @@ func (d *Database) change(repair Repair, file *Migration, row *Applied, options 
 	case repair.AcceptFile && row == nil:
 		return "", "", slipway.Usagef("%s is not applied", file.Name).Next("it has no recorded checksum to replace")
 	case repair.AcceptFile:
-		return fmt.Sprintf("UPDATE %s SET checksum = %s, name = %s WHERE version = %s", d.place.table, pq.QuoteLiteral(file.Checksum), pq.QuoteLiteral(file.Name), version),
+		return fmt.Sprintf("UPDATE %s SET checksum = %s, name = %s WHERE version = %s", d.place.table, pq.QuoteLiteral(file.Checksum),
+				pq.QuoteLiteral(file.Name), version),
 			fmt.Sprintf("%s is accepted as it is now (its checksum was %.12s, is %.12s)", file.Name, row.Checksum, file.Checksum), nil
 	case repair.Forget:
 		progress := fmt.Sprintf("DELETE FROM %s WHERE version = %s", d.place.progress, version)
 		if row == nil {
 			return progress, fmt.Sprintf("what was begun of %s is forgotten", repair.Version), nil
 		}
-		return progress + fmt.Sprintf(";DELETE FROM %s WHERE version = %s", d.place.table, version), fmt.Sprintf("%s is forgotten (it was applied at %s by %s)", row.Name, row.AppliedAt, row.AppliedBy), nil
+		return progress + fmt.Sprintf(";DELETE FROM %s WHERE version = %s", d.place.table, version),
+			fmt.Sprintf("%s is forgotten (it was applied at %s by %s)", row.Name, row.AppliedAt, row.AppliedBy), nil
 	case repair.MarkApplied && row != nil:
 		return "", "", slipway.Errorf(slipway.Conflict, "%s is applied already, at %s", row.Name, row.AppliedAt).Next("nothing is to be done")
 	case repair.MarkApplied:
-		return d.record(Applied{Version: file.Version, Name: file.Name, Checksum: file.Checksum, AppliedBy: options.AppliedBy, PlanID: "by hand", Commit: options.Commit}, "0", false) +
+		return d.record(Applied{Version: file.Version, Name: file.Name, Checksum: file.Checksum, AppliedBy: options.AppliedBy,
+			PlanID: "by hand", Commit: options.Commit}, "0", false) +
 			fmt.Sprintf(";DELETE FROM %s WHERE version = %s", d.place.progress, version), fmt.Sprintf("%s is marked as applied", file.Name), nil
 	case repair.Statement == "done":
-		return fmt.Sprintf("UPDATE %s SET statement = statement + 1, begun = false WHERE version = %s", d.place.progress, version), fmt.Sprintf("%s goes on behind the statement that it stopped at", file.Name), nil
+		return fmt.Sprintf("UPDATE %s SET statement = statement + 1, begun = false WHERE version = %s", d.place.progress, version),
+			fmt.Sprintf("%s goes on behind the statement that it stopped at", file.Name), nil
 	case repair.Statement == "again":
-		return fmt.Sprintf("UPDATE %s SET begun = false WHERE version = %s", d.place.progress, version), fmt.Sprintf("%s runs the statement that it stopped at again", file.Name), nil
+		return fmt.Sprintf("UPDATE %s SET begun = false WHERE version = %s", d.place.progress, version),
+			fmt.Sprintf("%s runs the statement that it stopped at again", file.Name), nil
 	}
-	return "", "", slipway.Usagef("repair does nothing without saying what").Next("choose --accept-file, --forget, --mark-applied or --statement done|again")
+	return "", "", slipway.Usagef("repair does nothing without saying what").Next("choose --accept-file, --forget, --mark-applied or " +
+		"--statement done|again")
 }
 
 // Baseline marks the files up to a version as applied, in a database that has
 // them already, or takes the history of another tool over: its table stays, as
 // schema_migrations_before_slipway.
-func (d *Database) Baseline(ctx context.Context, files []Migration, version string, adopt bool, reason string, options Options) (written Written, err error) {
+func (d *Database) Baseline(ctx context.Context, files []Migration, version string, adopt bool, reason string,
+	options Options) (written Written, err error) {
 	if err := needsReason(reason); err != nil {
 		return written, err
 	}
@@ -164,9 +172,11 @@ func (d *Database) Baseline(ctx context.Context, files []Migration, version stri
 				}
 				break
 			}
-			return slipway.Usagef("there is no history of another tool in %s", d.place.table).Next("name the version that the database is at: migrate-diff baseline VERSION --reason ...")
+			return slipway.Usagef("there is no history of another tool in %s", d.place.table).Next("name the version that the database is at: " +
+				"migrate-diff baseline VERSION --reason ...")
 		case adopt && other.versions == "":
-			return slipway.Usagef("the columns of %s are of no tool that is known: %s", d.place.table, columns).Next("rename it, and name the version: migrate-diff baseline VERSION --reason ...")
+			return slipway.Usagef("the columns of %s are of no tool that is known: %s", d.place.table,
+				columns).Next("rename it, and name the version: migrate-diff baseline VERSION --reason ...")
 		case adopt:
 			if marked, err = d.foreignHistory(ctx, files, other); err != nil {
 				return err
@@ -230,7 +240,8 @@ func (d *Database) foreignHistory(ctx context.Context, files []Migration, other 
 			return nil, d.explain(err)
 		}
 		if dirty {
-			return nil, slipway.Errorf(slipway.Conflict, "%s has left version %s half applied (dirty)", other.name, version).Next("put that right with %s first", other.name)
+			return nil, slipway.Errorf(slipway.Conflict, "%s has left version %s half applied (dirty)", other.name,
+				version).Next("put that right with %s first", other.name)
 		}
 		for _, file := range files {
 			if file.Repeatable {
@@ -246,7 +257,8 @@ func (d *Database) foreignHistory(ctx context.Context, files []Migration, other 
 			}
 		}
 		if !found {
-			return nil, slipway.Errorf(slipway.Conflict, "%s has applied version %s, and no file has it", other.name, version).Next("name the files' folder with --dir, or add the file")
+			return nil, slipway.Errorf(slipway.Conflict, "%s has applied version %s, and no file has it", other.name,
+				version).Next("name the files' folder with --dir, or add the file")
 		}
 	}
 	return marked, d.explain(rows.Err())
@@ -266,7 +278,8 @@ func (d *Database) mark(ctx context.Context, move string, marked []Migration, re
 		if err != nil {
 			break
 		}
-		err = d.exec(ctx, "%s", d.record(Applied{Version: file.Version, Name: file.Name, Checksum: file.Checksum, AppliedBy: options.AppliedBy, PlanID: "baseline", Commit: options.Commit}, "0", false))
+		err = d.exec(ctx, "%s", d.record(Applied{Version: file.Version, Name: file.Name, Checksum: file.Checksum,
+			AppliedBy: options.AppliedBy, PlanID: "baseline", Commit: options.Commit}, "0", false))
 		what := file.Name + " is marked as applied"
 		if file.same {
 			what += ", as version " + file.Version + ": another file has its number, and their order is that of their names"

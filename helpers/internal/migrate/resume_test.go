@@ -27,21 +27,31 @@ func begun(t *testing.T, d *Database, file Migration, statement int) {
 // TestWhatWasLeftHalfDoneIsFinished leaves each kind of statement in each state
 // in which a kill can leave it.
 func TestWhatWasLeftHalfDoneIsFinished(t *testing.T) {
-	const ground = "CREATE TABLE t (id int); CREATE INDEX t_old ON t (id); CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9)"
+	const ground = "CREATE TABLE t (id int); CREATE INDEX t_old ON t (id); CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE " +
+		"p1 PARTITION OF p FOR VALUES FROM (0) TO (9)"
 	invalid := func(name string) string {
 		return "; UPDATE pg_index SET indisvalid = false WHERE indexrelid = '" + name + "'::regclass"
 	}
 	for _, test := range []struct{ name, sql, left, check, want string }{
-		{"index not begun to be built", "CREATE INDEX CONCURRENTLY t_id ON t (id)", "", "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_id'::regclass", "true"},
-		{"index left invalid", "CREATE INDEX CONCURRENTLY t_id ON t (id)", "CREATE INDEX t_id ON t (id)" + invalid("t_id"), "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_id'::regclass", "true"},
-		{"index left invalid, IF NOT EXISTS", "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_id ON t (id)", "CREATE INDEX t_id ON t (id)" + invalid("t_id"), "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_id'::regclass", "true"},
-		{"index built", "CREATE INDEX CONCURRENTLY t_id ON t (id)", "CREATE INDEX t_id ON t (id)", "SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass", "2"},
-		{"index in another schema", "CREATE INDEX CONCURRENTLY i ON s.u (id)", "CREATE SCHEMA s; CREATE TABLE s.u (id int); CREATE INDEX i ON s.u (id)", "SELECT count(*) FROM pg_index WHERE indrelid = 's.u'::regclass", "1"},
+		{"index not begun to be built", "CREATE INDEX CONCURRENTLY t_id ON t (id)", "",
+			"SELECT indisvalid FROM pg_index WHERE indexrelid = 't_id'::regclass", "true"},
+		{"index left invalid", "CREATE INDEX CONCURRENTLY t_id ON t (id)", "CREATE INDEX t_id ON t (id)" + invalid("t_id"),
+			"SELECT indisvalid FROM pg_index WHERE indexrelid = 't_id'::regclass", "true"},
+		{"index left invalid, IF NOT EXISTS", "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_id ON t (id)", "CREATE INDEX t_id ON t (id)" +
+			invalid("t_id"), "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_id'::regclass", "true"},
+		{"index built", "CREATE INDEX CONCURRENTLY t_id ON t (id)", "CREATE INDEX t_id ON t (id)",
+			"SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass", "2"},
+		{"index in another schema", "CREATE INDEX CONCURRENTLY i ON s.u (id)",
+			"CREATE SCHEMA s; CREATE TABLE s.u (id int); CREATE INDEX i ON s.u (id)",
+			"SELECT count(*) FROM pg_index WHERE indrelid = 's.u'::regclass", "1"},
 		{"index dropped", "DROP INDEX CONCURRENTLY t_old", "DROP INDEX t_old", "SELECT to_regclass('t_old') IS NULL", "true"},
 		{"index half dropped", "DROP INDEX CONCURRENTLY t_old", "SELECT 1" + invalid("t_old"), "SELECT to_regclass('t_old') IS NULL", "true"},
-		{"reindex half done", "REINDEX INDEX CONCURRENTLY t_old", "CREATE INDEX t_old_ccnew ON t (id)" + invalid("t_old_ccnew"), "SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass", "1"},
-		{"partition detached", "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY", "ALTER TABLE p DETACH PARTITION p1", "SELECT count(*) FROM pg_inherits", "0"},
-		{"partition half detached", "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY", "UPDATE pg_inherits SET inhdetachpending = true WHERE inhrelid = 'p1'::regclass", "SELECT count(*) FROM pg_inherits", "0"},
+		{"reindex half done", "REINDEX INDEX CONCURRENTLY t_old", "CREATE INDEX t_old_ccnew ON t (id)" + invalid("t_old_ccnew"),
+			"SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass", "1"},
+		{"partition detached", "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY", "ALTER TABLE p DETACH PARTITION p1",
+			"SELECT count(*) FROM pg_inherits", "0"},
+		{"partition half detached", "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY",
+			"UPDATE pg_inherits SET inhdetachpending = true WHERE inhrelid = 'p1'::regclass", "SELECT count(*) FROM pg_inherits", "0"},
 		{"database made", "CREATE DATABASE half", "", "SELECT count(*) FROM pg_database WHERE datname = 'half'", "1"},
 		{"vacuum", "VACUUM t", "", "SELECT 1", "1"},
 	} {
@@ -84,7 +94,8 @@ func TestAnIndexOfSomebodyElseIsNotTakenForOurs(t *testing.T) {
 func TestAProcedureThatWasCutOffIsAQuestionForAPerson(t *testing.T) {
 	for answer, want := range map[string]string{"done": "0", "again": "2"} {
 		database := open(t, create(t))
-		execute(t, database, "CREATE TABLE t (n int); CREATE PROCEDURE fill() LANGUAGE plpgsql AS 'BEGIN INSERT INTO t VALUES (1); COMMIT; INSERT INTO t VALUES (2); END'")
+		execute(t, database, "CREATE TABLE t (n int); CREATE PROCEDURE fill() LANGUAGE plpgsql AS 'BEGIN INSERT INTO t VALUES (1); COMMIT; "+
+			"INSERT INTO t VALUES (2); END'")
 		dir := map[string]string{"1_x.sql": "-- slipway:no-transaction\nCALL fill();\nCREATE TABLE behind (n int);"}
 		files := folder(t, dir)
 		require.NoError(t, files[0].Parse())
@@ -111,7 +122,8 @@ func TestAFileLeavesTheSessionAsItFoundIt(t *testing.T) {
 	execute(t, database, "DO $$ BEGIN CREATE ROLE poor; EXCEPTION WHEN duplicate_object THEN END $$")
 	files := folder(t, map[string]string{
 		"1_a.sql": "SELECT pg_catalog.set_config('search_path', '', false); SET work_mem = '1MB'; CREATE TABLE public.a (n int); SET ROLE poor;",
-		"2_b.sql": "CREATE TABLE b (setting text); INSERT INTO b SELECT current_setting('search_path') || current_setting('work_mem') || current_user;",
+		"2_b.sql": "CREATE TABLE b (setting text); INSERT INTO b SELECT current_setting('search_path') || current_setting('work_mem') || " +
+			"current_user;",
 	})
 	_, err := database.Apply(t.Context(), files, options)
 	require.NoError(t, err)
@@ -122,9 +134,11 @@ func TestAFileLeavesTheSessionAsItFoundIt(t *testing.T) {
 func TestAnErrorNamesItsStatement(t *testing.T) {
 	for _, test := range []struct{ name, sql, want string }{
 		{"with a position", "SELECT 1;\n-- ä\nSELECT 'ü', x FROM nowhere;", "1_x.sql:3:20 failed: SQLSTATE 42P01"},
-		{"without one", "CREATE TABLE t (n int UNIQUE);\nINSERT INTO t VALUES (1);\n\nINSERT INTO t\n VALUES (1);", "1_x.sql:4 failed: SQLSTATE 23505; duplicate key value"},
+		{"without one", "CREATE TABLE t (n int UNIQUE);\nINSERT INTO t VALUES (1);\n\nINSERT INTO t\n VALUES (1);",
+			"1_x.sql:4 failed: SQLSTATE 23505; duplicate key value"},
 		{"of the first", "ALTER TABLE gone ADD n int;\nSELECT 1;", "1_x.sql:1 failed: SQLSTATE 42P01"},
-		{"that only COMMIT finds", "CREATE TABLE t (n int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO t VALUES (1), (1);", "1_x.sql: its COMMIT or history row failed: SQLSTATE 23505"},
+		{"that only COMMIT finds", "CREATE TABLE t (n int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO t VALUES (1), (1);",
+			"1_x.sql: its COMMIT or history row failed: SQLSTATE 23505"},
 		{"alone", "-- slipway:no-transaction\nSELECT 1;\n\nSELECT\n  x;", "1_x.sql:5:3 failed: SQLSTATE 42703"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -133,7 +147,8 @@ func TestAnErrorNamesItsStatement(t *testing.T) {
 			require.ErrorContains(t, err, test.want)
 			assert.Equal(t, slipway.No, slipway.AsError(err).Code)
 			assert.Equal(t, "0", one(t, database, "SELECT count(*) FROM schema_migrations"))
-			assert.Equal(t, "idle", one(t, open(t, address("postgres")), fmt.Sprintf("SELECT state FROM pg_stat_activity WHERE pid = %s", one(t, database, "SELECT pg_backend_pid()")))[:4])
+			assert.Equal(t, "idle", one(t, open(t, address("postgres")), fmt.Sprintf("SELECT state FROM pg_stat_activity WHERE pid = %s", one(t,
+				database, "SELECT pg_backend_pid()")))[:4])
 		})
 	}
 }
@@ -158,7 +173,8 @@ func TestALargeFileStreams(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "40000 799980000", one(t, database, "SELECT count(*) || ' ' || sum(n) FROM t WHERE s LIKE E'a;\\r\\n-- b; %'"))
 
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "2_bad.sql"), []byte(strings.Replace(body.String(), "VALUES (39000,", "VALUES ('x',", 1)[33:]), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "2_bad.sql"), []byte(strings.Replace(body.String(), "VALUES (39000,",
+		"VALUES ('x',", 1)[33:]), 0o600))
 	files, err = Load(dir)
 	require.NoError(t, err)
 	_, err = database.Apply(t.Context(), files, options)
@@ -220,7 +236,8 @@ func startBouncer(t *testing.T, mode string) (port int) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	config := filepath.Join(dir, "pgbouncer.ini")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "users"), []byte("\"postgres\" \"\"\n"), 0o644))
-	require.NoError(t, os.WriteFile(config, []byte(fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d user=postgres\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%d\nunix_socket_dir=\nauth_type=trust\nauth_file=%s/users\npool_mode=%s\nignore_startup_parameters=extra_float_digits\n", shared.Port, port, dir, mode)), 0o644))
+	require.NoError(t, os.WriteFile(config, []byte(fmt.Sprintf("[databases]\n* = host=127.0.0.1 port=%d "+
+		"user=postgres\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%d\nunix_socket_dir=\nauth_type=trust\nauth_file=%s/users\npool_mode=%s\nignore_startup_parameters=extra_float_digits\n", shared.Port, port, dir, mode)), 0o644))
 	path, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		path = "/usr/sbin/pgbouncer"

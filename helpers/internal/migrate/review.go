@@ -13,7 +13,8 @@ func review(migrations []Migration, known catalog) {
 	}
 	r := reviewer{
 		catalog: known, notNulls: map[string]bool{}, planned: map[string][]string{}, limited: map[string]bool{},
-		fickle: map[string]bool{}, newFunctions: map[string]bool{}, retyped: map[string]bool{}, newColumns: map[string]bool{}, renamed: map[string]bool{},
+		fickle: map[string]bool{}, newFunctions: map[string]bool{}, retyped: map[string]bool{}, newColumns: map[string]bool{},
+		renamed: map[string]bool{},
 	}
 	for i := range migrations {
 		r.file(&migrations[i])

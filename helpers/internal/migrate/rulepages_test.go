@@ -33,7 +33,8 @@ func (r Rule) page(t *testing.T) string {
 	if r.users {
 		out.WriteString("A table that the same plan creates is exempt: nobody uses it yet.\n\n")
 	}
-	fmt.Fprintf(&out, "**To waive it,** say why in a comment before the statement. The finding stays in the plan, with the reason and its author%s:\n\n```sql\n-- slipway:ok %s ten rows, and nobody writes at night\n%s;\n```\n",
+	fmt.Fprintf(&out, "**To waive it,** say why in a comment before the statement. The finding stays in the plan, with the reason and its "+
+		"author%s:\n\n```sql\n-- slipway:ok %s ten rows, and nobody writes at night\n%s;\n```\n",
 		map[bool]string{true: ", and it stays BREAKING"}[r.Breaking], r.Name, r.Example)
 	return out.String()
 }
@@ -63,7 +64,8 @@ func (r Rule) locks(t *testing.T) string {
 	if len(all) == 0 {
 		return "the example locks no table."
 	}
-	return "the example takes " + strings.Join(all, "; then ") + ". With a database, the plan adds the relations that the statement does not name."
+	return "the example takes " + strings.Join(all, "; then ") + ". With a database, the plan adds the relations that the statement does " +
+		"not name."
 }
 
 // TestEachRuleHasItsPage: SLIPWAY_WRITE=1 writes the pages anew.

@@ -109,8 +109,10 @@ func FuzzSplit(f *testing.F) {
 		f.Add(claim.sql)
 	}
 	for _, seed := range []string{
-		"SELECT 1;; -- a;\nSELECT $$;$$;", "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END;\nSELECT 1", "CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2);",
-		"/* a /* b; */ ; */ SELECT ';' -- x", "SELECT E'\\';', U&'d\\0061t;a', $a$ ; $b$ ; $a$", "-- slipway:ok index reason\nCREATE INDEX i ON t (a)", "COPY t FROM STDIN;\n1\t2\n\\.\n", "\\d t", "\xff", "SELECT 'ä;\nü';\n",
+		"SELECT 1;; -- a;\nSELECT $$;$$;", "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END;\nSELECT 1",
+		"CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2);",
+		"/* a /* b; */ ; */ SELECT ';' -- x", "SELECT E'\\';', U&'d\\0061t;a', $a$ ; $b$ ; $a$",
+		"-- slipway:ok index reason\nCREATE INDEX i ON t (a)", "COPY t FROM STDIN;\n1\t2\n\\.\n", "\\d t", "\xff", "SELECT 'ä;\nü';\n",
 		"DELETE FROM t -- all;\nWHERE id = 1;\n", "ALTER TABLE ONLY", "VACUUM (FULL", "CREATE TABLE t (a int) PARTITION BY RANGE (a);",
 	} {
 		f.Add(seed)

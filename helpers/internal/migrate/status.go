@@ -54,7 +54,8 @@ func (d *Database) interrupted(ctx context.Context) (found []progress, err error
 	if err := d.conn.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", d.place.progress).Scan(&exists); err != nil || !exists {
 		return nil, d.explain(err)
 	}
-	rows, err := d.conn.QueryContext(ctx, "SELECT version, checksum, statement FROM "+d.place.progress+" WHERE statement > 0 OR begun ORDER BY version")
+	rows, err := d.conn.QueryContext(ctx, "SELECT version, checksum, statement FROM "+d.place.progress+" WHERE statement > 0 OR begun "+
+		"ORDER BY version")
 	if err != nil {
 		return nil, d.explain(err)
 	}
@@ -108,7 +109,8 @@ func newStatus(files []Migration, history []Applied, interrupted []progress) Sta
 	}
 	for _, begun := range interrupted {
 		if !done[begun.version] {
-			status.Entries = append(status.Entries, Entry{Applied{Version: begun.version, Name: "(its file is not here)", Checksum: begun.checksum}, "interrupted"})
+			status.Entries = append(status.Entries, Entry{Applied{Version: begun.version, Name: "(its file is not here)",
+				Checksum: begun.checksum}, "interrupted"})
 		}
 	}
 	return status
@@ -130,7 +132,8 @@ func (s Status) Text(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "VERSION\tNAME\tSTATE\tAPPLIED AT\tBY\tPLAN")
 	for _, entry := range s.Entries {
-		fmt.Fprintln(table, strings.TrimRight(strings.Join([]string{entry.Version, entry.Name, entry.State, entry.AppliedAt, entry.AppliedBy, entry.PlanID}, "\t"), "\t"))
+		fmt.Fprintln(table, strings.TrimRight(strings.Join([]string{entry.Version, entry.Name, entry.State, entry.AppliedAt, entry.AppliedBy,
+			entry.PlanID}, "\t"), "\t"))
 	}
 	return table.Flush()
 }
@@ -158,10 +161,12 @@ func (d *Database) Verify(ctx context.Context, files []Migration) (Verification,
 	if err != nil {
 		return Verification{}, err
 	}
-	found := Verification{Applied: status.count("applied", "edited", "missing", "changed"), Pending: status.count("pending", "interrupted"), Drift: driftOf(files, history)}
+	found := Verification{Applied: status.count("applied", "edited", "missing", "changed"), Pending: status.count("pending",
+		"interrupted"), Drift: driftOf(files, history)}
 	for _, entry := range status.Entries {
 		if entry.State == "interrupted" {
-			found.Drift = append(found.Drift, Drift{entry.Version, entry.Name, "interrupted", entry.Name + " was begun and stopped half way", "run migrate-diff apply: it goes on there"})
+			found.Drift = append(found.Drift, Drift{entry.Version, entry.Name, "interrupted", entry.Name + " was begun and stopped half way",
+				"run migrate-diff apply: it goes on there"})
 		}
 	}
 	if found.Drift == nil {

@@ -61,13 +61,15 @@ func TestNothingOfAFileReachesTheNext(t *testing.T) {
 func TestTheServerReadsTheTextAsTheParserDoes(t *testing.T) {
 	url := create(t)
 	admin := open(t, url)
-	execute(t, admin, "DO $$ BEGIN CREATE ROLE old SUPERUSER LOGIN; EXCEPTION WHEN duplicate_object THEN END $$; ALTER ROLE old SET standard_conforming_strings = off; ALTER ROLE old SET escape_string_warning = off; ALTER ROLE old SET datestyle = 'ISO, DMY'")
+	execute(t, admin, "DO $$ BEGIN CREATE ROLE old SUPERUSER LOGIN; EXCEPTION WHEN duplicate_object THEN END $$; ALTER ROLE old SET "+
+		"standard_conforming_strings = off; ALTER ROLE old SET escape_string_warning = off; ALTER ROLE old SET datestyle = 'ISO, DMY'")
 	database := open(t, strings.Replace(url, "postgres@", "old@", 1))
 	_, err := database.Apply(t.Context(), folder(t, map[string]string{
 		"1_a.sql": `CREATE TABLE paths (path text, since date); INSERT INTO paths VALUES ('C:\', '02/01/2026'), ('; COMMIT; SELECT 1/0; -- ', NULL);`,
 	}), options)
 	require.NoError(t, err)
-	assert.Equal(t, `C:\ 2026-01-02`, one(t, admin, "SELECT path || ' ' || since FROM paths WHERE since IS NOT NULL"), "and a date as the role's other sessions do")
+	assert.Equal(t, `C:\ 2026-01-02`, one(t, admin, "SELECT path || ' ' || since FROM paths WHERE since IS NOT NULL"),
+		"and a date as the role's other sessions do")
 	for sql, says := range map[string]string{
 		"SET standard_conforming_strings = off; SELECT 1":     "standard_conforming_strings",
 		"SET client_encoding = 'LATIN1'; SELECT 1":            "client_encoding",
@@ -81,19 +83,22 @@ func TestTheServerReadsTheTextAsTheParserDoes(t *testing.T) {
 		assert.ErrorContains(t, err, says)
 	}
 	// What pg_dump writes at its top is right.
-	_, err = LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET check_function_bodies = false;"}))
+	_, err = LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": "SET client_encoding = 'UTF8'; SET standard_conforming_strings " +
+		"= on; SET check_function_bodies = false;"}))
 	require.NoError(t, err)
 }
 
 // TestWhatOnlyTheServerKnowsToRunAlone: the parser cannot tell that the table is partitioned.
 func TestWhatOnlyTheServerKnowsToRunAlone(t *testing.T) {
 	database := open(t, create(t))
-	execute(t, database, "CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9); CREATE INDEX p_id ON p (id)")
+	execute(t, database, "CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9); "+
+		"CREATE INDEX p_id ON p (id)")
 	_, err := database.Apply(t.Context(), folder(t, map[string]string{"1_x.sql": "REINDEX TABLE p;"}), options)
 	require.ErrorContains(t, err, "25001")
 	assert.ErrorContains(t, err, "slipway:no-transaction")
 	before := one(t, database, "SELECT relfilenode FROM pg_class WHERE relname = 'p1_id_idx'")
-	_, err = database.Apply(t.Context(), folder(t, map[string]string{"1_x.sql": "-- slipway:no-transaction\nREINDEX TABLE p;\nREINDEX INDEX p_id;"}), options)
+	_, err = database.Apply(t.Context(), folder(t, map[string]string{"1_x.sql": "-- slipway:no-transaction\nREINDEX TABLE p;\nREINDEX " +
+		"INDEX p_id;"}), options)
 	require.NoError(t, err)
 	assert.NotEqual(t, before, one(t, database, "SELECT relfilenode FROM pg_class WHERE relname = 'p1_id_idx'"))
 	assert.Equal(t, "0", one(t, database, "SELECT count(*) FROM schema_migrations_progress"))
@@ -102,15 +107,18 @@ func TestWhatOnlyTheServerKnowsToRunAlone(t *testing.T) {
 // TestAnIndexThatCouldNotBeBuiltIsTakenAway: invalid, it would slow every write,
 // and a unique one would go on refusing rows.
 func TestAnIndexThatCouldNotBeBuiltIsTakenAway(t *testing.T) {
-	for name, sql := range map[string]string{"new": "CREATE UNIQUE INDEX CONCURRENTLY t_id ON t (id);", "again": "REINDEX INDEX CONCURRENTLY t_wrong;"} {
+	for name, sql := range map[string]string{"new": "CREATE UNIQUE INDEX CONCURRENTLY t_id ON t (id);",
+		"again": "REINDEX INDEX CONCURRENTLY t_wrong;"} {
 		t.Run(name, func(t *testing.T) {
 			database := open(t, create(t))
-			execute(t, database, "CREATE TABLE t (id int); CREATE UNIQUE INDEX t_wrong ON t (id); INSERT INTO t VALUES (1); UPDATE pg_index SET indisready = false, indisvalid = false WHERE indexrelid = 't_wrong'::regclass")
+			execute(t, database, "CREATE TABLE t (id int); CREATE UNIQUE INDEX t_wrong ON t (id); INSERT INTO t VALUES (1); UPDATE pg_index SET "+
+				"indisready = false, indisvalid = false WHERE indexrelid = 't_wrong'::regclass")
 			execute(t, database, "INSERT INTO t VALUES (1)")
 			files := folder(t, map[string]string{"1_x.sql": sql})
 			_, err := database.Apply(t.Context(), files, options)
 			require.ErrorContains(t, err, "23505")
-			assert.Equal(t, "t_wrong", one(t, database, "SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index WHERE indrelid = 't'::regclass"))
+			assert.Equal(t, "t_wrong", one(t, database, "SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index WHERE indrelid = "+
+				"'t'::regclass"))
 			execute(t, database, "DELETE FROM t")
 			_, err = database.Apply(t.Context(), files, options)
 			require.NoError(t, err)
@@ -122,10 +130,12 @@ func TestAnIndexThatCouldNotBeBuiltIsTakenAway(t *testing.T) {
 func TestATableThatIsThereAlreadyIsNotNew(t *testing.T) {
 	database := open(t, create(t))
 	execute(t, database, "CREATE TABLE users (id int, name text)")
-	plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "CREATE TABLE IF NOT EXISTS users (id int);\nALTER TABLE users DROP COLUMN name;"}), Allow{})
+	plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "CREATE TABLE IF NOT EXISTS users (id int);\nALTER " +
+		"TABLE users DROP COLUMN name;"}), Allow{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1_x.sql"}, plan.Breaking())
-	plan, err = database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "CREATE TABLE IF NOT EXISTS others (id int);\nALTER TABLE public.others DROP COLUMN id;\nCREATE INDEX i ON others ((1)); DROP TABLE others"}), Allow{})
+	plan, err = database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "CREATE TABLE IF NOT EXISTS others (id int);\nALTER " +
+		"TABLE public.others DROP COLUMN id;\nCREATE INDEX i ON others ((1)); DROP TABLE others"}), Allow{})
 	require.NoError(t, err)
 	assert.Empty(t, plan.Worst())
 }
@@ -157,7 +167,8 @@ func TestThePlanKnowsWhatItMakes(t *testing.T) {
 func TestAPartitionedTableIsAsLargeAsItsPartitions(t *testing.T) {
 	url := create(t)
 	database, reader := open(t, url), open(t, url)
-	execute(t, database, "CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000); INSERT INTO p SELECT generate_series(0, 999); ANALYZE p")
+	execute(t, database, "CREATE TABLE p (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000); "+
+		"INSERT INTO p SELECT generate_series(0, 999); ANALYZE p")
 	execute(t, reader, "BEGIN; SELECT * FROM p1")
 	plan, err := database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "ALTER TABLE p ADD COLUMN n int"}), Allow{})
 	require.NoError(t, err)

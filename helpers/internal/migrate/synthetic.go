@@ -17,12 +17,14 @@ import (
 const value = `CASE
 	WHEN t.typname IN ('int4', 'int8', 'oid', 'float4', 'float8', 'money') THEN format('g::%s', b.name)
 	WHEN t.typname = 'int2' THEN '(g % 32000)::smallint'
-	WHEN t.typname = 'numeric' THEN format('(g %% %s)::%s', CASE WHEN b.mod < 4 THEN '1000000000' ELSE '1' || repeat('0', least(9, greatest(0, ((b.mod - 4) >> 16) - ((b.mod - 4) & 2047)))) END, b.name)
+	WHEN t.typname = 'numeric' THEN format('(g %% %s)::%s', CASE WHEN b.mod < 4
+		THEN '1000000000' ELSE '1' || repeat('0', least(9, greatest(0, ((b.mod - 4) >> 16) - ((b.mod - 4) & 2047)))) END, b.name)
 	WHEN t.typname IN ('text', 'citext', 'name') THEN '''row '' || g'
 	WHEN t.typname IN ('varchar', 'bpchar') THEN format('right(''row '' || g, %s)', CASE WHEN b.mod > 4 THEN b.mod - 4 ELSE 100 END)
 	WHEN t.typname = 'bool' THEN 'g % 2 = 0'
 	WHEN t.typname = 'date' THEN 'date ''2000-01-01'' + g % 9000'
-	WHEN t.typname IN ('timestamp', 'timestamptz') THEN format('(timestamptz ''2000-01-01 00:00:00+00'' + g * interval ''1 second'')::%s', b.name)
+	WHEN t.typname IN ('timestamp', 'timestamptz')
+		THEN format('(timestamptz ''2000-01-01 00:00:00+00'' + g * interval ''1 second'')::%s', b.name)
 	WHEN t.typname IN ('time', 'timetz', 'interval') THEN format('((g %% 80000) * interval ''1 second'')::time::%s', b.name)
 	WHEN t.typname = 'uuid' THEN 'md5(g::text)::uuid'
 	WHEN t.typname IN ('json', 'jsonb') THEN format('''{"row": 1}''::%s', b.name)
@@ -35,10 +37,12 @@ const value = `CASE
 	ELSE 'NULL' END`
 
 // insert gives for each table the columns and values of an INSERT: all of them, or only those that must have one.
-const insert = `SELECT c.oid::regclass::text, coalesce(string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), ''), coalesce(string_agg(` + value + `, ', ' ORDER BY a.attnum), '')
+const insert = `SELECT c.oid::regclass::text, coalesce(string_agg(quote_ident(a.attname), ', '
+	ORDER BY a.attnum), ''), coalesce(string_agg(` + value + `, ', ' ORDER BY a.attnum), '')
 	FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 	JOIN pg_type d ON d.oid = a.atttypid,
-	LATERAL (SELECT CASE WHEN d.typtype = 'd' THEN d.typbasetype ELSE d.oid END AS type, CASE WHEN d.typtype = 'd' THEN d.typtypmod ELSE a.atttypmod END AS mod) x,
+	LATERAL (SELECT CASE WHEN d.typtype = 'd' THEN d.typbasetype ELSE d.oid END AS type, CASE WHEN d.typtype = 'd'
+		THEN d.typtypmod ELSE a.atttypmod END AS mod) x,
 	LATERAL (SELECT format_type(x.type, x.mod) AS name, x.mod) b, pg_type t
 	WHERE t.oid = x.type AND c.oid = ANY($1::oid[]) AND (NOT $2 OR a.attnotnull AND NOT a.atthasdef) GROUP BY c.oid`
 
@@ -87,7 +91,8 @@ func (r *rehearsing) fill(ctx context.Context) error {
 			if r.rows[name] > 0 || made.columns == "" || strings.HasSuffix(name, historyTable) {
 				continue
 			}
-			err := r.exec(ctx, "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM generate_series(1, %d) g", name, made.columns, made.values, r.options.Rows)
+			err := r.exec(ctx, "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM generate_series(1, %d) g", name, made.columns,
+				made.values, r.options.Rows)
 			if err == nil {
 				r.rows[name] = int64(r.options.Rows)
 			} else if least {

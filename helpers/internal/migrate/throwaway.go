@@ -43,7 +43,8 @@ type throwaway struct {
 const rehearsalName = "slipway_rehearsal"
 
 // programFolders are where packages put a major version's programs; %d is the version.
-var programFolders = []string{"/usr/lib/postgresql/%d/bin", "/usr/pgsql-%d/bin", "/usr/local/pgsql/bin", "/usr/local/bin", "/opt/homebrew/opt/postgresql@%d/bin", "/usr/bin"}
+var programFolders = []string{"/usr/lib/postgresql/%d/bin", "/usr/pgsql-%d/bin", "/usr/local/pgsql/bin", "/usr/local/bin",
+	"/opt/homebrew/opt/postgresql@%d/bin", "/usr/bin"}
 
 var versionLine = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
@@ -93,7 +94,8 @@ func findDump(ctx context.Context, given, programs string, major int) (string, e
 			return path, nil
 		}
 	}
-	return "", slipway.Usagef("no pg_dump is here that can read PostgreSQL %d", major).Next("install one of that version or a newer one (Debian: postgresql-client-%d), or name it with --pg-dump", major)
+	return "", slipway.Usagef("no pg_dump is here that can read PostgreSQL %d",
+		major).Next("install one of that version or a newer one (Debian: postgresql-client-%d), or name it with --pg-dump", major)
 }
 
 // locale is what a database's texts are encoded and ordered by.
@@ -110,7 +112,8 @@ func (s Stage) makeThrowaway(ctx context.Context, major int, l locale) (made *th
 	}
 	dir, err := os.MkdirTemp("", "rehearsal")
 	if err != nil {
-		return made, "", slipway.Usagef("there is no room for a temporary server").Because(err).Next("set TMPDIR to a folder that can be written to")
+		return made, "", slipway.Usagef("there is no room for a temporary server").Because(err).Next("set TMPDIR to a folder that can be " +
+			"written to")
 	}
 	server := localServer{dir: dir, programs: programs}
 	if err := server.start(ctx); err != nil {
@@ -141,7 +144,8 @@ func (s *localServer) start(ctx context.Context) error {
 	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root
 		account, err := user.Lookup("postgres")
 		if err != nil {
-			return slipway.Usagef("PostgreSQL does not run as root, and there is no account postgres here").Next("run the rehearsal as another user, or name a server with --on-file")
+			return slipway.Usagef("PostgreSQL does not run as root, and there is no account postgres here").Next("run the rehearsal as another " +
+				"user, or name a server with --on-file")
 		}
 		uid, _ := strconv.Atoi(account.Uid)
 		gid, _ := strconv.Atoi(account.Gid)
@@ -153,14 +157,17 @@ func (s *localServer) start(ctx context.Context) error {
 	data, log := filepath.Join(s.dir, "data"), filepath.Join(s.dir, "log")
 	out, err := s.command(ctx, "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C").CombinedOutput()
 	if err != nil {
-		return slipway.Errorf(slipway.Unknown, "the rehearsal's server cannot be made: initdb failed").Because(errors.New(strings.TrimSpace(string(out)))).Next("look at the programs in %s", s.programs)
+		return slipway.Errorf(slipway.Unknown, "the rehearsal's server cannot be made: initdb "+
+			"failed").Because(errors.New(strings.TrimSpace(string(out)))).Next("look at the programs in %s", s.programs)
 	}
-	flags := fmt.Sprintf("-c listen_addresses= -c unix_socket_directories=%s -c unix_socket_permissions=0777 -c dynamic_shared_memory_type=mmap -c logging_collector=off", s.dir)
+	flags := fmt.Sprintf("-c listen_addresses= -c unix_socket_directories=%s -c unix_socket_permissions=0777 -c "+
+		"dynamic_shared_memory_type=mmap -c logging_collector=off", s.dir)
 	flags += " -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_prepared_transactions=10 -c wal_level=logical"
 	// The server keeps what pg_ctl inherits open: no pipe may be among it.
 	if err := s.command(ctx, "pg_ctl", "-D", data, "-l", log, "-w", "-t", "60", "-o", flags, "start").Run(); err != nil {
 		text, _ := os.ReadFile(log)
-		return slipway.Errorf(slipway.Unknown, "the rehearsal's server did not start").Because(errors.New(strings.TrimSpace(string(text)))).Next("look at the programs in %s", s.programs)
+		return slipway.Errorf(slipway.Unknown, "the rehearsal's server did not "+
+			"start").Because(errors.New(strings.TrimSpace(string(text)))).Next("look at the programs in %s", s.programs)
 	}
 	return os.Chmod(s.dir, 0o755)
 }
@@ -210,7 +217,8 @@ func (d *Database) createRehearsal(ctx context.Context, name string, l locale) (
 	}
 	var answer *pq.Error
 	if errors.As(err, &answer) && answer.Code == "42501" {
-		return "", slipway.Usagef("%s may not create a database on the server of the rehearsal", d.user).Because(err).Next("ALTER ROLE ... CREATEDB")
+		return "", slipway.Usagef("%s may not create a database on the server of the rehearsal",
+			d.user).Because(err).Next("ALTER ROLE ... CREATEDB")
 	}
 	return note, d.explain(err)
 }
@@ -223,7 +231,8 @@ func onServer(ctx context.Context, address string, major int, l locale) (made *t
 	}
 	server, err := first.Server(ctx)
 	if err == nil && server != major {
-		err = slipway.Usagef("the server of the rehearsal is PostgreSQL %d, and the database is on %d", server, major).Next("name one of the same major version")
+		err = slipway.Usagef("the server of the rehearsal is PostgreSQL %d, and the database is on %d", server,
+			major).Next("name one of the same major version")
 	}
 	name := fmt.Sprintf("%s_%d", rehearsalName, rand.Uint32())
 	if err == nil {

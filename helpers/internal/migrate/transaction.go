@@ -55,7 +55,8 @@ func (r runner) before() string {
 const restore = "\n;RESET SESSION AUTHORIZATION;RESET ROLE;RESET ALL;DISCARD TEMP;DEALLOCATE ALL;CLOSE ALL;"
 
 func (r runner) recorded(milliseconds string) string {
-	return r.record(Applied{Version: r.file.Version, Name: r.file.Name, Checksum: r.file.Checksum, AppliedBy: r.options.AppliedBy, PlanID: r.planID, Commit: r.options.Commit}, milliseconds, r.file.Repeatable)
+	return r.record(Applied{Version: r.file.Version, Name: r.file.Name, Checksum: r.file.Checksum, AppliedBy: r.options.AppliedBy,
+		PlanID: r.planID, Commit: r.options.Commit}, milliseconds, r.file.Repeatable)
 }
 
 func (r runner) after() string {
@@ -104,7 +105,8 @@ func (s *source) part(length int) (text string, line int, err error) {
 }
 
 func (r runner) changed(err error) error {
-	failure := slipway.Errorf(slipway.Conflict, "%s changed after it was planned; nothing of it was applied", r.file.Name).Next("run migrate-diff plan again")
+	failure := slipway.Errorf(slipway.Conflict, "%s changed after it was planned; nothing of it was applied",
+		r.file.Name).Next("run migrate-diff plan again")
 	if err != nil {
 		failure = failure.Because(err)
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/lib/pq"
 )
 
-// value makes the value of a column for row g: the same g gives the same value of a type,
+// madeUp makes the value of a column for row g: the same g gives the same value of a type,
 // so that foreign keys find their row.
-const value = `CASE
+const madeUp = `CASE
 	WHEN t.typname IN ('int4', 'int8', 'oid', 'float4', 'float8', 'money') THEN format('g::%s', b.name)
 	WHEN t.typname = 'int2' THEN '(g % 32000)::smallint'
 	WHEN t.typname = 'numeric' THEN format('(g %% %s)::%s', CASE WHEN b.mod < 4
@@ -38,7 +38,7 @@ const value = `CASE
 
 // insert gives for each table the columns and values of an INSERT: all of them, or only those that must have one.
 const insert = `SELECT c.oid::regclass::text, coalesce(string_agg(quote_ident(a.attname), ', '
-	ORDER BY a.attnum), ''), coalesce(string_agg(` + value + `, ', ' ORDER BY a.attnum), '')
+	ORDER BY a.attnum), ''), coalesce(string_agg(` + madeUp + `, ', ' ORDER BY a.attnum), '')
 	FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 	JOIN pg_type d ON d.oid = a.atttypid,
 	LATERAL (SELECT CASE WHEN d.typtype = 'd' THEN d.typbasetype ELSE d.oid END AS type, CASE WHEN d.typtype = 'd'

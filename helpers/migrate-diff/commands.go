@@ -325,8 +325,8 @@ func repair(c *cli.Context) error {
 		}
 	}
 	if c.NArg() == 0 || chosen != 1 {
-		return slipway.Usagef("migrate-diff repair needs a VERSION and one of --accept-file, --mark-applied, --forget, --statement " +
-			"done|again").Next("see migrate-diff repair --help")
+		return slipway.Usagef("migrate-diff repair needs a VERSION and one of --accept-file, --mark-applied, --forget, --statement done|again").
+			Next("see migrate-diff repair --help")
 	}
 	if what := c.String("statement"); what != "" && what != "done" && what != "again" {
 		return slipway.Usagef("--statement %q is neither done nor again", what)

@@ -127,7 +127,7 @@ func (s Stage) makeThrowaway(ctx context.Context, major int, l locale) (made *th
 	return made, note, err
 }
 
-// localServer is reached through a socket in its own folder only.
+// localServer is reached through a socket in its own folder only, which no other account can enter.
 type localServer struct {
 	dir, programs string
 	credential    *syscall.Credential
@@ -157,19 +157,19 @@ func (s *localServer) start(ctx context.Context) error {
 	data, log := filepath.Join(s.dir, "data"), filepath.Join(s.dir, "log")
 	out, err := s.command(ctx, "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C").CombinedOutput()
 	if err != nil {
-		return slipway.Errorf(slipway.Unknown, "the rehearsal's server cannot be made: initdb "+
-			"failed").Because(errors.New(strings.TrimSpace(string(out)))).Next("look at the programs in %s", s.programs)
+		return slipway.Errorf(slipway.Unknown, "the rehearsal's server cannot be made: initdb failed").
+			Because(errors.New(strings.TrimSpace(string(out)))).Next("look at the programs in %s", s.programs)
 	}
-	flags := fmt.Sprintf("-c listen_addresses= -c unix_socket_directories=%s -c unix_socket_permissions=0777 -c "+
-		"dynamic_shared_memory_type=mmap -c logging_collector=off", s.dir)
+	flags := fmt.Sprintf("-c listen_addresses= -c unix_socket_directories=%s -c dynamic_shared_memory_type=mmap -c logging_collector=off",
+		s.dir)
 	flags += " -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_prepared_transactions=10 -c wal_level=logical"
 	// The server keeps what pg_ctl inherits open: no pipe may be among it.
 	if err := s.command(ctx, "pg_ctl", "-D", data, "-l", log, "-w", "-t", "60", "-o", flags, "start").Run(); err != nil {
 		text, _ := os.ReadFile(log)
-		return slipway.Errorf(slipway.Unknown, "the rehearsal's server did not "+
-			"start").Because(errors.New(strings.TrimSpace(string(text)))).Next("look at the programs in %s", s.programs)
+		return slipway.Errorf(slipway.Unknown, "the rehearsal's server did not start").Because(errors.New(strings.TrimSpace(string(text)))).
+			Next("look at the programs in %s", s.programs)
 	}
-	return os.Chmod(s.dir, 0o755)
+	return nil
 }
 
 func (s *localServer) remove(ctx context.Context) {

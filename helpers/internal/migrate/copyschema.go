@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/lib/pq"
@@ -110,32 +111,48 @@ func (d *Database) copyRoles(ctx context.Context, to *Database) (made []string, 
 // restricting are psql's own commands in a dump.
 var restricting = regexp.MustCompile(`(?m)^\\(un)?restrict .*$`)
 
-// restore runs a dump statement by statement, and names what the server cannot make.
+// atOnce is how many statements of a dump are sent together.
+const atOnce = 200
+
+// restore runs a dump, and names what the server cannot make.
 func (d *Database) restore(ctx context.Context, dump string) (missing []string, err error) {
 	text := restricting.ReplaceAllString(dump, "")
 	pieces, err := split(text)
 	if err != nil {
-		return nil, slipway.Errorf(slipway.Unknown, "what pg_dump wrote cannot be read").Because(err).Next("use the pg_dump of the " +
-			"database's own version: --pg-dump")
+		return nil, slipway.Errorf(slipway.Unknown, "what pg_dump wrote cannot be read").Because(err).
+			Next("use the pg_dump of the database's own version: --pg-dump")
 	}
-	for _, p := range pieces {
-		statement := text[p.start:p.to]
-		if strings.TrimSpace(statement) == "" {
+	for part := range slices.Chunk(pieces, atOnce) {
+		if d.exec(ctx, "%s", text[part[0].from:part[len(part)-1].to]) == nil { // one transaction
 			continue
 		}
-		err := d.exec(ctx, "%s", statement)
-		var answer *pq.Error
-		switch {
-		case err == nil, errors.As(err, &answer) && answer.Code == "42704" && strings.HasPrefix(statement, "SET "): // of a newer pg_dump
-		case answer != nil && answer.Severity == "ERROR":
-			if answer.Code != "42P06" && answer.Code != "42710" { // a schema, or an extension, that is there
-				missing = append(missing, fmt.Sprintf("%s: %s", brief(statement), answer.Message))
+		for _, p := range part {
+			said, err := d.restoreOne(ctx, text[p.start:p.to])
+			if err != nil {
+				return missing, err
 			}
-		default:
-			return missing, d.explain(err)
+			missing = append(missing, said...)
 		}
 	}
 	return missing, d.explain(d.exec(ctx, "RESET ALL"))
+}
+
+// restoreOne runs one statement of a dump. Settings of a newer pg_dump, and what is there already, are no loss.
+func (d *Database) restoreOne(ctx context.Context, statement string) (missing []string, err error) {
+	if strings.TrimSpace(statement) == "" {
+		return nil, nil
+	}
+	err = d.exec(ctx, "%s", statement)
+	var answer *pq.Error
+	switch {
+	case err == nil:
+		return nil, nil
+	case !errors.As(err, &answer) || answer.Severity != "ERROR":
+		return nil, d.explain(err)
+	case answer.Code == "42704" && strings.HasPrefix(statement, "SET "), answer.Code == "42P06", answer.Code == "42710":
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("%s: %s", brief(statement), answer.Message)}, nil
 }
 
 // copyHistory writes what the history records, so that the same files are pending.

@@ -96,7 +96,7 @@ class Play:
         self.options = [*self.site, "--jenkinsfile", str(case), *(word for xml in header(case, "jobxml") for word in ("--job-xml", xml))]
 
     def home_folder(self) -> str:
-        """Whose credentials the job sees; jobs with pods are in no folder. A case whose cloud is permitted elsewhere is played in another than the one that may use it."""
+        """The folder of a job without pods; a case whose cloud is permitted elsewhere is played in another than the one that may use it."""
         return "elsewhere" if any("another folder" in clouds for clouds in header(self.case, "clouds")) else "own"
 
     def clouds(self) -> Path:

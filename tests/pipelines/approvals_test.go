@@ -26,7 +26,6 @@ type governed struct {
 	t           *testing.T
 	environment []string
 	hashes      map[string]string // of what is approved, by what
-	arguments   []string          // of the runner
 }
 
 const (

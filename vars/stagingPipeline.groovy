@@ -7,10 +7,13 @@ void call(Map<String, Object> arguments = [:]) {
     StagingRelease release = new StagingRelease(this, settings)
     release.record {
         release.alone {
-            release.inPod {
+            release.inBuildPod {
                 release.stage('Checkout & Stash') { release.checkOut() }
                 release.stage('Validate Application') { release.validate() }
-                release.stage('Build, Scan & Push') { release.buildScanAndPush() }
+                release.stage('Build, Scan & Push') { release.build() }
+            }
+            release.inDeliveryPod {
+                release.stage('Build, Scan & Push') { release.scanAndPush() }
                 release.stage('Database Migration') { release.migrate() }
                 release.stage('Deploy to Staging') { release.deploy() }
             }

@@ -20,7 +20,13 @@ class Commands implements Serializable {
 
     static final String PUSH = 'slipway nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json"' +
         ' --evidence "sbom=$WORKSPACE_TMP/sbom.json" --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age "$SCAN_AGE"' +
-        ' --severity "$SEVERITY" --waivers "/etc/slipway/policy/waivers.yaml" --waivers "slipway-waivers.yaml" "$TARGET"'
+        ' --severity "$SEVERITY" --waivers "/etc/slipway/policy/waivers.yaml" --waivers "slipway-waivers.yaml"' +
+        ' --require-revision "$COMMIT" --mount-from "$MOUNT_FROM" "$TARGET"'
+
+    /** In the build's pod: what crosses from there to the pod that delivers. */
+    static final String QUARANTINE = 'slipway nexus-push --tar "$WORKSPACE_TMP/image.tar" --force "$TARGET"'
+
+    static final String FETCH = 'slipway phase fetch --tar "$WORKSPACE_TMP/image.tar" "$IMAGE"'
 
     static final String GATE = 'slipway phase gate --tar "$WORKSPACE_TMP/image.tar" --report "$WORKSPACE_TMP/trivy.json"' +
         ' --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age "$SCAN_AGE"' +

@@ -19,7 +19,11 @@ class Helpers implements Serializable {
 
     /** The same as ask, but a refusal ends the pipeline in the helper's own words. */
     Map<String, Object> run(String label, Map<String, String> variables, String command, int minutes = 20) {
-        Map<String, Object> answer = ask(label, variables, command, minutes)
+        return good(label, ask(label, variables, command, minutes))
+    }
+
+    /** The answer, unless it is a refusal. */
+    Map<String, Object> good(String label, Map<String, Object> answer) {
         if (answer.exit != 0) {
             hint = answer.error?.hint ?: ''
             steps.error(sentence(label, answer))
@@ -33,11 +37,16 @@ class Helpers implements Serializable {
      * of its own that is shorter than these minutes, so that it ends first, and answers.
      */
     Map<String, Object> ask(String label, Map<String, String> variables, String command, int minutes = 20) {
+        return askIn('helpers', label, variables, command, minutes)
+    }
+
+    /** The same in another container that has the helpers. */
+    Map<String, Object> askIn(String container, String label, Map<String, String> variables, String command, int minutes) {
         List<String> environment = ['SLIPWAY_ANSWER=true']
         variables.each { String name, String value -> environment.add("${name}=${value}".toString()) }
         String out = ''
         steps.withEnv(environment) {
-            steps.container('helpers') {
+            steps.container(container) {
                 steps.timeout(time: minutes, unit: 'MINUTES') {
                     out = steps.sh(label: label, returnStdout: true, script: 'set +x\n' + command + ' || true')
                 }
@@ -61,11 +70,20 @@ class Helpers implements Serializable {
 
     /** The registry's login, for the commands inside. */
     void withRegistry(Closure body) {
+        withLogin(settings.value('registryCredentialsId'), body)
+    }
+
+    /** The login of the repository in which an image crosses from the build to the delivery. */
+    void withQuarantine(Closure body) {
+        withLogin(settings.value('quarantineCredentialsId'), body)
+    }
+
+    private void withLogin(String id, Closure body) {
         List<String> environment = ["SLIPWAY_PLAIN_HTTP=${settings.value('plainHttp')}".toString()]
         if (settings.value('registryCa')) {
             environment.add('SLIPWAY_CA_FILE=/etc/slipway/ca/ca.crt')
         }
-        steps.withCredentials([steps.usernamePassword(credentialsId: settings.value('registryCredentialsId'),
+        steps.withCredentials([steps.usernamePassword(credentialsId: id,
                                                       usernameVariable: 'REGISTRY_USERNAME', passwordVariable: 'REGISTRY_PASSWORD')]) {
             steps.withEnv(environment) { body() }
         }
@@ -124,7 +142,16 @@ class Helpers implements Serializable {
 
     /** The same, for what may be done twice: a pod that is lost is tried once more, too. */
     void inPodAgain(String template, int minutes, Closure body) {
-        steps.podTemplate(cloud: settings.value('cloud'), yaml: yaml(template), showRawYaml: false, slaveConnectTimeout: 90) {
+        inCloud(settings.value('cloud'), template, minutes, body)
+    }
+
+    /** The same in the cloud of the builds, which has no account and no secret. */
+    void inBuildPodAgain(String template, int minutes, Closure body) {
+        inCloud(settings.value('buildCloud'), template, minutes, body)
+    }
+
+    private void inCloud(String cloud, String template, int minutes, Closure body) {
+        steps.podTemplate(cloud: cloud, yaml: yaml(template), showRawYaml: false, slaveConnectTimeout: 90) {
             steps.retry(count: 2, conditions: [steps.kubernetesAgent(), steps.nonresumable()]) {
                 steps.timeout(time: minutes, unit: 'MINUTES') {
                     steps.node(steps.POD_LABEL) { body() }

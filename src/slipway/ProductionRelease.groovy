@@ -76,7 +76,7 @@ class ProductionRelease extends Release {
         steps.milestone(label: 'begin')
         helpers.inPodAgain('production', 30) {
             onAgent()
-            steps.checkout(steps.scm) // what knows which of two builds that overlapped has the later commit
+            steps.checkout(source()) // what knows which of two builds that overlapped has the later commit
             helpers.withRegistry {
                 Map<String, Object> found = helpers.run('image to promote', names(), Commands.FIND)
                 reference = found.reference
@@ -110,7 +110,7 @@ class ProductionRelease extends Release {
             return
         }
         try {
-            steps.checkout([$class: 'GitSCM', branches: [[name: commit]], userRemoteConfigs: steps.scm.userRemoteConfigs])
+            steps.checkout(at(commit))
         } catch (Throwable problem) {
             if (problem.class.simpleName == 'AbortException') {
                 helpers.hint = 'build and verify a commit that the repository has; or go back to an image by its tag: imageTag'

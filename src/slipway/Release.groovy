@@ -14,6 +14,8 @@ class Release implements Serializable {
     protected final List<Map<String, Object>> stages = []
     protected final List<Map<String, Object>> approvals = []
     protected boolean kept
+    /** Of the stages, the one that runs, or ran last. */
+    protected Map<String, Object> current = [:]
     /** What is known of a stop; else the lines above tell it. */
     protected String stopCause = ''
     protected String number = ''
@@ -73,6 +75,18 @@ class Release implements Serializable {
         }
     }
 
+    /** Where the service's repository is: where the job's script came from, or where the site says. */
+    protected Object source() {
+        return settings.value('sourceUrl') ? at(settings.value('branch')) : steps.scm
+    }
+
+    /** Its sources at a branch or a commit. */
+    protected Map<String, Object> at(String revision) {
+        String url = settings.value('sourceUrl')
+        List remotes = url ? [[url: url, credentialsId: settings.value('sourceCredentialsId')]] : steps.scm.userRemoteConfigs
+        return [$class: 'GitSCM', branches: [[name: revision]], userRemoteConfigs: remotes]
+    }
+
     /** A file that this call archives: another call of the same build has one of its own. */
     protected String archived(String name, String suffix) {
         return "${name}${number}.${suffix}".toString()
@@ -89,10 +103,16 @@ class Release implements Serializable {
         return date.format("yyyy-MM-dd'T'HH:mm:ss'Z'", TimeZone.getTimeZone('UTC'))
     }
 
-    /** A stage, and its line in the record. */
+    /** A stage, and its line in the record, which a stage that goes on in another pod has in common. */
     void stage(String name, Closure body) {
-        Map<String, Object> entry = [name: name, outcome: 'stopped', began: now(), ended: '', agents: []]
-        stages.add(entry)
+        Map<String, Object> entry = stages.find { Map<String, Object> each -> each.name == name }
+        if (entry == null) {
+            entry = [name: name, began: now(), agents: []]
+            stages.add(entry)
+        }
+        entry.outcome = 'stopped'
+        entry.ended = ''
+        current = entry
         steps.stage(name) {
             try {
                 body()
@@ -105,8 +125,8 @@ class Release implements Serializable {
 
     /** Notes on which agent the current stage runs. */
     protected void onAgent() {
-        if (!stages.isEmpty()) {
-            List<String> agents = stages.last().agents
+        if (current.name) {
+            List<String> agents = current.agents
             agents.add(steps.env.NODE_NAME)
         }
     }
@@ -122,6 +142,10 @@ class Release implements Serializable {
         note('app', settings.value('app'))
         note('build', run())
         note('began', now())
+        List<String> missing = settings.warnings()
+        if (!missing.isEmpty()) {
+            steps.echo(missing.join('\n'))
+        }
         Throwable problem = null
         try {
             body()
@@ -160,7 +184,7 @@ class Release implements Serializable {
     /** One line for people. Of a stop Jenkins tells a library nothing; what is not known here stands in the lines above. */
     protected String because(Throwable problem) {
         if (stopped(problem)) {
-            String where = stages.isEmpty() ? 'the beginning' : stages.last().name
+            String where = current.name ?: 'the beginning'
             return stopCause ?: "stopped in ${where}: the lines above say by what".toString()
         }
         return Text.visible(problem.message ?: problem.toString())
@@ -220,8 +244,8 @@ class Release implements Serializable {
      * takes seconds. What does not work here is tried there.
      */
     protected void keepHere() {
-        stages.last().outcome = 'done'
-        stages.last().ended = now()
+        current.outcome = 'done'
+        current.ended = now()
         close('done', '')
         String json = tell()
         try {
@@ -245,13 +269,22 @@ class Release implements Serializable {
         int minutes = 5
         long began = System.currentTimeMillis()
         try {
-            helpers.inPodAgain('record', minutes) { archive(json) }
+            recordPod(minutes) { archive(json) }
         } catch (Throwable problem) {
             steps.echo("the record could not be archived, and stands above: ${problem.message ?: 'stopped'}")
             boolean ranOut = System.currentTimeMillis() - began >= minutes * 60000
             return stopped(problem) && !ranOut ? problem : null
         }
         return null
+    }
+
+    /** Where nothing is delivered, the cloud that delivers is not asked for a pod: the job may not be allowed to. */
+    protected void recordPod(int minutes, Closure body) {
+        if (changesSomething()) {
+            helpers.inPodAgain('record', minutes, body)
+        } else {
+            helpers.inBuildPodAgain('record', minutes, body)
+        }
     }
 
     protected String tell() {

@@ -24,6 +24,8 @@ class Settings implements Serializable {
             image: ['repository', ''],
             registry: ['registry', '10.10.70.84:30051'],
             registryCredentialsId: ['text', 'a4116a00-2da0-4947-9dcc-86ba51217d6d'],
+            quarantine: ['registry', ''],
+            quarantineCredentialsId: ['text', ''],
             registryCa: ['name', ''],
             plainHttp: ['flag', 'false'],
             dbCredentialsId: ['text', production ? 'PROD_DB_CRED' : 'STAGING_DB_CRED'],
@@ -40,6 +42,7 @@ class Settings implements Serializable {
             allowBreaking: ['flag', production ? 'false' : 'true'],
             agentImage: ['image', ''],
             cloud: ['text', 'kubernetes'],
+            buildCloud: ['text', ''],
             serviceAccount: ['name', 'slipway'],
             canaryDeployment: ['name', ''],
             replicas: ['number', '2'],
@@ -64,6 +67,8 @@ class Settings implements Serializable {
             approvalTimeout: ['number', '30'],
             imageTag: ['tag', ''],
             branch: ['text', 'Staging'],
+            sourceUrl: ['remote', ''],
+            sourceCredentialsId: ['text', ''],
             tag: ['tag', ''],
             tagPattern: ['text', ''],
             tagDepth: ['number', ''],
@@ -101,6 +106,7 @@ class Settings implements Serializable {
             builder: ['kaniko|buildah', 'one of kaniko, buildah'],
             router: ['service|gateway|ingress-nginx|traefik|istio', 'one of service, gateway, ingress-nginx, traefik, istio'],
             url: ['https?://[^\\s/]+\\S*', 'a URL that begins with http:// or https://'],
+            remote: ['(?![a-z]+://[^/@]*:)[A-Za-z0-9@./:+_~-]+', 'the URL of a Git repository, without a password'],
             tag: ['[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}', 'a tag'],
             severity: ['(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL)(,(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL))*',
                        'a list of UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL'],
@@ -130,8 +136,11 @@ class Settings implements Serializable {
             List<String> expected = kind(known[name][0])
             if (text && isPlain(name) && !(text ==~ expected[0])) {
                 String whose = isGiven(name) ? '' : " (the site's ${variable(name)})"
-                mistakes.add("${name} '${Text.visible(text)}'${whose} is not ${expected[1]}".toString())
+                mistakes.add("${name} '${withoutLogin(Text.visible(text))}'${whose} is not ${expected[1]}".toString())
             }
+        }
+        if (value('quarantine') && !value('quarantineCredentialsId')) {
+            mistakes.add('quarantine has no login: set quarantineCredentialsId')
         }
         if (!value('app')) {
             mistakes.add("the parameter 'app' is missing")
@@ -139,6 +148,12 @@ class Settings implements Serializable {
         if (!mistakes.isEmpty()) {
             steps.error("${step} cannot start:\n  ${mistakes.join('\n  ')}\nThe parameters are those of docs/pipelines.md.")
         }
+    }
+
+    /** What is refused because a login stands in it is not shown with it. */
+    @NonCPS
+    private static String withoutLogin(String text) {
+        return text.replaceAll('://[^/]*@', '://***@')
     }
 
     /** Whether the call itself names the parameter. */
@@ -159,6 +174,19 @@ class Settings implements Serializable {
     private String variable(String name) {
         String own = (step == 'prodCanaryPipeline' ? 'SLIPWAY_PRODUCTION_' : 'SLIPWAY_STAGING_') + inCapitals(name)
         return steps.env."${own}" ? own : siteName(name)
+    }
+
+    /** What the site has not set up, by its names. The run goes on as if all were one. */
+    List<String> warnings() {
+        List<String> missing = []
+        if (step == 'stagingPipeline' && value('buildCloud') == value('cloud')) {
+            missing.add('WARNING: buildCloud is not set: the code of the repository is built and tested in the cloud that delivers, ' +
+                value('cloud'))
+        }
+        if (!isGiven('serviceAccount') && !site('serviceAccount')) {
+            missing.add("WARNING: serviceAccount is not set: every pipeline delivers as the ServiceAccount ${value('serviceAccount')}".toString())
+        }
+        return missing
     }
 
     /** The value of a parameter, or an empty text. */
@@ -202,6 +230,7 @@ class Settings implements Serializable {
             case 'canaryDeployment': return value('deployment') + '-canary'
             case 'dbHost': return "postgres-0.postgres.${value('namespace')}.svc.cluster.local".toString()
             case 'tag': return "latest-${steps.env.BUILD_NUMBER}".toString()
+            case 'buildCloud': return value('cloud')
             case 'agentImage': return value('registry') + '/slipway-agent:v1'
             case 'canaryExpires': return canaryExpires()
             default: return ''

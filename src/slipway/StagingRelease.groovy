@@ -9,6 +9,7 @@ class StagingRelease extends Release {
     private String commit = ''
     private String validated = ''
     private String reference = ''
+    private String crossing = ''
     private String runs = ''
     private String rollback = ''
     private String notDeployed = ''
@@ -20,18 +21,29 @@ class StagingRelease extends Release {
         facts.pipeline = 'stagingPipeline'
     }
 
-    void inPod(Closure body) {
-        helpers.inPod('staging', settings.minutes('migrationTimeout') + 90) {
+    /** Where the repository's code runs. It changes nothing, and so a pod that is lost is tried once more. */
+    void inBuildPod(Closure body) {
+        helpers.inBuildPodAgain('build', 60, body)
+    }
+
+    /** Where nothing of the repository runs: it scans, and delivers what is to be delivered. */
+    void inDeliveryPod(Closure body) {
+        Closure all = {
             body()
             keepHere()
+        }
+        if (deploys) {
+            helpers.inPod('staging', settings.minutes('migrationTimeout') + 60, all)
+        } else {
+            helpers.inBuildPodAgain('scan', 30, all)
         }
     }
 
     void checkOut() {
         onAgent()
-        Map<String, String> source = [:]
-        helpers.again { source = steps.checkout(steps.scm) }
-        commit = source.GIT_COMMIT
+        Map<String, String> taken = [:]
+        helpers.again { taken = steps.checkout(source()) }
+        commit = taken.GIT_COMMIT
         String branch = steps.env.BRANCH_NAME ?: ''
         deploys = changesSomething()
         note('commit', commit)
@@ -101,25 +113,71 @@ class StagingRelease extends Release {
         return url.replaceAll('^[a-z]+://', '').replaceAll('[:/].*$', '')
     }
 
-    void buildScanAndPush() {
-        String target = "${settings.value('registry')}/${settings.value('image')}:${settings.value('tag')}"
-        build(target)
-        scan()
-        if (deploys) {
-            push(target)
-        }
+    private String target() {
+        return "${settings.value('registry')}/${settings.value('image')}:${settings.value('tag')}".toString()
     }
 
-    /** To a tar, which is what is scanned, and then pushed. */
-    private void build(String target) {
+    /** To a tar, which is all that the other pod takes from this one. */
+    void build() {
         List<String> bases = settings.value('baseImages').tokenize(',')
-        steps.withEnv(["TARGET=${target}".toString(), "BUILD_ARGUMENTS=${arguments()}".toString(),
+        steps.withEnv(["TARGET=${target()}".toString(), "BUILD_ARGUMENTS=${arguments()}".toString(),
                        "REGISTRY_MAPS=${maps(bases)}".toString(), "REGISTRIES=${registries(bases)}".toString()]) {
             steps.container(settings.value('builder')) {
                 steps.timeout(time: 30, unit: 'MINUTES') {
                     steps.sh(label: 'build', script: settings.value('builder') == 'buildah' ? Commands.BUILDAH : Commands.KANIKO)
                 }
             }
+        }
+        handOver()
+    }
+
+    /** By its digest where there is a quarantine repository; else, and where nothing is delivered, as a stash. */
+    private void handOver() {
+        if (!settings.value('quarantine') || !deploys) {
+            helpers.again { steps.dir(steps.env.WORKSPACE_TMP) { steps.stash(name: 'image', includes: 'image.tar') } }
+            return
+        }
+        Map<String, String> variables = [TARGET: "${quarantine()}:${settings.value('tag')}".toString()]
+        helpers.withQuarantine {
+            crossing = helpers.good('quarantine', helpers.askIn('jnlp', 'quarantine', variables, Commands.QUARANTINE, 20)).reference
+        }
+    }
+
+    private String quarantine() {
+        return "${settings.value('quarantine')}/${settings.value('image')}".toString()
+    }
+
+    private void takeOver() {
+        if (crossing) {
+            helpers.withQuarantine {
+                helpers.good('from quarantine', helpers.askTwice('from quarantine', [IMAGE: crossing], Commands.FETCH))
+            }
+        } else {
+            helpers.again { steps.dir(steps.env.WORKSPACE_TMP) { steps.unstash('image') } }
+        }
+    }
+
+    void scanAndPush() {
+        onAgent()
+        if (deploys) {
+            checkOutWhatWasBuilt()
+        } else {
+            helpers.again { steps.checkout(source()) } // a pull request's merge has no commit that can be asked for
+        }
+        takeOver()
+        scan()
+        if (deploys) {
+            push()
+        }
+    }
+
+    /** The migrations come from the repository, at the commit that was built, and never from the pod that built it. */
+    private void checkOutWhatWasBuilt() {
+        Map<String, String> taken = [:]
+        helpers.again { taken = steps.checkout(at(commit)) }
+        if (taken.GIT_COMMIT != commit) {
+            helpers.hint = 'run the build again'
+            steps.error("checkout: the image was built from ${commit}, and what is checked out to deliver it is ${taken.GIT_COMMIT}")
         }
     }
 
@@ -203,13 +261,15 @@ class StagingRelease extends Release {
         return answer
     }
 
-    private void push(String target) {
+    private void push() {
         if (!settings.value('signingCredentialsId')) {
             steps.echo('WARNING: the evidence is not signed, and whoever may push could write it: set signingCredentialsId')
         }
         helpers.withRegistry {
             helpers.withSigningKey {
-                Map<String, String> variables = settings.options() + gate() + [TARGET: target]
+                Map<String, String> variables = settings.options() + gate() + [
+                    TARGET: target(), COMMIT: commit, MOUNT_FROM: crossing ? quarantine() : '',
+                ]
                 reference = decided('push', helpers.ask('push', variables, Commands.PUSH)).reference
             }
             note('image', reference)

@@ -114,8 +114,8 @@ func TestTheManifestsGrantWhatIsNeeded(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, kind, "granted-"+kind)
 			before := s.state(t)
-			for _, file := range []string{"rbac.yaml", "canary-reaper.yaml"} {
-				body, err := os.ReadFile("../../k8s/site/delivery/" + file)
+			for _, file := range []string{"delivery/rbac.yaml", "delivery/canary-reaper.yaml", "prod/delivery/binding.yaml"} {
+				body, err := os.ReadFile("../../k8s/site/" + file)
 				require.NoError(t, err)
 				for _, document := range strings.Split(string(body), "\n---\n") {
 					if !strings.Contains(document, "kind: CronJob") {
@@ -124,7 +124,7 @@ func TestTheManifestsGrantWhatIsNeeded(t *testing.T) {
 				}
 			}
 			pipeline, reaper := newAPI(t), newAPI(t)
-			pipeline.user, reaper.user = "system:serviceaccount:jenkins:slipway", "system:serviceaccount:"+s.namespace+":canary-reaper"
+			pipeline.user, reaper.user = "system:serviceaccount:jenkins-prod:slipway-prod", "system:serviceaccount:"+s.namespace+":canary-reaper"
 			var done answer
 			require.Eventually(t, func() bool {
 				done = pipeline.run(t, "set", s.Weight, "-n", s.namespace, "--app", "app", "--run", "run-a")

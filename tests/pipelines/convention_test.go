@@ -208,7 +208,6 @@ type pod struct {
 }
 
 func TestThePodTemplatesAreAsAgentsMustBe(t *testing.T) {
-	accounts := read(t, "k8s/site/agents/agents.yaml")
 	for _, file := range files(t, "resources/slipway/*.yaml") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			body, err := os.ReadFile(file)
@@ -221,8 +220,6 @@ func TestThePodTemplatesAreAsAgentsMustBe(t *testing.T) {
 			assert.False(t, *p.Spec.AutomountServiceAccountToken, "only the container that needs the account has it")
 			if p.Spec.ServiceAccountName != "" {
 				assert.Equal(t, "SERVICE_ACCOUNT", p.Spec.ServiceAccountName, "the parameter's")
-				account := strings.Trim(parameters(t)["serviceAccount"].value, "'")
-				assert.Contains(t, accounts, "kind: ServiceAccount\nmetadata:\n  name: "+account+"\n")
 			}
 			for _, container := range p.Spec.Containers {
 				assert.NotEmpty(t, container.Resources.Requests, container.Name)

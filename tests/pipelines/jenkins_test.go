@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+type cloud struct {
+	Name, Namespace, CredentialsID, ServerURL, ServerCertificate, JenkinsURL string
+	UsageRestricted                                                          bool
+}
+
 // jenkins is what the pipelines need of docs/jenkins.yaml.
 type jenkins struct {
 	Jenkins struct {
@@ -21,19 +27,22 @@ type jenkins struct {
 			}
 		}
 		Clouds []struct {
-			Kubernetes struct{ Name, Namespace, CredentialsID, ServerURL, ServerCertificate, JenkinsURL string }
+			Kubernetes cloud
 		}
 	}
 	Credentials struct {
 		System struct {
 			DomainCredentials []struct {
-				Credentials []map[string]struct{ ID, Username, Password, Secret string }
+				Credentials []map[string]struct{ Scope, ID, Username, Password, Secret string }
 			}
 		}
 	}
 	Unclassified struct {
 		GlobalLibraries struct {
-			Libraries []struct{ Name, DefaultVersion string }
+			Libraries []struct {
+				Name, DefaultVersion string
+				AllowVersionOverride *bool
+			}
 		}
 	}
 	Jobs []struct{ Script string }
@@ -51,64 +60,80 @@ func configured(t *testing.T, file string) jenkins {
 	return c
 }
 
-// Outside the cluster there is the same cloud with another way to it, and a credential that it names.
-func TestAJenkinsOutsideTheClusterNamesCertificateAndToken(t *testing.T) {
-	inside, outside := configuration(t).Jenkins.Clouds, configured(t, "docs/jenkins-outside.yaml")
-	require.Len(t, outside.Jenkins.Clouds, 1)
-	cloud, in := outside.Jenkins.Clouds[0].Kubernetes, inside[0].Kubernetes
-	assert.NotEmpty(t, cloud.ServerCertificate)
-	assert.NotEqual(t, in.ServerURL, cloud.ServerURL)
-	assert.NotEqual(t, in.JenkinsURL, cloud.JenkinsURL)
-	require.Len(t, outside.Credentials.System.DomainCredentials, 1)
-	assert.Equal(t, cloud.CredentialsID, outside.Credentials.System.DomainCredentials[0].Credentials[0]["string"].ID)
-	cloud.ServerURL, cloud.ServerCertificate, cloud.CredentialsID, cloud.JenkinsURL = in.ServerURL, "", "", in.JenkinsURL
-	assert.Equal(t, in, cloud, "the rest is the same")
-	assert.Contains(t, read(t, "k8s/site/agents/controller-token.yaml"), "type: kubernetes.io/service-account-token\n")
+// Outside the cluster there are the same clouds with another way to them.
+func TestAJenkinsOutsideTheClusterDiffersByItsAddresses(t *testing.T) {
+	inside, outside := configuration(t).Jenkins.Clouds, configured(t, "docs/jenkins-outside.yaml").Jenkins.Clouds
+	require.Len(t, outside, len(inside))
+	for i := range outside {
+		out, in := outside[i].Kubernetes, inside[i].Kubernetes
+		assert.NotEmpty(t, out.ServerCertificate)
+		assert.NotEqual(t, in.ServerURL, out.ServerURL)
+		assert.NotEqual(t, in.JenkinsURL, out.JenkinsURL)
+		out.ServerURL, out.ServerCertificate, out.JenkinsURL = in.ServerURL, in.ServerCertificate, in.JenkinsURL
+		assert.Equal(t, in, out, "the rest is the same")
+	}
 }
 
-func TestJenkinsHasWhatThePipelinesNameByDefault(t *testing.T) {
+// What a cloud logs in with is no job's, and lets it make pods in one namespace; a job uses a cloud only where its folder permits it.
+func TestEachCloudIsRestrictedAndHasAnAccountOfItsOwn(t *testing.T) {
 	c := configuration(t)
-	kinds := map[string]string{}
+	tokens := map[string]bool{}
 	for _, domain := range c.Credentials.System.DomainCredentials {
 		for _, credential := range domain.Credentials {
 			for kind, of := range credential {
-				kinds[of.ID] = kind
 				for _, secret := range []string{of.Username, of.Password, of.Secret} {
 					assert.Regexp(t, `^(\$\{[A-Z_]+\})?$`, secret, "%s: a secret comes from outside", of.ID)
 				}
+				tokens[of.ID] = kind == "string" && of.Scope == "SYSTEM"
+				assert.True(t, tokens[of.ID] || of.ID == "gitee", "%s is every job's", of.ID)
 			}
 		}
 	}
-	defaults := parameters(t)
-	for _, id := range append(regexp.MustCompile(`'(\w+_DB_CRED)'`).FindAllString(defaults["dbCredentialsId"].value, -1), defaults["registryCredentialsId"].value) {
-		assert.Equal(t, "usernamePassword", kinds[strings.Trim(id, "'")], id)
+	namespaces := map[string]string{"build": "k8s/site/build/namespace.yaml", "staging": "k8s/site/staging/agents/agents.yaml", "production": "k8s/site/prod/agents/agents.yaml"}
+	require.Len(t, c.Jenkins.Clouds, len(namespaces))
+	for _, each := range c.Jenkins.Clouds {
+		cloud := each.Kubernetes
+		assert.True(t, cloud.UsageRestricted, cloud.Name)
+		assert.True(t, tokens[cloud.CredentialsID], "%s has a token of its own", cloud.Name)
+		assert.NotEmpty(t, cloud.ServerCertificate, "with a credential the plugin takes nothing from its surroundings")
+		tokens[cloud.CredentialsID] = false
+		assert.Contains(t, read(t, namespaces[cloud.Name]), "kind: Namespace\nmetadata:\n  name: "+cloud.Namespace+"\n")
 	}
-	require.Len(t, c.Jenkins.Clouds, 1)
-	cloud := c.Jenkins.Clouds[0].Kubernetes
-	assert.Equal(t, strings.Trim(defaults["cloud"].value, "'"), cloud.Name)
-	assert.Contains(t, read(t, "k8s/site/agents/agents.yaml"), "kind: Namespace\nmetadata:\n  name: "+cloud.Namespace+"\n")
-	assert.Empty(t, cloud.CredentialsID, "in the cluster the plugin takes its own pod's token, which it does only without")
-	require.Len(t, c.Unclassified.GlobalLibraries.Libraries, 1)
-	library := c.Unclassified.GlobalLibraries.Libraries[0]
-	for _, file := range []string{"Jenkinsfile", "Jenkinsfile.prod"} {
-		assert.Contains(t, read(t, file), "@Library('"+library.Name+"@"+library.DefaultVersion+"') _")
-	}
+	controller := read(t, "k8s/site/pods/controller.yaml")
+	assert.Contains(t, controller, "type: kubernetes.io/service-account-token\n")
+	assert.NotContains(t, controller, "namespace:", "in no namespace but the one that it is applied to")
 }
 
-func TestTheJobsRunTheRepositorysFiles(t *testing.T) {
-	c := configuration(t)
-	var scripts strings.Builder
-	for _, job := range c.Jobs {
-		scripts.WriteString(job.Script)
+// settings are the site's, of docs/jenkins.yaml.
+func settings(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, properties := range configuration(t).Jenkins.GlobalNodeProperties {
+		for _, variable := range properties.EnvVars.Env {
+			found[variable.Key] = variable.Value
+		}
 	}
-	for _, match := range regexp.MustCompile(`scriptPath\('([^']+)'\)`).FindAllStringSubmatch(scripts.String(), -1) {
-		assert.Contains(t, read(t, match[1]), "@Library")
+	return found
+}
+
+func TestTheSiteNamesWhatThereIs(t *testing.T) {
+	site, clouds := settings(t), map[string]bool{}
+	for _, each := range configuration(t).Jenkins.Clouds {
+		clouds[each.Kubernetes.Name] = true
 	}
-	assert.Contains(t, scripts.String(), "scriptPath('Jenkinsfile')")
-	assert.Contains(t, scripts.String(), "scriptPath('Jenkinsfile.prod')")
-	assert.Contains(t, scripts.String(), "includes("+parameters(t)["branch"].value+")")
-	for _, match := range regexp.MustCompile(`credentialsId\('([^']+)'\)`).FindAllStringSubmatch(scripts.String(), -1) {
-		assert.Contains(t, read(t, "docs/jenkins.yaml"), `id: "`+match[1]+`"`)
+	for _, name := range []string{"SLIPWAY_BUILD_CLOUD", "SLIPWAY_STAGING_CLOUD", "SLIPWAY_PRODUCTION_CLOUD"} {
+		assert.True(t, clouds[site[name]], name)
+		delete(clouds, site[name])
+	}
+	assert.Empty(t, clouds, "a cloud that no pipeline uses")
+	for name, folder := range map[string]string{"SLIPWAY_STAGING_SERVICE_ACCOUNT": "staging", "SLIPWAY_PRODUCTION_SERVICE_ACCOUNT": "prod"} {
+		account := site[name]
+		assert.Contains(t, read(t, "k8s/site/"+folder+"/agents/agents.yaml"), "kind: ServiceAccount\nmetadata:\n  name: "+account+"\n")
+		assert.Contains(t, read(t, "k8s/site/"+folder+"/delivery/binding.yaml"), "{kind: ServiceAccount, name: "+account+", namespace: jenkins-"+folder+"}")
+	}
+	for _, each := range configuration(t).Unclassified.GlobalLibraries.Libraries {
+		require.NotNil(t, each.AllowVersionOverride)
+		assert.False(t, *each.AllowVersionOverride, "a trusted library has one version")
 	}
 }
 
@@ -118,35 +143,75 @@ func made(t *testing.T, scripts ...string) (string, error) {
 	command := exec.CommandContext(t.Context(), "java", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "--add-opens", "java.base/java.util=ALL-UNNAMED",
 		"-cp", filepath.Join(root, "tests/runner/target/lib/groovy-all-2.4.21.jar"), "groovy.ui.GroovyMain", "jobs.groovy")
 	command.Stdin = strings.NewReader(strings.Join(scripts, "\n----\n"))
+	command.Env = os.Environ()
+	for _, name := range regexp.MustCompile(`getenv\('(\w+)'\)`).FindAllStringSubmatch(strings.Join(scripts, ""), -1) {
+		command.Env = append(command.Env, name[1]+"=of "+name[1])
+	}
 	out, err := command.CombinedOutput()
 	return string(out), err
 }
 
-func TestTheJobsScriptsAreJobDsl(t *testing.T) {
-	var scripts []string
+func scripts(t *testing.T) []string {
+	t.Helper()
+	var found []string
 	for _, job := range configuration(t).Jobs {
-		scripts = append(scripts, job.Script)
+		found = append(found, job.Script)
 	}
-	require.Len(t, scripts, 2)
-	out, err := made(t, scripts...)
+	require.Len(t, found, 6)
+	return found
+}
+
+func TestTheJobsScriptsAreJobDsl(t *testing.T) {
+	all := scripts(t)
+	out, err := made(t, all...)
 	require.NoError(t, err, out)
+	branch, git := strings.Trim(parameters(t)["branch"].value, "'"), "/branchSources/branchSource/source/git/"
 	for _, line := range []string{
-		"fastapi-app/branchSources/branchSource/source/git/credentialsId=gitee",
-		"fastapi-app/factory/workflowBranchProjectFactory/scriptPath=Jenkinsfile",
-		"fastapi-app-production/factory/workflowBranchProjectFactory/scriptPath=Jenkinsfile.prod",
-		"fastapi-app-production/branchSources/branchSource/source/git/traits/headWildcardFilter/includes=" + strings.Trim(parameters(t)["branch"].value, "'"),
-		"fastapi-app-production/branchSources/branchSource/strategy/allBranchesSame/props/suppressAutomaticTriggering/triggeredBranchesRegex=^$",
+		"build/fastapi-app" + git + "credentialsId=gitee",
+		"build/fastapi-app/factory/workflowBranchProjectFactory/scriptPath=Jenkinsfile",
+		"build/fastapi-app" + git + "traits/headWildcardFilter/excludes=" + branch,
+		"staging/fastapi-app" + git + "traits/headWildcardFilter/includes=" + branch,
+		"production/fastapi-app/definition/cps/script=@Library('slipway') _ prodCanaryPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', " +
+			"sourceUrl: 'https://gitee.example/team/fastapi-app.git', sourceCredentialsId: 'gitee')",
+		"production/fastapi-app/definition/cps/sandbox=true",
 	} {
 		assert.Contains(t, out, line+"\n")
 	}
+	for _, file := range []string{"Jenkinsfile", "Jenkinsfile.prod"} {
+		assert.Contains(t, read(t, file), "@Library('slipway@v1') _")
+	}
 	for wrong, complaint := range map[string]string{
-		strings.Replace(scripts[0], "scriptPath(", "scriptPth(", 1):        "job-dsl has no scriptPth in fastapi-app/factory/workflowBranchProjectFactory",
-		strings.Replace(scripts[0], "numToKeep(20)", "numToKeep('20')", 1): "takes one Integer",
-		strings.TrimSuffix(strings.TrimSpace(scripts[0]), "}"):             "expecting '}'",
+		strings.Replace(all[3], "scriptPath(", "scriptPth(", 1):        "job-dsl has no scriptPth in build/fastapi-app/factory/workflowBranchProjectFactory",
+		strings.Replace(all[3], "numToKeep(20)", "numToKeep('20')", 1): "takes one Integer",
+		strings.TrimSuffix(strings.TrimSpace(all[3]), "}"):             "expecting '}'",
 	} {
 		out, err := made(t, wrong)
 		assert.Error(t, err)
 		assert.Contains(t, out, complaint)
+	}
+}
+
+// The runner's folders, with which the pipelines are tested, are those that the jobs' scripts make in Jenkins.
+func TestTheRunnersFoldersAreJenkinsOwn(t *testing.T) {
+	out, err := made(t, scripts(t)...)
+	require.NoError(t, err, out)
+	var tested struct {
+		Folders map[string]struct {
+			PermittedClouds []string
+			Credentials     []map[string]struct{ ID, Username string }
+		}
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "tests/e2e/site/folders.yaml")), &tested))
+	require.Len(t, tested.Folders, 3)
+	for name, folder := range tested.Folders {
+		assert.Contains(t, out, name+"/properties/kubernetes/permittedClouds=["+strings.Join(folder.PermittedClouds, ", ")+"]\n")
+		line := name + "/properties/folderCredentialsProperty/domainCredentials/domainCredentials/credentials/usernamePassword/"
+		assert.Equal(t, len(folder.Credentials), strings.Count(out, line+"id="))
+		for _, credential := range folder.Credentials {
+			of := credential["usernamePassword"]
+			assert.Contains(t, out, line+"id="+of.ID+"\n")
+			assert.Contains(t, out, line+"username=of "+strings.Trim(of.Username, "${}")+"\n")
+		}
 	}
 }
 

@@ -2,10 +2,26 @@
 // what job-dsl knows of the blocks that docs/jenkins.yaml uses, and prints what they make:
 // one line a value, with the blocks around it. A name at a place where job-dsl has none is an error.
 class Block {
+    static final Map GIT = [id: String, remote: String, credentialsId: String, traits: [gitBranchDiscovery: [:], gitTagDiscovery: [:],
+        headWildcardFilter: [includes: String, excludes: String]]]
     static final Map KNOWN = [
+        folder: [
+            properties: [
+                kubernetes: [permittedClouds: List],
+                folderCredentialsProperty: [domainCredentials: [domainCredentials: [
+                    domain: [name: String, description: String],
+                    credentials: [usernamePassword: [scope: String, id: String, description: String, username: String, password: String]],
+                ]]],
+                folderLibraries: [libraries: [libraryConfiguration: [
+                    name: String, defaultVersion: String, implicit: Boolean, allowVersionOverride: Boolean,
+                    retriever: [modernSCM: [scm: [git: GIT]]],
+                ]]],
+            ],
+        ],
+        pipelineJob: [definition: [cps: [script: String, sandbox: Boolean]]],
         multibranchPipelineJob: [
             branchSources: [branchSource: [
-                source: [git: [id: String, remote: String, credentialsId: String, traits: [gitBranchDiscovery: [:], headWildcardFilter: [includes: String, excludes: String]]]],
+                source: [git: GIT],
                 strategy: [allBranchesSame: [props: [suppressAutomaticTriggering: [triggeredBranchesRegex: String]]]],
             ]],
             factory: [workflowBranchProjectFactory: [scriptPath: String]],
@@ -25,7 +41,7 @@ class Block {
             if (arguments.size() != 1 || !expected.isInstance(arguments[0])) {
                 throw new IllegalArgumentException("${path}/${name} takes one ${expected.simpleName}: ${arguments}")
             }
-            println "${path}/${name}=${arguments[0]}"
+            println "${path}/${name}=${arguments[0].toString().trim().replaceAll(/\s+/, ' ')}"
             return null
         }
         String inner = "${path}/${name}"

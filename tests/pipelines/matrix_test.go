@@ -127,6 +127,7 @@ func rows(steps []step) []step {
 	for _, s := range steps {
 		if suspending[s.function] {
 			s.helper = helperOf[s.label]
+			s.again = slices.ContainsFunc(found, func(earlier step) bool { return earlier.row() == s.row() })
 			found = append(found, s)
 		}
 	}
@@ -203,6 +204,9 @@ func (s step) row() matrix.Row {
 	text := s.function
 	if s.label != "" && s.function != "node" && !strings.HasPrefix(s.label, "[") {
 		text += " (" + s.label + ")"
+	}
+	if s.again {
+		text += ", again"
 	}
 	return matrix.Row{Stage: s.stage, Step: text}
 }

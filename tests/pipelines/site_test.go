@@ -117,21 +117,35 @@ func (l *local) play(ctx context.Context, home, jenkinsfile string, environment 
 
 // start begins a build of the Jenkinsfile; the file of the home gets a line for each call of a helper.
 func (l *local) start(ctx context.Context, home, calls, jenkinsfile string, environment []string, console io.Writer, arguments ...string) (*runner.Build, error) {
-	options := []string{
-		"--home", home, "--job", "release", "--scm", "file://" + l.repository, "--branch", "Staging", "--path", jenkinsfile,
-		"--config", filepath.Join(l.root, "docs/jenkins.yaml"), "--library", "slipway=" + l.root,
-		"--local-pods", "--local-path", l.bin, "--env", "SLIPWAY_HOLD=1s",
+	script := []string{"--scm", "file://" + l.repository, "--branch", "Staging", "--path", jenkinsfile}
+	if filepath.IsAbs(jenkinsfile) { // the site's own
+		script = []string{"--jenkinsfile", jenkinsfile}
 	}
+	options := append(script, "--home", home, "--job", "release",
+		"--config", filepath.Join(l.root, "docs/jenkins.yaml"), "--config", filepath.Join(l.root, "tests/e2e/site/folders.yaml"),
+		"--folder", folderOf(filepath.Base(jenkinsfile)), "--library", "slipway="+l.root,
+		"--local-pods", "--local-path", l.bin, "--env", "SLIPWAY_HOLD=1s")
 	replay := []string{"REPLAY_FILES=" + l.recordings("production-rejected", "production-stopped", "production", "staging"), "REPLAY_CALLS=" + filepath.Join(home, calls), "REPLAY_COMMIT=" + l.commit}
 	for _, variable := range append(replay, environment...) {
 		options = append(options, "--env", variable)
 	}
-	credentials := []string{"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD=st4ging-secret",
-		"PROD_DB_USERNAME=app", "PROD_DB_PASSWORD=pr0d-secret", "KUBERNETES_AGENTS_TOKEN=t0ken-secret"}
+	credentials := []string{"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "NEXUS_PULL_USERNAME=nexus", "NEXUS_PULL_PASSWORD=n3xus-secret",
+		"QUARANTINE_USERNAME=builds", "QUARANTINE_PASSWORD=qu4rantine-secret",
+		"STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD=st4ging-secret",
+		"PROD_DB_USERNAME=app", "PROD_DB_PASSWORD=pr0d-secret", "ADMIN_PASSWORD=4dmin-secret",
+		"KUBERNETES_BUILD_TOKEN=t0ken-secret", "KUBERNETES_STAGING_TOKEN=t0ken-secret", "KUBERNETES_PRODUCTION_TOKEN=t0ken-secret"}
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return nil, err
 	}
 	return processes.Start(ctx, append(os.Environ(), credentials...), append(options, arguments...), console)
+}
+
+// folderOf is the folder of Jenkins in which a job with that script is.
+func folderOf(jenkinsfile string) string {
+	if strings.HasPrefix(jenkinsfile, "Jenkinsfile.prod") {
+		return "production"
+	}
+	return "staging"
 }
 
 // recordings are the files of those names, in which an answer is looked for in that order.
@@ -171,6 +185,7 @@ type step struct {
 	number                 int
 	stage, function, label string
 	helper                 string // the call that a sh stands or falls with
+	again                  bool   // another step is called the same
 }
 
 func (s step) String() string {

@@ -97,7 +97,7 @@ func TestTheLastLinesSayWhyAndWhatToDo(t *testing.T) {
 	l := newLocal(t)
 	steps, err := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil).steps()
 	require.NoError(t, err)
-	built := steps[slices.IndexFunc(steps, func(s step) bool { return s.label == "build" })].number
+	built := steps[slices.IndexFunc(steps, func(s step) bool { return s.function == "sh" && s.label == "build" })].number
 	for name, c := range map[string]struct {
 		jenkinsfile string
 		arguments   []string

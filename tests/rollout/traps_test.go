@@ -407,7 +407,7 @@ func TestADeploymentThatIsMadeAnewIsAnotherOne(t *testing.T) {
 func (s stage) nodeReader() string {
 	body, err := os.ReadFile(filepath.Join(Root(), "k8s/optional/node-reader.yaml"))
 	require.NoError(s, err)
-	mine := strings.Replace(string(body), "{kind: ServiceAccount, name: slipway, namespace: jenkins}",
+	mine := strings.Replace(string(body), "{kind: ServiceAccount, name: slipway-prod, namespace: jenkins-prod}",
 		"{apiGroup: rbac.authorization.k8s.io, kind: User, name: "+s.user()+"}", 1)
 	require.NotEqual(s, string(body), mine)
 	return mine

@@ -21,8 +21,6 @@ func TestABaseThatCanNeverConnectIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	base := regexp.MustCompile(`(?m)^ARG BASE=.*\n`)
 	require.Regexp(t, base, string(dockerfile))
-	kubectl(t, "create", "namespace", "jenkins")
-	defer kubectl(t, "delete", "namespace", "jenkins", "--wait=true")
 	absolute, err := filepath.Abs(root)
 	require.NoError(t, err)
 	build := func(before string) error {

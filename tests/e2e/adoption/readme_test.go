@@ -68,12 +68,8 @@ func TestTheCommandsOfTheReadmeWorkInTheirOrder(t *testing.T) {
 
 	follow(t, blocks...)
 
+	identities(t)
 	for _, namespace := range []string{"staging", "prod"} {
-		for account, may := range map[string]string{"slipway": "yes", "jenkins": "no"} {
-			as := "--as=system:serviceaccount:jenkins:" + account
-			answer, _ := site.Kubectl(t.Context(), "auth", "can-i", "patch", "deployments", "-n", namespace, as)
-			assert.Equal(t, may, strings.TrimSpace(answer), "%s in %s", account, namespace)
-		}
 		assert.Equal(t, "1", kubectl(t, "get", "statefulset/postgres", "-n", namespace, "-o", "jsonpath={.status.readyReplicas}"))
 		kubectl(t, "create", "job", "reaped", "-n", namespace, "--from=cronjob/canary-reaper")
 		kubectl(t, "wait", "job/reaped", "-n", namespace, "--for=condition=complete", "--timeout=2m")
@@ -82,6 +78,33 @@ func TestTheCommandsOfTheReadmeWorkInTheirOrder(t *testing.T) {
 	reachable(t, "prod")
 	appliedAgain(t, "prod")
 	lastingToken(t)
+}
+
+// identities says that each account may do its own, and nothing of another's.
+func identities(t *testing.T) {
+	t.Helper()
+	may := func(account, verb, resource, namespace string) string {
+		answer, _ := site.Kubectl(t.Context(), "auth", "can-i", verb, resource, "-n", namespace, "--as=system:serviceaccount:"+account)
+		return strings.TrimSpace(answer)
+	}
+	delivers := map[string]string{"jenkins-staging:slipway-staging": "staging", "jenkins-prod:slipway-prod": "prod"}
+	makes := map[string]string{"jenkins-build:jenkins": "jenkins-build", "jenkins-staging:jenkins": "jenkins-staging", "jenkins-prod:jenkins": "jenkins-prod"}
+	yes := func(holds bool) string { return map[bool]string{true: "yes", false: "no"}[holds] }
+	for _, account := range []string{"jenkins-build:default", "jenkins-build:jenkins", "jenkins-staging:jenkins", "jenkins-prod:jenkins",
+		"jenkins-staging:slipway-staging", "jenkins-prod:slipway-prod"} {
+		for _, namespace := range []string{"staging", "prod"} {
+			assert.Equal(t, yes(delivers[account] == namespace), may(account, "patch", "deployments", namespace), "%s in %s", account, namespace)
+			assert.Equal(t, "no", may(account, "create", "pods", namespace), "%s in %s", account, namespace)
+			assert.Equal(t, "no", may(account, "list", "secrets", namespace), "%s in %s", account, namespace)
+		}
+		for _, namespace := range site.Agents {
+			assert.Equal(t, yes(makes[account] == namespace), may(account, "create", "pods", namespace), "%s in %s", account, namespace)
+			assert.Equal(t, "no", may(account, "get", "secrets", namespace), "%s in %s", account, namespace)
+		}
+	}
+	for namespace, level := range map[string]string{"jenkins-build": "baseline", "jenkins-staging": "restricted", "jenkins-prod": "restricted"} {
+		assert.Equal(t, level, kubectl(t, "get", "namespace", namespace, "-o", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`))
+	}
 }
 
 // appliedAgain says that the manifests, applied again after a release, leave alone what it has set.
@@ -97,20 +120,24 @@ func appliedAgain(t *testing.T, namespace string) {
 	}
 }
 
-// lastingToken follows docs/jenkins.md for a controller outside the cluster: the token lets it handle pods, and is refused
-// as soon as its Secret is gone.
+// lastingToken follows docs/jenkins.md for a cloud's credential: the token lets it handle pods in its own namespace alone, and is
+// refused as soon as its Secret is gone.
 func lastingToken(t *testing.T) {
 	t.Helper()
 	guide, err := os.ReadFile(filepath.Join(root, "docs/jenkins.md"))
 	require.NoError(t, err)
-	block := regexp.MustCompile("(?ms)^ *```\n( *kubectl apply -f k8s/site/agents/controller-token.yaml\n.*?)^ *```$").FindSubmatch(guide)
+	block := regexp.MustCompile("(?ms)^ *```\n( *for part in build staging prod; do\n.*?)^ *```$").FindSubmatch(guide)
 	require.NotNil(t, block, "the commands of docs/jenkins.md")
 	follow(t, string(block[1])+`
 server=$(kubectl config view --minify --raw -o jsonpath='{.clusters[0].cluster.server}')
-controller() { kubectl --kubeconfig /dev/null --server "$server" --certificate-authority ca.crt --token "$(cat token)" get pods -n jenkins; }
-controller
-kubectl delete secret jenkins-token -n jenkins
-for try in $(seq 100); do ! controller 2>refused || continue; break; done
+controller() { kubectl --kubeconfig /dev/null --server "$server" --certificate-authority ca.crt --token "$(cat "$1.token")" get pods -n "$2"; }
+for part in build staging prod; do
+  for other in build staging prod; do
+    if [ $part = $other ]; then controller $part jenkins-$part; else ! controller $part jenkins-$other 2>refused; grep -q Forbidden refused; fi
+  done
+done
+kubectl delete secret jenkins-token -n jenkins-prod
+for try in $(seq 100); do ! controller prod jenkins-prod 2>refused || continue; break; done
 cat refused >&2
 [[ $(<refused) = *Unauthorized* || $(<refused) = *"must be logged in"* ]]
 `)
@@ -123,7 +150,6 @@ func buildAgent(t *testing.T) error {
 	require.NoError(t, err)
 	tar := filepath.Join(absolute, "bin", "slipway-agent.tar")
 	t.Cleanup(func() { os.Remove(tar) })
-	defer kubectl(t, "delete", "namespace", "jenkins", "--wait=true")
 	return site.BuildAgentImage(t.Context(), absolute, t.TempDir(), tar)
 }
 

@@ -155,7 +155,7 @@ func TestAClusterThatIsAwayIsSaidSo(t *testing.T) {
 	t.Parallel()
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile", Job: "nowhere", Environment: []string{"KUBECONFIG=" + nowhere(t)}, Arguments: []string{"--virtual-time"}})
 	assert.Equal(t, "ABORTED", run.Result(), "as in Jenkins, where a pod that cannot be made cancels what waits for it")
-	assert.Contains(t, run.Console, "Unable to create pod kubernetes jenkins/")
+	assert.Contains(t, run.Console, "Unable to create pod build jenkins-build/")
 	assert.Contains(t, run.Console, "Connection refused")
 	_, err := site.Command{Env: []string{"KUBECONFIG=" + nowhere(t)}}.Run(t.Context(), filepath.Join(prepared.Root, "bin/rollout-wait"), "-n", "prod", "deployment/"+site.App, "--timeout", "10s")
 	assert.ErrorContains(t, err, "127.0.0.1:9")
@@ -258,14 +258,38 @@ func TestARegistryThatIsAwayStopsBeforeAnythingChanges(t *testing.T) {
 	assert.Empty(t, quiet(t))
 }
 
-func TestAnAgentThatDiesStopsTheBuildBeforeAnythingIsPushed(t *testing.T) {
+// Nothing has changed when a build's pod is lost: another one begins anew. Where that is lost too, nothing is pushed.
+func TestABuildPodThatIsLostIsTriedOnceMore(t *testing.T) {
 	before := kubectl(t, "get", "deployment/"+site.App, "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
-	run := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile"}, `executor .*--no-push`, func(site.Signal, int) {
-		kubectl(t, "delete", "pods", "-n", "jenkins", "-l", "jenkins=slave", "--grace-period=0", "--force")
-	})
+	lost := func() {
+		kubectl(t, "delete", "pods", "-n", "jenkins-build", "-l", "jenkins=slave", "--grace-period=0", "--force")
+	}
+	const building = `executor .*--no-push`
+	signal, wait, err := prepared.Start(t.Context(), site.Pipeline{Jenkinsfile: "Jenkinsfile"})
+	require.NoError(t, err)
+	over := make(chan struct{})
+	var run site.Run
+	go func() {
+		defer close(over)
+		run, err = wait()
+	}()
+	for range 2 {
+		if pid := whenRunning(t, building, "", over); assert.NotZero(t, pid) {
+			lost()
+			require.Eventually(t, func() bool { return words(fmt.Sprint(pid), "cmdline") == "" }, time.Minute, 20*time.Millisecond)
+		}
+	}
+	<-over
+	signal(syscall.SIGTERM)
+	require.NoError(t, err)
 	assert.NotEqual(t, "SUCCESS", run.Result())
+	assert.Equal(t, 2, strings.Count(run.Console, "[Pipeline] sh (build)"), run.Console)
 	assert.NotContains(t, run.Console, "sh (push)")
 	assert.Equal(t, before, kubectl(t, "get", "deployment/"+site.App, "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
+
+	again := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile"}, building, func(site.Signal, int) { lost() })
+	assert.Equal(t, "SUCCESS", again.Result(), again.Console)
+	assert.Equal(t, 1, strings.Count(again.Console, "[Pipeline] sh (push)"))
 }
 
 // A kubelet that is short of time pulls without the Secret, and a registry may be
@@ -280,7 +304,7 @@ func TestAPodWhoseImageIsNotThereAtOnceIsTriedOnceMore(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return strings.Contains(kubectl(t, "get", "events", "-n", "jenkins", "--field-selector", "reason=Failed", "-o", "jsonpath={.items[*].message}"), "slipway-agent-lab:late")
+		return strings.Contains(kubectl(t, "get", "events", "-n", "jenkins-build", "--field-selector", "reason=Failed", "-o", "jsonpath={.items[*].message}"), "slipway-agent-lab:late")
 	}, time.Minute, 200*time.Millisecond, "the pod without an image")
 	registry(t, http.MethodPut, "/v2/slipway-agent-lab/manifests/late", mediaType, manifest)
 	select {

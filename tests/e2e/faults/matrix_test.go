@@ -338,9 +338,10 @@ func (c *cell) resume(killed site.Run, p site.Pipeline, then func()) site.Run {
 }
 
 func (c *cell) deletePods() {
-	for _, pod := range strings.Fields(kubectl(c.t, "get", "pods", "-n", "jenkins", "-l", "jenkins=slave", "-o", "name")) {
+	const namespace = "jenkins-prod"
+	for _, pod := range strings.Fields(kubectl(c.t, "get", "pods", "-n", namespace, "-l", "jenkins=slave", "-o", "name")) {
 		if strings.HasPrefix(pod, "pod/"+c.job+"-") {
-			kubectl(c.t, "delete", "-n", "jenkins", pod, "--grace-period=0", "--force", "--ignore-not-found")
+			kubectl(c.t, "delete", "-n", namespace, pod, "--grace-period=0", "--force", "--ignore-not-found")
 		}
 	}
 }

@@ -14,9 +14,14 @@ import (
 	"slipway.dev/slipway/tests/lab/pins"
 )
 
+// A namespace of its own, for as long as it builds: the agents' do not let a pod have a folder of the node.
 const builder = `apiVersion: v1
+kind: Namespace
+metadata: {name: builder}
+---
+apiVersion: v1
 kind: Pod
-metadata: {name: builder, namespace: jenkins}
+metadata: {name: builder, namespace: builder}
 spec:
   terminationGracePeriodSeconds: 1
   containers:
@@ -30,9 +35,6 @@ spec:
 // BuildAgentImage builds the lab's own agents' image with Kaniko and keeps it as a tar.
 func BuildAgentImage(ctx context.Context, root, dir, tar string) error {
 	s := &Site{Root: root, Dir: dir, Registry: os.Getenv("LAB_REGISTRY")}
-	if _, err := Kubectl(ctx, "create", "namespace", "jenkins"); err != nil {
-		return err
-	}
 	folder, err := s.agentContext()
 	if err != nil {
 		return err
@@ -67,12 +69,12 @@ func (s *Site) buildTar(ctx context.Context, folder, tag string, arguments ...st
 		return err
 	}
 	defer func() {
-		_, _ = Kubectl(context.WithoutCancel(ctx), "delete", "pod", "builder", "-n", "jenkins", "--wait=true")
+		_, _ = Kubectl(context.WithoutCancel(ctx), "delete", "namespace", "builder", "--wait=true")
 	}()
-	if _, err := Kubectl(ctx, "wait", "-n", "jenkins", "pod/builder", "--for=condition=Ready", "--timeout=2m"); err != nil {
+	if _, err := Kubectl(ctx, "wait", "-n", "builder", "pod/builder", "--for=condition=Ready", "--timeout=2m"); err != nil {
 		return err
 	}
-	build := append([]string{"exec", "-n", "jenkins", "builder", "--", "/kaniko/executor", "--log-format", "text", "--verbosity", "warn",
+	build := append([]string{"exec", "-n", "builder", "builder", "--", "/kaniko/executor", "--log-format", "text", "--verbosity", "warn",
 		"--context", "dir:///workspace/context", "--no-push", "--tar-path", "/workspace/context/image.tar", "--destination", tag,
 		"--registry-map", "docker.io=" + os.Getenv("LAB_MIRROR"), "--registry-map", "index.docker.io=" + os.Getenv("LAB_MIRROR")}, arguments...)
 	_, err = Kubectl(ctx, build...)

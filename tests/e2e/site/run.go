@@ -68,6 +68,7 @@ type Pipeline struct {
 	Resume      bool     // the job's unfinished build, in a new process
 	Home        string   // of another Jenkins, which knows nothing of this one's locks and queue
 	Job         string   // without it one is named after the repository and the path
+	Folder      string   // of Jenkins; without it staging, and production for a Jenkinsfile.prod
 	Arguments   []string // further ones of the runner
 	Answers     []string
 	Settings    map[string]string // of the site, such as SLIPWAY_PROMETHEUS_URL
@@ -98,7 +99,8 @@ func (s *Site) arguments(p *Pipeline) []string {
 	}
 	arguments := []string{
 		"--scm", s.GitURL(p.Repository), "--branch", "Staging", "--path", p.Jenkinsfile, "--home", s.home(p.Home), "--job", p.Job,
-		"--config", filepath.Join(s.Root, "docs/jenkins.yaml"), "--library", "slipway=" + s.GitURL("slipway"), "--cloud", "--agent-image", s.Registry + "/" + Agent,
+		"--config", filepath.Join(s.Root, "docs/jenkins.yaml"), "--config", filepath.Join(s.Root, "tests/e2e/site/folders.yaml"), "--folder", p.folder(),
+		"--library", "slipway=" + s.GitURL("slipway"), "--cloud", "--agent-image", s.Registry + "/" + Agent,
 	}
 	if p.Resume {
 		arguments = []string{"--home", s.home(p.Home), "--job", p.Job, "--resume"}
@@ -127,7 +129,11 @@ func (s *Site) arguments(p *Pipeline) []string {
 // environment is the runner's, with the credentials that a Jenkins would hold.
 func (s *Site) environment(p Pipeline) []string {
 	production := cmp.Or(p.Namespace, "prod")
-	return append(append(os.Environ(), "NEXUS_USERNAME="+os.Getenv("LAB_REGISTRY_USER"), "NEXUS_PASSWORD="+os.Getenv("LAB_REGISTRY_PASSWORD"), "KUBECONFIG="+s.kubeconfig(),
+	user, password := os.Getenv("LAB_REGISTRY_USER"), os.Getenv("LAB_REGISTRY_PASSWORD")
+	return append(append(os.Environ(), "NEXUS_USERNAME="+user, "NEXUS_PASSWORD="+password, "NEXUS_PULL_USERNAME="+user, "NEXUS_PULL_PASSWORD="+password,
+		"QUARANTINE_USERNAME="+user, "QUARANTINE_PASSWORD="+password,
+		"ADMIN_PASSWORD=unused", "GITEE_USERNAME=unused", "GITEE_TOKEN=unused", "KUBECONFIG="+s.kubeconfig(),
+		"KUBERNETES_BUILD_TOKEN="+s.tokens[Agents[0]], "KUBERNETES_STAGING_TOKEN="+s.tokens[Agents[1]], "KUBERNETES_PRODUCTION_TOKEN="+s.tokens[Agents[2]],
 		"STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords[production]), p.Environment...)
 }
 
@@ -138,6 +144,14 @@ func (s *Site) ended(p Pipeline, begin time.Time, console string) Run {
 		run.Shells, _ = strconv.Atoi(match[1])
 	}
 	return run
+}
+
+// folder is where the job is, and so what it may use.
+func (p Pipeline) folder() string {
+	if p.Folder == "" && strings.HasPrefix(p.Jenkinsfile, "Jenkinsfile.prod") {
+		return "production"
+	}
+	return cmp.Or(p.Folder, "staging")
 }
 
 // Start begins a run; the function that it gives waits for its end.

@@ -35,6 +35,7 @@ type Site struct {
 	Registry  string
 	Recording bool              // the agents tell what every helper was asked and answered
 	passwords map[string]string // of the databases, by namespace
+	tokens    map[string]string // of Jenkins' accounts, by namespace of the agents
 	processes *runner.Processes // which are its Jenkins
 }
 
@@ -50,7 +51,7 @@ type Options struct {
 
 // Prepare makes the site, and tells each step to log.
 func Prepare(ctx context.Context, root, dir string, options Options, log io.Writer) (*Site, error) {
-	s := &Site{Root: root, Dir: dir, Options: options, Registry: os.Getenv("LAB_REGISTRY"), Recording: os.Getenv("SLIPWAY_RECORD") != "", passwords: map[string]string{},
+	s := &Site{Root: root, Dir: dir, Options: options, Registry: os.Getenv("LAB_REGISTRY"), Recording: os.Getenv("SLIPWAY_RECORD") != "", passwords: map[string]string{}, tokens: map[string]string{},
 		processes: &runner.Processes{Program: filepath.Join(root, "tests/runner/run")}}
 	if s.Registry == "" {
 		return nil, fmt.Errorf("this runs inside the lab: lab run --with registry,git,prometheus -- COMMAND")
@@ -81,19 +82,26 @@ func (s *Site) Stop() { s.processes.Stop() }
 // Home is where the runner keeps its builds: consoles, stashes, archives.
 func (s *Site) Home() string { return s.home("") }
 
+// Agents are the namespaces of the agents' pods: those that build, those that deliver to staging, those that deliver to production.
+var Agents = []string{"jenkins-build", "jenkins-staging", "jenkins-prod"}
+
 func (s *Site) namespaces(ctx context.Context) error {
-	if _, err := Kubectl(ctx, "apply", "-f", filepath.Join(s.Root, "k8s/agents.yaml")); err != nil {
-		return err
+	for _, part := range []string{"build", "staging", "prod"} {
+		if _, err := Kubectl(ctx, "apply", "-k", filepath.Join(s.Root, "k8s/site", part)); err != nil {
+			return err
+		}
 	}
 	authority, err := os.ReadFile(os.Getenv("LAB_CA"))
 	if err != nil {
 		return err
 	}
-	if err := s.object(ctx, "jenkins", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "registry-ca"}, "data": map[string]string{"ca.crt": string(authority)}}); err != nil {
-		return err
-	}
-	if err := s.pullSecret(ctx, "jenkins"); err != nil {
-		return err
+	for _, namespace := range Agents {
+		if err := s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "registry-ca"}, "data": map[string]string{"ca.crt": string(authority)}}); err != nil {
+			return err
+		}
+		if err := s.pullSecret(ctx, namespace); err != nil {
+			return err
+		}
 	}
 	if err := s.controller(ctx); err != nil {
 		return err
@@ -172,11 +180,15 @@ func (s *Site) overlay(folder, namespace string) (string, error) {
 	return made, os.WriteFile(filepath.Join(made, "kustomization.yaml"), []byte(text), 0o644)
 }
 
-// controller is the account that a Jenkins would have in this cluster, as a kubeconfig of its own.
+// controller gives Jenkins the accounts of its clouds: each one's token, and a kubeconfig with the one of the builds, which is the
+// least that any of them may do.
 func (s *Site) controller(ctx context.Context) error {
-	token, err := Kubectl(ctx, "create", "token", "jenkins", "-n", "jenkins", "--duration=6h")
-	if err != nil {
-		return err
+	for _, namespace := range Agents {
+		token, err := Kubectl(ctx, "create", "token", "jenkins", "-n", namespace, "--duration=6h")
+		if err != nil {
+			return err
+		}
+		s.tokens[namespace] = strings.TrimSpace(token)
 	}
 	administrator, err := Kubectl(ctx, "config", "view", "--minify", "--raw", "-o", "json")
 	if err != nil {
@@ -186,7 +198,7 @@ func (s *Site) controller(ctx context.Context) error {
 	if err := json.Unmarshal([]byte(administrator), &config); err != nil {
 		return fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	config["users"] = []any{map[string]any{"name": "jenkins", "user": map[string]string{"token": strings.TrimSpace(token)}}}
+	config["users"] = []any{map[string]any{"name": "jenkins", "user": map[string]string{"token": s.tokens[Agents[0]]}}}
 	for _, each := range config["contexts"].([]any) {
 		each.(map[string]any)["context"].(map[string]any)["user"] = "jenkins"
 	}
@@ -347,6 +359,9 @@ func (s *Site) Secrets() []string {
 		clear = append(clear, s.passwords[namespace])
 	}
 	secrets := []string{base64.StdEncoding.EncodeToString([]byte(os.Getenv("LAB_REGISTRY_USER") + ":" + clear[0]))}
+	for _, token := range s.tokens {
+		clear = append(clear, token)
+	}
 	for _, secret := range clear {
 		secrets = append(secrets, secret, base64.StdEncoding.EncodeToString([]byte(secret)), url.QueryEscape(secret), url.PathEscape(secret))
 	}

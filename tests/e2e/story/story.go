@@ -80,6 +80,7 @@ func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers .
 	t.canary = &window{out: console, traffic: t.traffic, from: " failed, stable ", until: "(Promote to Production)"}
 	pipeline := site.Pipeline{Jenkinsfile: jenkinsfile, Answers: answers, Out: t.canary, Settings: map[string]string{
 		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": analysis.String(), "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
+		"SLIPWAY_QUARANTINE": t.site.Registry + "/quarantine", "SLIPWAY_QUARANTINE_CREDENTIALS_ID": "QUARANTINE",
 	}}
 	t.traffic.Reset()
 	var run site.Run

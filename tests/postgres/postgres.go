@@ -25,6 +25,7 @@ type Server struct {
 	programs   string
 	credential *syscall.Credential
 	settings   []string
+	watcher    *exec.Cmd
 }
 
 // New makes and starts one of Debian's version; dir is a folder that exists, or
@@ -73,7 +74,28 @@ func NewVersion(major int, dir string, settings ...string) (server *Server, err 
 		"--locale=C.UTF-8").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
+	if err := s.watch(dir == ""); err != nil {
+		return nil, err
+	}
 	return s, s.Start()
+}
+
+// watch ends the server, and takes a folder away that is its own, when this process is
+// gone, however it ended: the pipe that the watcher reads is closed then, by nothing else.
+func (s *Server) watch(own bool) error {
+	var pipe [2]int
+	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
+		return err
+	}
+	read := os.NewFile(uintptr(pipe[0]), "alive")
+	defer read.Close()
+	folder := s.Data
+	if own {
+		folder = s.Dir
+	}
+	s.watcher = exec.Command("sh", "-c", `cat; "$1" -D "$2" -m immediate -w stop; rm -rf "$3"`, "sh", s.programs+"pg_ctl", s.Data, folder)
+	s.watcher.Stdin, s.watcher.SysProcAttr = read, &syscall.SysProcAttr{Credential: s.credential, Setpgid: true}
+	return s.watcher.Start()
 }
 
 // FreePort is one of the loopback interface that nobody listens on.
@@ -131,6 +153,8 @@ func (s *Server) Stop() {
 func (s *Server) Remove() {
 	s.Stop()
 	_ = os.RemoveAll(s.Dir)
+	_ = s.watcher.Process.Kill()
+	_ = s.watcher.Wait()
 }
 
 // Kill ends it as a power failure does. Its other processes end by themselves.

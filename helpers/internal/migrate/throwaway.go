@@ -131,6 +131,22 @@ func (s Stage) makeThrowaway(ctx context.Context, major int, l locale) (made *th
 type localServer struct {
 	dir, programs string
 	credential    *syscall.Credential
+	watcher       *exec.Cmd
+	alive         *os.File
+}
+
+// watch ends the server and removes its folder when this process is gone, however it
+// ended: the pipe that the watcher reads is closed then.
+func (s *localServer) watch() error {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer read.Close()
+	s.alive = write
+	s.watcher = exec.Command("sh", "-c", `cat; "$1/pg_ctl" -D "$2/data" -m immediate -w stop; rm -rf "$2"`, "sh", s.programs, s.dir)
+	s.watcher.Stdin, s.watcher.SysProcAttr = read, &syscall.SysProcAttr{Credential: s.credential, Setpgid: true}
+	return s.watcher.Start()
 }
 
 func (s *localServer) command(ctx context.Context, name string, arguments ...string) *exec.Cmd {
@@ -153,6 +169,9 @@ func (s *localServer) start(ctx context.Context) error {
 		if err := os.Chown(s.dir, uid, gid); err != nil {
 			return err
 		}
+	}
+	if err := s.watch(); err != nil {
+		return fmt.Errorf("the watcher of the rehearsal's server: %w", err)
 	}
 	data, log := filepath.Join(s.dir, "data"), filepath.Join(s.dir, "log")
 	out, err := s.command(ctx, "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C").CombinedOutput()
@@ -178,6 +197,11 @@ func (s *localServer) remove(ctx context.Context) {
 	_ = s.command(ctx, "pg_ctl", "-D", filepath.Join(s.dir, "data"), "-m", "immediate", "-w", "stop").Run()
 	if err := os.RemoveAll(s.dir); err != nil {
 		logrus.Warnf("the rehearsal's folder %s is left: %v", s.dir, err)
+	}
+	if s.watcher != nil {
+		_ = s.watcher.Process.Kill()
+		_ = s.watcher.Wait()
+		_ = s.alive.Close()
 	}
 }
 

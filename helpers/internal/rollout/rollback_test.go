@@ -33,7 +33,7 @@ func TestTheWayBack(t *testing.T) {
 		"somebody's image, marked meanwhile": {note("new", `{"hash":"old"}`), Leaving{Image: "r/app@sha256:bad"}, "", slipway.Conflict, "is left alone"},
 		"somebody's image, not marked":       {note("old", ""), Leaving{Image: "r/app@sha256:bad"}, "", slipway.Conflict, "is left alone"},
 		"somebody's image, and no mark":      {func(*world) {}, Leaving{Image: "r/app@sha256:bad"}, "", slipway.Conflict, "is left alone"},
-		"somebody's revision":                {note("old", ""), Leaving{Revision: "bad"}, "", slipway.Conflict, "changed by somebody else"},
+		"somebody's revision":                {note("old", ""), Leaving{Revision: "bad"}, "", slipway.Conflict, "changed by another client"},
 		"no mark":                            {func(*world) {}, Leaving{}, "", slipway.No, "does not say which"},
 		"a note that is not ours":            {note("", "yes"), Leaving{}, "", slipway.No, "does not say which"},
 		"a mark whose ReplicaSet is gone":    {note("gone", `{"hash":"gone","image":"r/app@sha256:gone"}`), Leaving{}, "", slipway.No, "--image r/app@sha256:gone"},

@@ -340,7 +340,7 @@ func (c *cell) resume(killed site.Run, p site.Pipeline, then func()) site.Run {
 func (c *cell) deletePods() {
 	const namespace = "jenkins-prod"
 	for _, pod := range strings.Fields(kubectl(c.t, "get", "pods", "-n", namespace, "-l", "jenkins=slave", "-o", "name")) {
-		if strings.HasPrefix(pod, "pod/"+c.job+"-") {
+		if strings.Contains(pod, "-"+c.job+"-") { // its name begins with the job's folder
 			kubectl(c.t, "delete", "-n", namespace, pod, "--grace-period=0", "--force", "--ignore-not-found")
 		}
 	}

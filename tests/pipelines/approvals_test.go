@@ -289,14 +289,14 @@ func TestAnOverrideNeedsAReason(t *testing.T) {
 	build := g.begins(home, "--answer", "migrate=yes", "--answer", "promote=yes")
 	build.asks(t, 1)
 	assert.Contains(t, build.text(), "Change production of fastapi-app although its window is closed?\nproduction is closed from Fri")
-	g.press(home, "Override", "lead", " ")
-	build.says(t, "override: lead gives no reason as the comment, and approves nothing")
+	g.press(home, "Override", "admin", " ")
+	build.says(t, "override: admin gives no reason as the comment, and approves nothing")
 	build.asks(t, 2)
-	g.press(home, "Override", "lead", "the site is down")
+	g.press(home, "Override", "admin", "the site is down")
 	p := build.ends(t)
 	assert.Equal(t, "SUCCESS", p.result, p.console)
 	record := p.record(t)
-	assert.Equal(t, []string{"override", "lead", "leads or administrator", "the site is down"},
+	assert.Equal(t, []string{"override", "admin", "leads or administrator", "the site is down"},
 		[]string{record.Approvals[0].What, record.Approvals[0].By, record.Approvals[0].As, record.Approvals[0].Comment})
 	assert.Equal(t, g.hashes["migration"], record.Approvals[0].Hash, "of the release, whatever becomes of its canary")
 	assert.Contains(t, p.passed(t, "phase promote")["SLIPWAY_APPROVALS"], "the site is down")

@@ -207,10 +207,13 @@ func TestEvidenceIsSignedWithTheSitesKey(t *testing.T) {
 	require.Equal(t, "SUCCESS", p.result, p.console)
 	assert.Contains(t, p.console, "WARNING: the evidence is not signed")
 
-	site := strings.Replace(read(t, "docs/jenkins.yaml"), "    - credentials:\n", `    - credentials:
+	site := `credentials:
+  system:
+    domainCredentials:
+    - credentials:
       - string: {scope: GLOBAL, id: "staging-signing-key", secret: "${SIGNING_KEY}"}
       - string: {scope: GLOBAL, id: "staging-signing-password", secret: "${SIGNING_PASSWORD}"}
-`, 1)
+`
 	seen := filepath.Join(t.TempDir(), "seen") // what the helpers have in their environment, and in their arguments
 	real, err := filepath.Abs(filepath.Join(l.bin, "answers"))
 	require.NoError(t, err)

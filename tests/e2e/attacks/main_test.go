@@ -106,7 +106,8 @@ func guard(ctx context.Context) error {
 	}
 	for ctx, cancel := context.WithTimeout(ctx, time.Minute); ; {
 		defer cancel()
-		_, err := site.Kubectl(ctx, "run", "probe", "-n", "prod", "--image", "probe", "--dry-run=server")
+		// A Deployment: a Pod would be refused by the namespace's Pod Security before.
+		_, err := site.Kubectl(ctx, "create", "deployment", "probe", "-n", "prod", "--image", "probe", "--dry-run=server")
 		if err != nil && strings.Contains(err.Error(), "slipway-images") {
 			return nil
 		}

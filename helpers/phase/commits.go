@@ -1,14 +1,12 @@
 package phase
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"time"
 
+	"slipway.dev/slipway/helpers/internal/git"
 	"slipway.dev/slipway/helpers/internal/safe"
 )
 
@@ -18,17 +16,7 @@ const mostCommits = 30 // that a person reads at an approval
 type repository struct{ dir string }
 
 func (r repository) git(ctx context.Context, arguments ...string) (string, error) {
-	command := exec.CommandContext(ctx, "git", append([]string{"-C", r.dir}, arguments...)...)
-	command.Env = append(command.Environ(), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
-	var out, complaint bytes.Buffer
-	command.Stdout, command.Stderr = &out, &complaint
-	if err := command.Run(); err != nil {
-		if text := strings.TrimSpace(complaint.String()); text != "" {
-			err = errors.New(text)
-		}
-		return "", fmt.Errorf("git %s: %w", arguments[0], err)
-	}
-	return out.String(), nil
+	return git.Run(ctx, r.dir, arguments...)
 }
 
 func (r repository) isClone(ctx context.Context) bool {

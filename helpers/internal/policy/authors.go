@@ -1,16 +1,13 @@
 package policy
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"os/exec"
 	"regexp"
 	"strings"
 	"time"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/git"
 )
 
 var commitID = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
@@ -35,19 +32,19 @@ func Authors(ctx context.Context, clone, from, to string) (map[string]string, er
 		return slipway.Errorf(slipway.Unknown, notKnown).Because(err).
 			Next("let the job clone the whole history, which has %s", span)
 	}
-	shallow, err := git(ctx, clone, "rev-parse", "--is-shallow-repository")
+	shallow, err := git.Run(ctx, clone, "rev-parse", "--is-shallow-repository")
 	if err != nil {
 		return nil, unknown(err)
 	}
 	if strings.TrimSpace(shallow) == "true" {
 		limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
-		if _, err := git(limited, clone, "fetch", "--quiet", "--unshallow"); err != nil {
+		if _, err := git.Run(limited, clone, "fetch", "--quiet", "--unshallow"); err != nil {
 			return nil, unknown(err)
 		}
 	}
 	// %ae is the address as it was committed: the repository's own .mailmap changes nothing.
-	out, err := git(ctx, clone, "log", "-z", "--format=%h%x00%ae%x00%B", span, "--")
+	out, err := git.Run(ctx, clone, "log", "-z", "--format=%h%x00%ae%x00%B", span, "--")
 	if err != nil {
 		return nil, unknown(err)
 	}
@@ -65,23 +62,9 @@ func Authors(ctx context.Context, clone, from, to string) (map[string]string, er
 
 // Commit is the commit of a name that a person gives, such as HEAD.
 func Commit(ctx context.Context, clone, name string) (string, error) {
-	out, err := git(ctx, clone, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
+	out, err := git.Run(ctx, clone, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 	if err != nil {
 		return "", slipway.Usagef("the clone %s has no commit %s", clone, name)
 	}
 	return strings.TrimSpace(out), nil
-}
-
-func git(ctx context.Context, clone string, arguments ...string) (string, error) {
-	command := exec.CommandContext(ctx, "git", append([]string{"-C", clone}, arguments...)...)
-	command.Env = append(command.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_NO_REPLACE_OBJECTS=1", "LC_ALL=C")
-	var out, complaint bytes.Buffer
-	command.Stdout, command.Stderr = &out, &complaint
-	if err := command.Run(); err != nil {
-		if text := strings.TrimSpace(complaint.String()); text != "" {
-			err = errors.New(text)
-		}
-		return "", fmt.Errorf("git %s: %w", arguments[0], err)
-	}
-	return out.String(), nil
 }

@@ -73,7 +73,8 @@ func App() *cli.App {
 			{
 				Name: "apply", Usage: "apply what is pending, each file once, in its own transaction", Action: apply, Description: database,
 				Flags: append([]cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, lockWait, commit, rehearsed,
-					&cli.StringFlag{Name: "image", EnvVars: []string{"SLIPWAY_IMAGE"}, Usage: "with a policy: the release's `IMAGE`, which the approval named"},
+					&cli.StringFlag{Name: "image", EnvVars: []string{"SLIPWAY_IMAGE"},
+						Usage: "with a policy: the release's `IMAGE`, which the approval named"},
 					&cli.StringFlag{Name: "plan-id", EnvVars: []string{"SLIPWAY_PLAN_ID"}, Usage: "apply only if the plan is still the one of this `ID`"},
 					&cli.BoolFlag{Name: "allow-breaking", EnvVars: []string{"SLIPWAY_ALLOW_BREAKING"},
 						Usage: "apply also what the version that still runs would not survive"},

@@ -33,7 +33,8 @@ var (
 		Usage: "note `KEY=VALUE` on the Deployment, as the annotation slipway.dev/KEY; an empty value is left out"}
 	pull = &cli.StringFlag{Name: "pull-secret", Value: "nexus-pull",
 		Usage: "the `NAME` of the Secret with which the nodes pull; it gets the login of REGISTRY_USERNAME"}
-	expires   = &cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this time any run may undo the canary, and the reaper does"}
+	expires = &cli.DurationFlag{Name: "expires", Value: 2 * time.Hour,
+		Usage: "after this time any run may undo the canary, and the reaper does"}
 	commit    = &cli.StringFlag{Name: "commit", Usage: "the `COMMIT` that the image was built from"}
 	reporting = &cli.StringFlag{Name: "report", Value: "canary-report.html", Usage: "write the analysis' page to this `FILE`"}
 )

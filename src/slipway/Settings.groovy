@@ -184,7 +184,7 @@ class Settings implements Serializable {
                 value('cloud'))
         }
         if (!isGiven('serviceAccount') && !site('serviceAccount')) {
-            missing.add("WARNING: serviceAccount is not set: every pipeline delivers as the ServiceAccount ${value('serviceAccount')}".toString())
+            missing.add('WARNING: serviceAccount is not set: every pipeline delivers as the ServiceAccount ' + value('serviceAccount'))
         }
         return missing
     }

@@ -168,7 +168,8 @@ func whyNoAddress(address string, err error) string {
 }
 
 // ownWords are the errors that quote nothing but a parameter's known name.
-var ownWords = regexp.MustCompile(`^(the service file|no service file|a port is no number|a quoted value has no end|it is neither a URL|the (user|password|host|port|dbname) is not percent-encoded|keepalives\w*|gssencmode=require|sslcrl|sslcrldir|requirepeer)\b`)
+var ownWords = regexp.MustCompile(`^(the service file|no service file|a port is no number|a quoted value has no end|` +
+	`it is neither a URL|the (user|password|host|port|dbname) is not percent-encoded|keepalives\w*|gssencmode=require|sslcrl|sslcrldir|requirepeer)\b`)
 
 // misplaced says whether an @ stands behind the host of a URL: then a character of the
 // password has ended it, and a part of the password would be taken for host or database.

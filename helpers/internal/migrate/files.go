@@ -194,13 +194,15 @@ func (m *Migration) check(marked bool) error {
 	for _, s := range m.Statements {
 		switch {
 		case s.made.control && s.Kind == "DISCARD":
-			return slipway.Usagef("%s:%d: DISCARD ALL releases the advisory lock that keeps a second run out", m.Name, s.Line).Next("remove it: each file begins with the session's own settings")
+			return slipway.Usagef("%s:%d: DISCARD ALL releases the advisory lock that keeps a second run out", m.Name, s.Line).
+				Next("remove it: each file begins with the session's own settings")
 		case s.made.control:
 			return slipway.Usagef("%s:%d: %s: a file is one transaction already, and one that is ended inside it escapes from it", m.Name,
 				s.Line, s.Kind).
 				Next("remove it; a file that must not run in a transaction says so: -- slipway:no-transaction")
 		case s.made.unlocks:
-			return slipway.Usagef("%s:%d: %s releases the advisory lock that keeps a second run out", m.Name, s.Line, unlockAll).Next("unlock by its key what the file has locked")
+			return slipway.Usagef("%s:%d: %s releases the advisory lock that keeps a second run out", m.Name, s.Line, unlockAll).
+				Next("unlock by its key what the file has locked")
 		case s.made.misread != "":
 			return slipway.Usagef("%s:%d: with another %s the server would read the file otherwise than it was checked", m.Name, s.Line,
 				s.made.misread).

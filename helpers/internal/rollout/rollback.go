@@ -197,7 +197,8 @@ func wayBack(o Objects, leaving Leaving) (good *appsv1.ReplicaSet, present strin
 		return nil, "", slipway.Errorf(slipway.Conflict, "deployment/%s does not have %s, and is left alone", name, leaving.Image).
 			Next("see who changed it: kubectl describe -n %s deployment/%s", deployment.Namespace, name)
 	case leaving.Revision != "" && leaving.Revision != present:
-		return nil, "", slipway.Errorf(slipway.Conflict, "deployment/%s was changed by another client since it was read, and is left as it is", name)
+		return nil, "", slipway.Errorf(slipway.Conflict,
+			"deployment/%s was changed by another client since it was read, and is left as it is", name)
 	case leaving.Revision != "" && deployment.Annotations[GoodAnnotation] == leaving.Revision:
 		return nil, present, nil
 	case err != nil:

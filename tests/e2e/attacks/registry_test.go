@@ -3,10 +3,6 @@
 package attacks
 
 import (
-	"bytes"
-	"crypto/tls"
-	"crypto/x509"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,23 +25,8 @@ func tag(t *testing.T, name, reference string) {
 // registry sends a request to the site's registry and gives the answer's body.
 func registry(t *testing.T, method, path, mediaType string, body []byte) []byte {
 	t.Helper()
-	authority, err := os.ReadFile(os.Getenv("LAB_CA"))
+	answer, err := prepared.AskRegistry(t.Context(), method, path, mediaType, body)
 	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	require.True(t, pool.AppendCertsFromPEM(authority))
-	request, err := http.NewRequestWithContext(t.Context(), method, "https://"+prepared.Registry+path, bytes.NewReader(body))
-	require.NoError(t, err)
-	request.SetBasicAuth(os.Getenv("LAB_REGISTRY_USER"), os.Getenv("LAB_REGISTRY_PASSWORD"))
-	request.Header.Set("Content-Type", mediaType)
-	request.Header.Set("Accept", mediaType)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
-	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	require.Less(t, response.StatusCode, 300, string(answer))
 	return answer
 }
 

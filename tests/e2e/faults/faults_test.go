@@ -3,12 +3,8 @@
 package faults
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -52,7 +48,7 @@ func TestMain(m *testing.M) {
 		}
 		if err == nil {
 			defer prepared.Stop()
-			err = stage()
+			err = prepared.Stage(context.Background())
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -60,21 +56,6 @@ func TestMain(m *testing.M) {
 		}
 		return m.Run()
 	}())
-}
-
-func stage() error {
-	ctx := context.Background()
-	if _, err := prepared.Service.Commit(ctx, "A release"); err != nil {
-		return err
-	}
-	if err := prepared.Service.Push(ctx, "Staging"); err != nil {
-		return err
-	}
-	run, err := prepared.Run(ctx, site.Pipeline{Jenkinsfile: "Jenkinsfile"})
-	if err == nil && run.Result() != "SUCCESS" {
-		err = fmt.Errorf("the staging run before the tests failed:\n%s", run.Console)
-	}
-	return err
 }
 
 // play runs a pipeline to its end, and sees that its record is as it must be.
@@ -353,25 +334,8 @@ func TestTheNewestTagIsFoundThroughEachFaultOfNexus(t *testing.T) {
 // registry sends a request to the site's registry and gives the answer's body.
 func registry(t *testing.T, method, path, mediaType string, body []byte) []byte {
 	t.Helper()
-	authority, err := os.ReadFile(os.Getenv("LAB_CA"))
+	answer, err := prepared.AskRegistry(t.Context(), method, path, mediaType, body)
 	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	require.True(t, pool.AppendCertsFromPEM(authority))
-	request, err := http.NewRequestWithContext(t.Context(), method, "https://"+prepared.Registry+path, bytes.NewReader(body))
-	require.NoError(t, err)
-	request.SetBasicAuth(os.Getenv("LAB_REGISTRY_USER"), os.Getenv("LAB_REGISTRY_PASSWORD"))
-	if mediaType != "" {
-		request.Header.Set("Content-Type", mediaType)
-		request.Header.Set("Accept", mediaType)
-	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
-	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	require.Less(t, response.StatusCode, 300, string(answer))
 	return answer
 }
 

@@ -141,7 +141,7 @@ func parseTargets(arguments []string) ([]rollout.Target, error) {
 		if !found || name == "" {
 			return nil, slipway.Usagef("%q is not of the form deployment/NAME", argument)
 		}
-		known, ok := kinds[strings.ToLower(kind)]
+		known, ok := kinds[strings.TrimSuffix(strings.ToLower(kind), ".apps")] // as kubectl get -o name gives it
 		if !ok {
 			return nil, slipway.Usagef("%q is of the kind %s, which has no rollout: give a deployment, statefulset or daemonset", argument, kind)
 		}

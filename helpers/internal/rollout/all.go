@@ -13,7 +13,8 @@ import (
 )
 
 // company is how long the other workloads are still waited for when one has
-// failed: what has the same cause fails at about the same time.
+// failed: what has the same cause fails at about the same time. One that shows a
+// trouble by then is waited for as long again.
 const company = 15 * time.Second
 
 // errCompany ends the wait for the others.
@@ -49,7 +50,12 @@ func WaitAll(ctx context.Context, cluster *kube.Cluster, targets []Target, optio
 		}
 		results[i], errs[i] = f.result(ctx, context.Cause(limited), err, begin)
 		if errs[i] != nil || results[i].State == Failed {
-			time.AfterFunc(company, func() { part(errCompany) })
+			time.AfterFunc(company, func() {
+				if !slices.ContainsFunc(followers, (*follower).isTroubled) {
+					part(errCompany)
+				}
+			})
+			time.AfterFunc(2*company, func() { part(errCompany) })
 		}
 		if errs[i] == nil {
 			errs[i] = f.finish(ctx, &results[i])
@@ -79,13 +85,13 @@ func anyAbsent(errs []error) bool {
 	return false
 }
 
-// glance tells how a workload is now, beside another that is not there at all.
+// glance tells how a workload is now by its status alone, beside another that is not there at all.
 func (f *follower) glance(ctx context.Context, err error) Result {
 	var absent *absentError
 	if errors.As(err, &absent) {
 		return Result{Verdict: Verdict{Workload: f.target.String()}.failed(Failure{Code: "NOT_FOUND", Cause: absent.told.Message})}
 	}
-	if err == nil {
+	if f.observer = nil; err == nil {
 		if objects, readErr := f.read(ctx); readErr == nil {
 			f.judge(objects, f.cluster.Now())
 		}

@@ -49,28 +49,40 @@ func TestAPodWhoseNodeIsGoneIsToldAsThat(t *testing.T) {
 	assert.Equal(t, Done, w.judge(70*time.Second).State, "the node is back")
 }
 
+func (w *world) objects() []runtime.Object {
+	list := []runtime.Object{w.Deployment}
+	for _, set := range w.ReplicaSets {
+		list = append(list, set)
+	}
+	for _, pod := range w.Pods {
+		list = append(list, pod)
+	}
+	return list
+}
+
+// Beside a workload that is absent the others are looked at once, and no node is asked.
+func TestAGlanceGoesByTheStatus(t *testing.T) {
+	f := newFollower(nil, Target{Deployment, "app"}, Options{Criteria: Criteria{Graces: DefaultGraces}})
+	f.uid, f.observer = "d", nil
+	w := rollingOut().of(1).pod("new", "a", unprobed)
+	f.judge(w.objects(), start.Add(2*time.Second))
+	assert.Equal(t, Progressing, f.verdict.State)
+	f.judge(w.objects(), start.Add(time.Minute))
+	assert.Equal(t, Done, f.verdict.State)
+}
+
 // What has the name of what was deleted is another one: its pods say nothing about what is waited for.
 func TestAWorkloadThatIsMadeAnewIsAnotherOne(t *testing.T) {
 	f := newFollower(nil, Target{Deployment, "app"}, Options{Criteria: Criteria{Graces: DefaultGraces}})
 	f.uid = "d"
-	objects := func(w *world) []runtime.Object {
-		list := []runtime.Object{w.Deployment}
-		for _, set := range w.ReplicaSets {
-			list = append(list, set)
-		}
-		for _, pod := range w.Pods {
-			list = append(list, pod)
-		}
-		return list
-	}
 	w := rollingOut().of(1).pod("new", "a")
-	f.judge(objects(w), start.Add(time.Second))
+	f.judge(w.objects(), start.Add(time.Second))
 	assert.Equal(t, Done, f.verdict.State)
 	w.Deployment.UID = "another"
 	for _, set := range w.ReplicaSets {
 		set.OwnerReferences[0].UID = "another"
 	}
-	f.judge(objects(w), start.Add(2*time.Second))
+	f.judge(w.objects(), start.Add(2*time.Second))
 	assert.Equal(t, "DELETED", f.verdict.Code)
 	assert.Contains(t, f.verdict.Cause, "deployment/app was deleted while it was waited for, and made anew")
 	f.judge(nil, start.Add(3*time.Second))

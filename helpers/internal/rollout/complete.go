@@ -105,6 +105,8 @@ func (c Criteria) least(desired int32) (least int, given bool) {
 // never names what would be waited for in vain.
 func never(o Objects) *Failure {
 	switch {
+	case o.meta().DeletionTimestamp != nil: // it stays until what holds it has gone, as with --cascade=foreground
+		return &Failure{Code: "DELETED", Cause: o.name() + " is being deleted"}
 	case o.Deployment != nil && o.Deployment.Spec.Paused:
 		return &Failure{Code: "PAUSED", Cause: o.name() + " is paused, and never ends"}
 	case o.StatefulSet != nil && o.StatefulSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType,
@@ -131,6 +133,8 @@ func enough(v Verdict, total int32) string {
 		return fmt.Sprintf("%d of %d pods are new", v.Updated, v.Desired)
 	case total > v.Updated:
 		return fmt.Sprintf("%d old pods are still there", total-v.Updated)
+	case v.Updated > v.Desired:
+		return fmt.Sprintf("%d pods too many are still there", v.Updated-v.Desired)
 	case v.Available < v.Desired:
 		return fmt.Sprintf("%d of %d new pods are available", v.Available, v.Desired)
 	}
@@ -235,8 +239,17 @@ func running(pod *corev1.Pod) (images []string, told bool) {
 		case status.ImageID == "":
 			told = false
 		default:
-			images = append(images, status.ImageID)
+			images = append(images, provenBy(pod, status))
 		}
 	}
 	return images, told && len(images) > 0
+}
+
+// provenBy is the imageID. A node that has the image from a file tells only the digest of its
+// configuration, which no registry knows; it has found it by the digest of the pod's own reference, where that has one.
+func provenBy(pod *corev1.Pod, status corev1.ContainerStatus) string {
+	if container, _ := spec(pod, status.Name); digest(status.ImageID) == "" && container != nil && digest(container.Image) != "" {
+		return container.Image
+	}
+	return status.ImageID
 }

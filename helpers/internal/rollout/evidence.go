@@ -231,11 +231,16 @@ var repeated = regexp.MustCompile(`^(Unhealthy|BackOff|Failed|FailedScheduling|P
 // mount that does not come about, and any other Warning that repeats itself.
 func byEvents(o Objects, pod *corev1.Pod) *trouble {
 	var newest *corev1.Event
+	times, first := map[string]int32{}, map[string]time.Time{} // by reason: the message may name another sandbox each time
 	for _, event := range o.eventsOf(pod) {
-		switch {
-		case event.Type == corev1.EventTypeNormal:
-			newest = nil // it went on after that: an image that is being pulled may take its time
-		case occurrences(event) >= 2 && !repeated.MatchString(event.Reason):
+		if event.Type == corev1.EventTypeNormal { // it went on after that: an image that is being pulled may take its time
+			newest, times = nil, map[string]int32{}
+			continue
+		}
+		if times[event.Reason] == 0 {
+			first[event.Reason] = firstSeen(event)
+		}
+		if times[event.Reason] += occurrences(event); times[event.Reason] >= 2 && !repeated.MatchString(event.Reason) {
 			newest = event
 		}
 	}
@@ -244,9 +249,11 @@ func byEvents(o Objects, pod *corev1.Pod) *trouble {
 		return nil
 	case newest.Reason == "FailedCreatePodSandBox":
 		return newTrouble("SANDBOX_FAILED", "the pod's sandbox cannot be made: "+newest.Message, pod, "", o.Criteria.Graces.Create).
-			from(firstSeen(newest))
+			from(first[newest.Reason])
 	}
-	return newTrouble("STUCK", newest.Reason+": "+newest.Message, pod, "", o.Criteria.Graces.Stuck).from(firstSeen(newest))
+	found := newTrouble("STUCK", newest.Reason+": "+newest.Message, pod, "", o.Criteria.Graces.Stuck).from(first[newest.Reason])
+	found.room = true
+	return found
 }
 
 // lastTold is the newest warning about a pod that says more than its status does.

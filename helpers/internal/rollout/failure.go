@@ -2,7 +2,9 @@ package rollout
 
 import (
 	"fmt"
+	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +38,11 @@ type trouble struct {
 	Failure
 	grace time.Duration
 	began time.Time // when the object itself says so; zero takes the first sighting
+	room  bool      // it may pass when the workload's pods that are on their way out leave their place
 }
+
+// endless is the grace of what is no failure, and told where the time is over before it ends.
+const endless = time.Duration(math.MaxInt64)
 
 func newTrouble(code, cause string, pod *corev1.Pod, container string, grace time.Duration) *trouble {
 	return &trouble{Failure: Failure{Code: code, Cause: cause, Pod: pod.Name, Container: container, Pods: 1, uid: pod.UID}, grace: grace}
@@ -73,6 +79,12 @@ func (s *sightings) ripe(t *trouble) bool {
 		since = t.began
 	}
 	t.Since = later(since, s.memory.Progress)
+	if t.room && s.memory.Left.After(since) {
+		t.Since = later(t.Since, s.memory.Left)
+		if t.Pod == "" { // the controller tries again after as long as it has been refused
+			t.grace = max(t.grace, s.memory.Left.Sub(since))
+		}
+	}
 	return t.grace == 0 || s.now.Sub(t.Since) >= t.grace
 }
 
@@ -166,12 +178,15 @@ func idle(o Objects, memory *Memory, now time.Time) bool {
 			return false
 		}
 	}
-	for _, pod := range o.Pods {
-		if pod.DeletionTimestamp != nil && o.owns(pod) && now.Before(pod.DeletionTimestamp.Add(settle)) {
-			return false // deletionTimestamp is the end of its terminationGracePeriod
-		}
-	}
-	return true
+	return !o.leaving(now)
+}
+
+// leaving says that a pod of any revision is on its way out, within its own time: its
+// deletionTimestamp is the end of its terminationGracePeriod.
+func (o Objects) leaving(now time.Time) bool {
+	return slices.ContainsFunc(o.Pods, func(pod *corev1.Pod) bool {
+		return pod.DeletionTimestamp != nil && o.owns(pod) && now.Before(pod.DeletionTimestamp.Add(settle))
+	})
 }
 
 // standstill tells what may be why the controller does not go on.
@@ -250,17 +265,27 @@ func creation(o Objects) *trouble {
 	case o.Deployment != nil:
 		complaint = o.deploymentComplaint()
 	case int32(len(o.active())) < counts(o).Desired:
-		for _, event := range o.eventsOf(o.meta()) {
-			if event.Reason == "FailedCreate" && current(event, o) {
-				complaint = event.Message
-			}
-		}
+		complaint = o.createEvents()
 	}
 	if complaint == "" {
 		return nil
 	}
 	code, grace := refusal(complaint, o.Criteria.Graces)
-	return &trouble{Failure: Failure{Code: code, Cause: "pods cannot be created: " + complaint}, grace: grace}
+	return &trouble{Failure: Failure{Code: code, Cause: "pods cannot be created: " + complaint}, grace: grace, room: code == "QUOTA_EXCEEDED"}
+}
+
+// createEvents is what the controller of a StatefulSet or DaemonSet says by its events, as long as it has created no pod since.
+func (o Objects) createEvents() string {
+	complaint, at := "", time.Time{}
+	for _, event := range o.eventsOf(o.meta()) {
+		switch {
+		case event.Reason == "FailedCreate" && current(event, o):
+			complaint, at = event.Message, lastSeen(event)
+		case event.Reason == "SuccessfulCreate" && lastSeen(event).After(at):
+			complaint = ""
+		}
+	}
+	return complaint
 }
 
 func (o Objects) deploymentComplaint() string {

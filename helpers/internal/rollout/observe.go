@@ -37,6 +37,9 @@ func newObserver() *observer {
 // known takes note of what is to be asked now, and gives what is known of it. What is no
 // longer a question is forgotten.
 func (o *observer) known(questions map[string]question) map[string]Observation {
+	if o == nil {
+		return nil // no node is asked
+	}
 	o.lock.Lock()
 	defer o.lock.Unlock()
 	for run, seen := range o.runs {

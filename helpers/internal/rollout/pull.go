@@ -19,7 +19,10 @@ type pull struct {
 // missingSecrets is how the kubelet's event names the pull secrets that it could not read.
 var missingSecrets = regexp.MustCompile(`pull secrets \(([^)]*)\)`)
 
-const backOff = "Back-off pulling image"
+const (
+	backOff     = "Back-off pulling image"
+	pullBackOff = "ImagePullBackOff"
+)
 
 // pulling judges a container whose image cannot be had. Kubelets from 1.34 put
 // the error into the back-off's message; of older ones it is remembered from the
@@ -28,12 +31,12 @@ func pulling(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *
 	state := status.State.Waiting
 	key := key(pod, status.Name)
 	known := memory.Pulls[key]
-	if state.Reason == "ErrImagePull" && known.Reason != state.Reason {
+	if state.Reason != pullBackOff && known.Reason != state.Reason {
 		known.Attempts++
 	}
 	known.Attempts = max(known.Attempts, 1)
 	known.Reason = state.Reason
-	if said := strings.TrimSpace(state.Message); said != "" && (!strings.HasPrefix(said, backOff) || strings.Contains(said, "ErrImagePull")) {
+	if said := strings.TrimSpace(state.Message); said != "" && (!strings.HasPrefix(said, backOff) || strings.Contains(said, `": `)) {
 		known.Message = said
 	}
 	told, missing := 0, ""
@@ -63,6 +66,8 @@ func pulling(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *
 	switch classify(known.Message, status.Image) {
 	case pullNotFound:
 		return found("IMAGE_NOT_FOUND", refused, "the registry does not have the image "+status.Image)
+	case pullOtherPlatform:
+		return found("IMAGE_NOT_FOUND", refused, "the registry has the image "+status.Image+" for other platforms than the node's: "+why)
 	case pullDenied:
 		return found("IMAGE_PULL_DENIED", refused, "the registry refuses the image "+status.Image+": "+why)
 	case pullTransient:
@@ -74,14 +79,16 @@ func pulling(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *
 type pullFault int
 
 const (
-	pullUnknown   pullFault = iota // such as a certificate that nobody trusts
-	pullTransient                  // may pass
-	pullNotFound                   // no second try changes it
-	pullDenied                     // no second try changes it
+	pullUnknown       pullFault = iota // such as a certificate that nobody trusts
+	pullTransient                      // may pass
+	pullNotFound                       // no second try changes it
+	pullOtherPlatform                  // no second try changes it
+	pullDenied                         // no second try changes it
 )
 
 var (
-	transientPull = regexp.MustCompile(`(?i)\btime-?out\b|timed out|deadline exceeded|DeadlineExceeded|too many requests|toomanyrequests|\b429\b|\b50[0-9]\b|internal server error|bad gateway|service unavailable|connection refused|connection reset|no route to host|network is unreachable|no such host|server misbehaving|\bEOF\b|\bi/o\b|code = Unavailable`)
+	transientPull = regexp.MustCompile(`(?i)\btime-?out\b|timed out|deadline exceeded|DeadlineExceeded|too many requests|toomanyrequests|\b429\b|\b50[0-9]\b|internal server error|bad gateway|service unavailable|connection refused|connection reset|no route to host|network is unreachable|no such host|server misbehaving|\bEOF\b|\bi/o\b|code = Unavailable|registry is unavailable`)
+	otherPlatform = regexp.MustCompile(`(?i)no match for platform|no matching manifest for|does not match the (specified|expected) platform`)
 	deniedPull    = regexp.MustCompile(`(?i)denied|unauthorized|authentication required|no basic auth credentials|forbidden|insufficient_scope|\b401\b|\b403\b`)
 	notFoundPull  = regexp.MustCompile(`(?i)not found|manifest unknown|name unknown|code = NotFound|\b404\b`)
 
@@ -100,6 +107,8 @@ func classify(message, image string) pullFault {
 	switch {
 	case transientPull.MatchString(text):
 		return pullTransient
+	case otherPlatform.MatchString(text):
+		return pullOtherPlatform
 	case deniedPull.MatchString(text):
 		return pullDenied
 	case notFoundPull.MatchString(text):

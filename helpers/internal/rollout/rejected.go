@@ -11,11 +11,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// fallen is a pod of the new revision whose phase is Failed: its controller makes another
+// fallen is a pod of the new revision that is over as a whole: its controller makes another
 // one in its place at once, so that no container and no pod waits for long enough to be judged.
 type fallen struct {
 	pod, node, reason, message string
 	started                    bool // a container of it ran before
+	well                       bool // all of them ended with 0
 	at                         time.Time
 }
 
@@ -25,11 +26,11 @@ const (
 	goingOn    = 30 * time.Second // and the last one not longer ago than this
 )
 
-// mourn notes the new pods that have failed as a whole.
+// mourn notes the new pods that are over as a whole.
 func (m *Memory) mourn(o Objects, first bool, now time.Time) {
 	isNew := o.isNew()
 	for _, pod := range o.Pods {
-		if _, known := m.Fallen[pod.UID]; known || pod.Status.Phase != corev1.PodFailed || !isNew(pod) {
+		if _, known := m.Fallen[pod.UID]; known || !over(pod) || !isNew(pod) {
 			continue
 		}
 		at := now
@@ -37,8 +38,23 @@ func (m *Memory) mourn(o Objects, first bool, now time.Time) {
 			at = pod.CreationTimestamp.Time
 		}
 		started := slices.ContainsFunc(containers(pod), func(s corev1.ContainerStatus) bool { return s.ContainerID != "" })
-		m.Fallen[pod.UID] = fallen{pod.Name, pod.Spec.NodeName, pod.Status.Reason, pod.Status.Message, started, at}
+		message := pod.Status.Message
+		if message == "" {
+			message = howEnded(pod)
+		}
+		m.Fallen[pod.UID] = fallen{pod.Name, pod.Spec.NodeName, pod.Status.Reason, message, started, pod.Status.Phase == corev1.PodSucceeded, at}
 	}
+}
+
+// howEnded tells of containers that ended and were not started again, as a restartPolicy or rules of their own ask for.
+func howEnded(pod *corev1.Pod) string {
+	var ends []string
+	for _, status := range containers(pod) {
+		if last := status.State.Terminated; last != nil && !initOnly(pod, status.Name) {
+			ends = append(ends, fmt.Sprintf("the container %s has ended with exit code %d", status.Name, last.ExitCode))
+		}
+	}
+	return strings.Join(ends, ", ")
 }
 
 // rejected is the trouble that the new pods fail as a whole, one after the other.
@@ -62,7 +78,10 @@ func rejected(o Objects, memory *Memory, now time.Time) *trouble {
 			why = strings.Trim(reason+": "+why, ": ")
 		}
 		code, cause := "POD_REJECTED", fmt.Sprintf("the kubelet of the node %s rejects each new pod: %s", last.node, why)
-		if last.started {
+		switch {
+		case last.well:
+			code, cause = "POD_FAILED", "each new pod ends as a whole, and a service must go on: "+why
+		case last.started:
 			code, cause = "POD_FAILED", "each new pod fails as a whole: "+why
 		}
 		return &trouble{Failure: Failure{Code: code, Cause: cause, Pod: last.pod, Pods: len(row), Since: first.at, uid: uid}}

@@ -35,7 +35,36 @@ func inspect(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) *trouble
 	if found := dropped(o, pod); found != nil {
 		return found
 	}
-	return silent(o, pod)
+	if found := silent(o, pod); found != nil {
+		return found
+	}
+	return underway(o, pod, memory, now)
+}
+
+// underway is what a pod has been at for long, and may go on with: an init container that runs, a start that its probe waits for,
+// an image that is pulled.
+func underway(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) *trouble {
+	long := o.Criteria.Graces.Stuck
+	say := func(container, format string, arguments ...any) *trouble {
+		return newTrouble("STUCK", fmt.Sprintf(format, arguments...), pod, container, endless)
+	}
+	for _, status := range containers(pod) {
+		container, stays := spec(pod, status.Name)
+		switch {
+		case container == nil || status.State.Running == nil || now.Sub(memory.Told[run(pod, status)]) < long:
+		case !stays:
+			return say(status.Name, "the init container %s still runs, and the next one starts when it has ended", status.Name)
+		case container.StartupProbe != nil && (status.Started == nil || !*status.Started):
+			return say(status.Name, "the container %s runs, and its startup probe (%s) has not succeeded yet", status.Name,
+				probed(container.StartupProbe))
+		}
+	}
+	events := o.eventsOf(pod)
+	if len(events) == 0 || events[len(events)-1].Reason != "Pulling" || now.Sub(lastSeen(events[len(events)-1])) < long {
+		return nil
+	}
+	return say("", "the node %s has been at this since %s: %s", pod.Spec.NodeName, lastSeen(events[len(events)-1]).UTC().Format(time.TimeOnly),
+		events[len(events)-1].Message)
 }
 
 // everyNode is what the scheduler says where the selector or affinity of the pod
@@ -69,12 +98,13 @@ func unscheduled(o Objects, pod *corev1.Pod) *trouble {
 	case strings.Contains(c.Message, "PersistentVolumeClaim"), strings.Contains(c.Message, "persistentvolumeclaim"):
 		return newTrouble("PVC_PENDING", "no node takes it: "+c.Message, pod, "", graces.Claim).from(c.LastTransitionTime.Time)
 	}
-	grace := graces.Unschedulable
+	found := newTrouble("UNSCHEDULABLE", "no node takes it: "+c.Message+placement(o, pod, c.Message), pod, "",
+		graces.Unschedulable).from(c.LastTransitionTime.Time)
+	found.room = true
 	if parts := everyNode.FindStringSubmatch(c.Message); parts != nil && parts[1] == parts[2] {
-		grace = 0
+		found.grace, found.room = 0, false
 	}
-	return newTrouble("UNSCHEDULABLE", "no node takes it: "+c.Message+placement(o, pod, c.Message), pod, "",
-		grace).from(c.LastTransitionTime.Time)
+	return found
 }
 
 // startless judges a container that does not run, or that only runs until it ends again.
@@ -99,7 +129,7 @@ func startless(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory
 		return say("INVALID_IMAGE_NAME", 0, "the image's name makes no sense: %s", status.Image)
 	case "ErrImageNeverPull":
 		return say("IMAGE_NEVER_PULL", 0, "the image %s is not on the node, and imagePullPolicy Never forbids to pull it", status.Image)
-	case "ErrImagePull", "ImagePullBackOff":
+	case "ErrImagePull", pullBackOff, "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError":
 		return pulling(o, pod, status, memory)
 	case "CreateContainerConfigError":
 		code := "CONTAINER_CONFIG"
@@ -142,7 +172,7 @@ func initOnly(pod *corev1.Pod, name string) bool {
 }
 
 // unready judges a container that runs and is not ready, by its probe's own fields:
-// it has had its chance after initialDelay + period × failures, twice. An attempt
+// it has had its chance after initialDelay + period × failures, twice, since it runs or was last ready. An attempt
 // that takes longer than the period puts the next one off, so its time-out counts.
 // https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/
 func unready(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory, now time.Time) *trouble {
@@ -158,8 +188,12 @@ func unready(pod *corev1.Pod, status corev1.ContainerStatus, memory *Memory, now
 	if container.StartupProbe != nil {
 		budget += chance(container.StartupProbe)
 	}
-	lasted := now.Sub(memory.Told[run(pod, status)])
-	if lasted < budget {
+	began := later(memory.Told[run(pod, status)], memory.Served[run(pod, status)])
+	// It may have been ready before the first look. A time to come is of a node whose clock is wrong.
+	if c := condition(pod, corev1.PodReady); c != nil && !c.LastTransitionTime.After(now) {
+		began = later(began, c.LastTransitionTime.Time)
+	}
+	if now.Sub(began) < budget {
 		return nil
 	}
 	cause := fmt.Sprintf("the container %s runs, and its readiness probe (%s) has not succeeded in %s", status.Name,

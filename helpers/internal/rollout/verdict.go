@@ -72,6 +72,8 @@ type Memory struct {
 	Crashed  map[string]bool      // containers that were in a crash loop and have not been ready since
 	Starved  map[string]bool      // containers that were once killed for want of memory
 	Told     map[string]time.Time // when each run of a container was first told of; its start, where it was before all
+	Served   map[string]time.Time // when each run was last seen ready
+	Left     time.Time            // when a pod of any revision was last seen on its way out, within its own time
 	Fallen   map[types.UID]fallen // new pods that were over before they were of use
 	Done     time.Time            // since when it is done, for Hold; zero while it is not
 	Held     map[types.UID]int32  // the pods that were there when it was done, and their restarts
@@ -216,10 +218,14 @@ func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	case !fresh:
 		*memory = *before
 	case before != nil:
-		memory.Told, memory.Returned = before.Told, before.Returned
+		memory.Told, memory.Served, memory.Returned = before.Told, before.Served, before.Returned
+	}
+	if o.leaving(now) {
+		memory.Left = now
 	}
 	memory.Seen, memory.Pulls, memory.Fallen = copied(memory.Seen), copied(memory.Pulls), copied(memory.Fallen)
-	memory.Crashed, memory.Starved, memory.Told = copied(memory.Crashed), copied(memory.Starved), copied(memory.Told)
+	memory.Crashed, memory.Starved = copied(memory.Crashed), copied(memory.Starved)
+	memory.Told, memory.Served = copied(memory.Told), copied(memory.Served)
 	memory.hear(o, now)
 	memory.mourn(o, before == nil, now)
 	count := soundOf(o, o.newPods(), memory, now)
@@ -232,12 +238,16 @@ func remember(o Objects, verdict Verdict, now time.Time) *Memory {
 	return memory
 }
 
-// hear notes which containers are told to run, and since when that was told.
+// hear notes which containers are told to run, since when that was told, and when they were last ready.
 func (m *Memory) hear(o Objects, now time.Time) {
 	for _, pod := range o.active() {
 		for _, status := range containers(pod) {
-			if status.State.Running != nil {
-				m.Told[run(pod, status)] = o.Memory.told(pod, status, now)
+			if status.State.Running == nil {
+				continue
+			}
+			m.Told[run(pod, status)] = o.Memory.told(pod, status, now)
+			if status.Ready {
+				m.Served[run(pod, status)] = now
 			}
 		}
 	}

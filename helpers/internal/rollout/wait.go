@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,7 +59,11 @@ type follower struct {
 	settled  time.Time // before it nothing is believed to have failed
 	asked    time.Time // when the final verdict was last asked for by a fresh read
 	slow     bool      // that read had to wait, as for an API server that hung
+	troubled atomic.Bool
 }
+
+// isTroubled says that it goes on, and something has gone wrong that may yet recover.
+func (f *follower) isTroubled() bool { return f.troubled.Load() }
 
 func newFollower(cluster *kube.Cluster, target Target, options Options) *follower {
 	// What is to stay up, to run an image or to be marked as good has to have pods.
@@ -205,6 +210,7 @@ func (f *follower) judge(objects []runtime.Object, now time.Time) {
 	o.Observed = f.observer.known(toAsk(o, now))
 	f.objects = o
 	f.verdict, f.memory = Compute(o, now)
+	f.troubled.Store(f.verdict.State == Progressing && len(f.verdict.Failures) > 0)
 }
 
 func (f *follower) final(now time.Time) bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,7 @@ import (
 	"slipway.dev/slipway/helpers/phase"
 	"slipway.dev/slipway/helpers/policy"
 	rolloutwait "slipway.dev/slipway/helpers/rollout-wait"
+	"slipway.dev/slipway/helpers/scaffold"
 )
 
 // A name makes its App only when it is called: some tune the process to their work.
@@ -41,6 +43,11 @@ var commands = map[string]func() *cli.App{
 	"rollout-wait":     rolloutwait.App,
 }
 
+// These are slipway's alone: a program of such a name would stand in the way of another one's.
+var own = map[string]func() *cli.App{
+	"init": scaffold.App,
+}
+
 func main() {
 	app, arguments := choose(os.Args)
 	slipway.Run(app, arguments)
@@ -52,8 +59,10 @@ func choose(arguments []string) (*cli.App, []string) {
 		return app(), arguments
 	}
 	if len(arguments) > 1 {
-		if app, ok := commands[arguments[1]]; ok {
-			return app(), arguments[1:]
+		for _, known := range []map[string]func() *cli.App{commands, own} {
+			if app, ok := known[arguments[1]]; ok {
+				return app(), arguments[1:]
+			}
 		}
 	}
 	return overview(), arguments
@@ -69,7 +78,7 @@ func overview() *cli.App {
 			if c.NArg() == 0 {
 				return list(c.App.Writer)
 			}
-			return slipway.Usagef("slipway has no command %q", c.Args().First()).Next("the commands are: %s", strings.Join(names(), ", "))
+			return slipway.Usagef("slipway has no command %q", c.Args().First()).Next("the commands are: %s", strings.Join(append(names(commands, own), "link"), ", "))
 		},
 		CustomAppHelpTemplate: help(),
 	}
@@ -84,7 +93,7 @@ func link(c *cli.Context) error {
 	if _, err := os.Stat(filepath.Join(folder, "slipway")); err != nil {
 		return slipway.Usagef("%s does not contain slipway", folder).Because(err).Next("copy slipway there first")
 	}
-	for _, name := range names() {
+	for _, name := range names(commands) {
 		path := filepath.Join(folder, name)
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return slipway.Errorf(slipway.No, "%s cannot be replaced", path).Because(err)
@@ -96,10 +105,10 @@ func link(c *cli.Context) error {
 	return nil
 }
 
-func names() []string {
+func names(of ...map[string]func() *cli.App) []string {
 	var all []string
-	for name := range commands {
-		all = append(all, name)
+	for _, each := range of {
+		all = slices.AppendSeq(all, maps.Keys(each))
 	}
 	slices.Sort(all)
 	return all
@@ -113,8 +122,12 @@ func list(w io.Writer) error {
 func help() string {
 	var out strings.Builder
 	out.WriteString("slipway COMMAND [FLAGS...] [ARGUMENTS...]\n\nCommands, each with its own --help and also a program of that name:\n")
-	for _, name := range names() {
+	for _, name := range names(commands) {
 		fmt.Fprintf(&out, "   %-18s%s\n", name, commands[name]().Usage)
+	}
+	out.WriteString("\nCommands of slipway alone:\n")
+	for _, name := range names(own) {
+		fmt.Fprintf(&out, "   %-18s%s\n", name, own[name]().Usage)
 	}
 	fmt.Fprintf(&out, "   %-18s%s\n", "link FOLDER", "make a symbolic link to slipway for each command in this folder")
 	out.WriteString("\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, 3 could not tell, 4 conflict.\n")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/urfave/cli/v2"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
@@ -22,6 +23,8 @@ func TestChoose(t *testing.T) {
 		{[]string{"slipway"}, "slipway", []string{"slipway"}},
 		{[]string{"slipway", "--help"}, "slipway", []string{"slipway", "--help"}},
 		{[]string{"slipway", "rollout"}, "slipway", []string{"slipway", "rollout"}},
+		{[]string{"slipway", "init", "--dry-run"}, "init", []string{"init", "--dry-run"}},
+		{[]string{"/sbin/init", "--dry-run"}, "slipway", []string{"/sbin/init", "--dry-run"}},
 		{[]string{"another-name", "nexus-push"}, "nexus-push", []string{"nexus-push"}},
 	} {
 		app, left := choose(test.given)
@@ -31,8 +34,10 @@ func TestChoose(t *testing.T) {
 }
 
 func TestEachNameIsItsApp(t *testing.T) {
-	for name, app := range commands {
-		assert.Equal(t, name, app().Name)
+	for _, known := range []map[string]func() *cli.App{commands, own} {
+		for name, app := range known {
+			assert.Equal(t, name, app().Name)
+		}
 	}
 }
 
@@ -44,7 +49,7 @@ func TestLink(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "nexus-push"), []byte("an older program"), 0o755))
 	for range 2 {
 		require.Equal(t, slipway.Done, run())
-		for _, name := range names() {
+		for _, name := range names(commands) {
 			to, err := os.Readlink(filepath.Join(folder, name))
 			require.NoError(t, err)
 			assert.Equal(t, "slipway", to)

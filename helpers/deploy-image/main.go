@@ -141,7 +141,7 @@ func undo(c *cli.Context) error {
 }
 
 // ours are annotations that the helpers go by themselves.
-var ours = []string{"good", "last-good", "before", "canary", "canary-of", "canary-run", "replicas-before-canary"}
+var ours = []string{"good", "good-revision", "last-good", "before", "canary", "canary-of", "canary-run", "replicas-before-canary"}
 
 func pairs(given []string) (map[string]string, error) {
 	record := map[string]string{}

@@ -81,7 +81,7 @@ func errands(t *testing.T) []errand {
 				verdict, answer := s.wait("deployment/app", "--mark-good")
 				require.Equal(s, "done", verdict.State, "%s", answer.Stdout)
 			},
-			needs: []string{"get deployments", "get serviceaccounts", "list replicasets", "patch deployments", "get secrets", "patch secrets", "create events"}},
+			needs: []string{"get deployments", "get serviceaccounts", "patch deployments", "get secrets", "patch secrets", "create events"}},
 		{name: "wait", helper: "rollout-wait", run: []string{"deployment/app", "--mark-good"}, prepare: applied(simple(1, "tool:1", forever, "")),
 			needs: []string{"list deployments", "watch deployments", "list replicasets", "watch replicasets", "list pods", "watch pods", "patch deployments"}},
 		{name: "crash", helper: "rollout-wait", run: []string{"deployment/app"}, prepare: applied(sceneOf("crash-loop")), exit: 1,

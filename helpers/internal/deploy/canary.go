@@ -89,7 +89,7 @@ func createCanary(
 	made.Spec.Replicas, made.Spec.Paused, made.Spec.Selector = &none, false, own.selector
 	made.Spec.Template = templateLike(stable, own.labels, to)
 	outcome.Created, outcome.Replicas = true, none
-	if err := pullSecret(ctx, cluster, options); err != nil {
+	if err := keepPullSecret(ctx, cluster, options); err != nil {
 		return Outcome{}, err
 	}
 	guarded, err := admit(ctx, cluster, options, &stable.Spec.Template.Spec)
@@ -134,7 +134,7 @@ func updateCanary(
 	outcome.Replicas = replicas(current)
 	sameReplicas := options.Replicas == nil || replicas(current) == *options.Replicas
 	if equality.Semantic.DeepEqual(wanted.Spec, current.Spec) && sameReplicas {
-		return outcome, pullSecret(ctx, cluster, options)
+		return outcome, keepPullSecret(ctx, cluster, options)
 	}
 	if current.Spec.Paused {
 		return outcome, paused(current)

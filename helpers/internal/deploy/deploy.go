@@ -151,7 +151,7 @@ func deploy(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	}
 	sameImage := has(pod, to)
 	if sameImage && (options.Replicas == nil || replicas(current) == *options.Replicas) {
-		return outcome, pullSecret(ctx, cluster, options)
+		return outcome, keepPullSecret(ctx, cluster, options)
 	}
 	if current.Spec.Paused && !sameImage {
 		return outcome, paused(current)
@@ -275,7 +275,7 @@ func create(ctx context.Context, cluster *kube.Cluster, options Options) (Outcom
 	if err := checkPullSecret(ctx, cluster, deployment.Spec.Template.Spec, options.PullSecret); err != nil {
 		return Outcome{}, err
 	}
-	if err := pullSecret(ctx, cluster, options); err != nil {
+	if err := keepPullSecret(ctx, cluster, options); err != nil {
 		return Outcome{}, err
 	}
 	guarded, err := admit(ctx, cluster, options, nil)

@@ -58,51 +58,65 @@ func merge(present []byte, host string, entry json.RawMessage) (merged []byte, c
 	return merged, true, err
 }
 
-// pullSecret makes or renews the Secret with which the nodes pull, only where it differs.
-func pullSecret(ctx context.Context, cluster *kube.Cluster, options Options) error {
+// pullSecret gives what makes or renews the Secret with which the nodes pull; nil where it has the login.
+func pullSecret(ctx context.Context, cluster *kube.Cluster, options Options) (write func() error, err error) {
 	if options.PullSecret == "" {
-		return nil
+		return nil, nil
 	}
 	host, entry, err := login(options.Docker, options.Image)
 	if err != nil || options.DryRun {
-		return err
+		return nil, err
 	}
-	if err := keep(ctx, cluster, options.PullSecret, host, entry); err != nil {
-		return kube.Explain(err, "keeping the pull secret "+options.PullSecret)
+	write, err = kept(ctx, cluster, options.PullSecret, host, entry)
+	if err != nil {
+		return nil, keeping(err, options.PullSecret)
 	}
-	return nil
+	return write, nil
 }
 
-func keep(ctx context.Context, cluster *kube.Cluster, name, host string, entry json.RawMessage) error {
+// keepPullSecret makes or renews it where nothing else is changed.
+func keepPullSecret(ctx context.Context, cluster *kube.Cluster, options Options) error {
+	write, err := pullSecret(ctx, cluster, options)
+	if err != nil || write == nil {
+		return err
+	}
+	return write()
+}
+
+func keeping(err error, name string) error { return kube.Explain(err, "keeping the pull secret "+name) }
+
+func kept(ctx context.Context, cluster *kube.Cluster, name, host string, entry json.RawMessage) (write func() error, err error) {
 	secrets := cluster.Core().Secrets(cluster.Namespace)
 	present, err := secrets.Get(ctx, name, metav1.GetOptions{})
 	absent := apierrors.IsNotFound(err)
 	if err != nil && !absent {
-		return err
+		return nil, err
 	}
 	if !absent && present.Type != corev1.SecretTypeDockerConfigJson {
-		return slipway.Usagef("the secret %s is of the type %s, and no pull secret", name, present.Type).
+		return nil, slipway.Usagef("the secret %s is of the type %s, and no pull secret", name, present.Type).
 			Next("choose another name for the pull secret")
 	}
 	merged, changed, err := merge(present.Data[corev1.DockerConfigJsonKey], host, entry)
 	if err != nil || !changed {
-		return err
+		return nil, err
 	}
 	data := map[string][]byte{corev1.DockerConfigJsonKey: merged}
-	if absent {
-		_, err = secrets.Create(
-			ctx,
-			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeDockerConfigJson, Data: data},
-			metav1.CreateOptions{},
-		)
-		return err
-	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]string{"resourceVersion": present.ResourceVersion}, "data": data})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = secrets.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
-	return err
+	return func() (err error) {
+		if absent {
+			made := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeDockerConfigJson, Data: data}
+			_, err = secrets.Create(ctx, made, metav1.CreateOptions{})
+		} else {
+			_, err = secrets.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+		}
+		if err != nil {
+			return keeping(err, name)
+		}
+		return nil
+	}, nil
 }
 
 // checkPullSecret names a reference that is missing before pods fail on it.

@@ -10,23 +10,32 @@ import (
 	"slipway.dev/slipway/helpers/internal/kube"
 )
 
-// send changes the Deployment by a patch, after the pull secret, and notes it as an Event. It is asked first whether
-// admission takes it: what it refuses changes nothing.
+// send changes the Deployment by a patch, and notes it as an Event. Where a pull secret has to be changed before, it is asked
+// first whether admission takes the patch: what it refuses changes nothing.
 func send(ctx context.Context, cluster *kube.Cluster, options Options, guarded bool, how types.PatchType, patch []byte,
 	outcome Outcome) (Outcome, error) {
-	deployments := cluster.Apps().Deployments(cluster.Namespace)
-	err := take(ctx, guarded, options.DryRun, func() error {
-		_, err := deployments.Patch(ctx, options.Name, how, patch, asking)
-		return err
-	})
-	if err != nil || options.DryRun {
-		return outcome, err
+	var changed *appsv1.Deployment
+	patched := func(with metav1.PatchOptions) error {
+		return take(ctx, guarded, options.DryRun, func() (err error) {
+			changed, err = cluster.Apps().Deployments(cluster.Namespace).Patch(ctx, options.Name, how, patch, with)
+			return err
+		})
 	}
-	if err := pullSecret(ctx, cluster, options); err != nil {
-		return outcome, err
-	}
-	changed, err := deployments.Patch(ctx, options.Name, how, patch, metav1.PatchOptions{})
+	writeSecret, err := pullSecret(ctx, cluster, options)
 	if err != nil {
+		return outcome, err
+	}
+	if writeSecret != nil || options.DryRun {
+		if err := patched(asking); err != nil || options.DryRun {
+			return outcome, err
+		}
+	}
+	if writeSecret != nil {
+		if err := writeSecret(); err != nil {
+			return outcome, err
+		}
+	}
+	if err := patched(metav1.PatchOptions{}); err != nil {
 		return outcome, err
 	}
 	tell(ctx, cluster, changed, outcome)

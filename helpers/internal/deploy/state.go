@@ -30,7 +30,11 @@ func stateOf(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Depl
 	if s.before, err = rollout.ReadBefore(deployment); err != nil {
 		return s, err
 	}
-	if deployment.Annotations[rollout.GoodAnnotation] == "" && !First(historyOf(deployment, s.before, nil, nil)) {
+	switch good := deployment.Annotations[rollout.GoodAnnotation]; {
+	case rollout.IsMarked(deployment):
+		s.hash, s.marked = good, true
+		return s, nil
+	case good == "" && !First(historyOf(deployment, s.before, nil, nil)):
 		return s, nil // its ReplicaSets would tell nothing more
 	}
 	found, err := cluster.Apps().

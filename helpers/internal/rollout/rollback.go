@@ -21,6 +21,9 @@ import (
 const (
 	// GoodAnnotation holds the pod-template-hash of the revision that rollout-wait last saw done.
 	GoodAnnotation = "slipway.dev/good"
+	// GoodRevisionAnnotation holds that hash, and after a slash the number that the controller had given to the revision, by
+	// which it is known again without a look at the ReplicaSets.
+	GoodRevisionAnnotation = "slipway.dev/good-revision"
 	// LastGoodAnnotation holds, as JSON of LastGood, the good revision before the current change.
 	LastGoodAnnotation = "slipway.dev/last-good"
 )
@@ -33,10 +36,12 @@ type LastGood struct {
 
 // markGood notes that this revision became good, where it does not say so yet.
 func markGood(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Deployment, hash string) error {
-	if deployment.Annotations[GoodAnnotation] == hash {
+	numbered := hash + "/" + deployment.Annotations[revisionAnnotation]
+	if deployment.Annotations[GoodAnnotation] == hash && deployment.Annotations[GoodRevisionAnnotation] == numbered {
 		return nil
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{GoodAnnotation: hash}}})
+	marks := map[string]string{GoodAnnotation: hash, GoodRevisionAnnotation: numbered}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": marks}})
 	if err != nil {
 		return err
 	}
@@ -44,6 +49,18 @@ func markGood(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Dep
 		return kube.Explain(err, "marking deployment/"+deployment.Name+" as good")
 	}
 	return nil
+}
+
+// The controller's own number of the present revision; it never falls while the ReplicaSets of before are there.
+// https://kubernetes.io/docs/reference/labels-annotations-taints/#deployment-kubernetes-io-revision
+const revisionAnnotation = "deployment.kubernetes.io/revision"
+
+// IsMarked says that the present revision is the one that was marked as good, as far as the Deployment alone tells. While it is
+// paused the controller does not count a change as a revision.
+func IsMarked(d *appsv1.Deployment) bool {
+	good, number := d.Annotations[GoodAnnotation], d.Annotations[revisionAnnotation]
+	return good != "" && number != "" && d.Annotations[GoodRevisionAnnotation] == good+"/"+number &&
+		d.Status.ObservedGeneration >= d.Generation && !d.Spec.Paused
 }
 
 // untouched are verdicts that say nothing against the revision: somebody else's

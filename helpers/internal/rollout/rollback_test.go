@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	appsv1 "k8s.io/api/apps/v1"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
@@ -61,5 +62,26 @@ func TestTheWayBack(t *testing.T) {
 			found = good.Name
 		}
 		assert.Equal(t, test.back, found, name)
+	}
+}
+
+func TestTheMarkedRevisionIsKnownByItsNumber(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*appsv1.Deployment)
+		marked bool
+	}{
+		"as it was marked":                 {func(*appsv1.Deployment) {}, true},
+		"scaled since":                     {func(d *appsv1.Deployment) { d.Generation, d.Status.ObservedGeneration = 9, 9 }, true},
+		"another revision":                 {func(d *appsv1.Deployment) { d.Annotations[revisionAnnotation] = "4" }, false},
+		"a change that nobody has seen":    {func(d *appsv1.Deployment) { d.Generation++ }, false},
+		"paused, where none is counted":    {func(d *appsv1.Deployment) { d.Spec.Paused = true }, false},
+		"a mark by hand":                   {func(d *appsv1.Deployment) { d.Annotations[GoodAnnotation] = "other" }, false},
+		"a mark of before there were both": {func(d *appsv1.Deployment) { delete(d.Annotations, GoodRevisionAnnotation) }, false},
+		"a controller that counts nothing": {func(d *appsv1.Deployment) { d.Annotations[revisionAnnotation] = "" }, false},
+	} {
+		d := rollingOut().Deployment
+		d.Annotations = map[string]string{GoodAnnotation: "new", GoodRevisionAnnotation: "new/3", revisionAnnotation: "3"}
+		test.change(d)
+		assert.Equal(t, test.marked, IsMarked(d), name)
 	}
 }

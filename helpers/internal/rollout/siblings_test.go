@@ -24,7 +24,8 @@ func unplaced(message string) func(*corev1.Pod) {
 }
 
 func refusedBy(message string) []appsv1.ReplicaSetCondition {
-	return []appsv1.ReplicaSetCondition{{Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: message}}
+	return []appsv1.ReplicaSetCondition{{Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue,
+		Reason: "FailedCreate", Message: message}}
 }
 
 func TestWhatOldPodsThatLeaveMayCure(t *testing.T) {
@@ -40,7 +41,8 @@ func TestWhatOldPodsThatLeaveMayCure(t *testing.T) {
 			return w
 		}, "QUOTA_EXCEEDED", 5 * time.Minute}, // the controller tries again after as long as it has been refused
 		"a node that is full": {func(until time.Duration) *world {
-			return rollingOut().status(1, 2, 3).pod("old", "o", leaves(until)).pod("new", "a", unplaced("0/1 nodes are available: 1 Insufficient cpu."))
+			return rollingOut().status(1, 2, 3).pod("old", "o", leaves(until)).
+				pod("new", "a", unplaced("0/1 nodes are available: 1 Insufficient cpu."))
 		}, "UNSCHEDULABLE", 61 * second},
 		"a volume of one node": {func(until time.Duration) *world {
 			w := rollingOut().status(1, 2, 3).pod("old", "o", leaves(until)).pod("new", "a", waitsFor("ContainerCreating", "", 0))

@@ -104,15 +104,20 @@ func (s *Statement) ownIndex(index string) {
 // classifyCommand knows the sub-commands that hurt.
 func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement) {
 	switch command.GetSubtype() {
+	case pgquery.AlterTableType_AT_AddColumn, pgquery.AlterTableType_AT_AlterColumnType:
+		if s.Kind == "ALTER TYPE" {
+			s.noteColumn(command.Def.GetColumnDef())
+			s.find("attribute", table)
+			return
+		}
+	}
+	switch command.GetSubtype() {
 	case pgquery.AlterTableType_AT_AddColumn:
 		classifyColumn(command.Def.GetColumnDef(), table, s)
 		s.made.added[len(s.made.added)-1].ifMissing = command.MissingOk
 	case pgquery.AlterTableType_AT_AlterColumnType:
 		column := command.Def.GetColumnDef()
 		s.noteColumn(column)
-		if s.Kind == "ALTER TYPE" {
-			return
-		}
 		s.Rewrites = true
 		s.find("alter-type", table)
 		using := column.GetRawDefault()
@@ -131,6 +136,8 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		if isNull(command.Def) {
 			s.find("drop-default", table)
 			s.made.dropsDefault = append(s.made.dropsDefault, command.Name)
+		} else {
+			s.made.setsDefault = append(s.made.setsDefault, command.Name)
 		}
 	case pgquery.AlterTableType_AT_DropIdentity, pgquery.AlterTableType_AT_DropExpression:
 		s.find("identity", table)
@@ -221,9 +228,11 @@ func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 				}
 			}
 		case pgquery.ConstrType_CONSTR_IDENTITY, pgquery.ConstrType_CONSTR_GENERATED:
+			notNull = notNull || constraint.GetContype() == pgquery.ConstrType_CONSTR_IDENTITY
 			hasDefault, s.Rewrites = true, true
 			s.find("generated-column", table)
 		case pgquery.ConstrType_CONSTR_UNIQUE, pgquery.ConstrType_CONSTR_PRIMARY:
+			notNull = notNull || constraint.GetContype() == pgquery.ConstrType_CONSTR_PRIMARY
 			s.Scans = true
 			s.find("unique", table)
 		case pgquery.ConstrType_CONSTR_CHECK:
@@ -235,7 +244,7 @@ func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 		}
 	}
 	if strings.Contains(lastName(column.GetTypeName().GetNames()), "serial") {
-		hasDefault, s.Rewrites = true, true
+		notNull, hasDefault, s.Rewrites = true, true, true
 		s.find("serial", table)
 	}
 	if hasDefault && slices.ContainsFunc(s.Findings, func(f Finding) bool { return f.Name == "references" }) { // each row is looked up

@@ -224,6 +224,7 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		s.lock(relation(n.RefreshMatViewStmt.Relation), accessExclusive)
 		s.Rewrites = true
 		s.find("refresh", s.table())
+		s.breaks("refresh", n.RefreshMatViewStmt.SkipData) // then every query of it fails
 	case *pgquery.Node_CreateTrigStmt:
 		s.Kind = "CREATE TRIGGER"
 		s.lock(relation(n.CreateTrigStmt.Relation), shareRowExclusive)
@@ -275,6 +276,13 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 	case *pgquery.Node_CreateEnumStmt:
 		s.Kind, s.made.enumType = "CREATE TYPE", lastName(n.CreateEnumStmt.TypeName)
 		s.made.makes = append(s.made.makes, object{kind: "type", name: nameOf(n.CreateEnumStmt.TypeName)})
+	case *pgquery.Node_CompositeTypeStmt:
+		s.Kind = "CREATE TYPE"
+		s.creates(n.CompositeTypeStmt.Typevar, false)
+		s.made.makes = append(s.made.makes, object{kind: "type", name: relation(n.CompositeTypeStmt.Typevar)})
+	case *pgquery.Node_CreateRangeStmt:
+		s.Kind = "CREATE TYPE"
+		s.made.makes = append(s.made.makes, object{kind: "type", name: nameOf(n.CreateRangeStmt.TypeName)})
 	case *pgquery.Node_AlterEnumStmt:
 		s.Kind = "ALTER TYPE"
 		if n.AlterEnumStmt.OldVal != "" {

@@ -88,11 +88,12 @@ func (d *Database) begun(ctx context.Context, pending []Migration) (note string,
 
 // alreadyThere are the tables that the plan creates although they exist.
 func (d *Database) alreadyThere(ctx context.Context, pending []Migration) (there []string, err error) {
-	var names, gone []string
+	var names, gone, schemas []string
 	for _, migration := range pending {
 		for _, s := range migration.Statements {
-			gone = append(append(gone, s.made.gone...), s.made.from)
-			if made := s.made.table; made != "" && !s.made.ifMissing && !s.made.temp && !slices.Contains(gone, made) && !strings.HasPrefix(made,
+			gone, schemas = append(append(gone, s.made.gone...), s.made.from), append(schemas, s.made.setting.droppedSchema...)
+			schema, _ := splitName(s.made.table)
+			if made := s.made.table; made != "" && !slices.Contains(schemas, schema) && !s.made.ifMissing && !s.made.temp && !slices.Contains(gone, made) && !strings.HasPrefix(made,
 				"pg_temp.") {
 				names = append(names, made)
 			}

@@ -28,6 +28,8 @@ type scope struct {
 	as      string   // the role now
 	created map[string]bool
 	saved   []savepoint
+
+	partsGone bool // the plan drops parts of tables, or with CASCADE: an index that there was may be gone
 }
 
 // savepoint is what ROLLBACK TO goes back to.
@@ -94,14 +96,19 @@ func (in *scope) statement(s *Statement, alone bool) {
 			s.made.ours[in.shown(full)] = true
 		}
 	}
-	if table := s.table(); s.made.index != "" && !s.made.dropped && s.made.ours[table] {
+	if table := s.table(); s.made.index != "" && !s.made.dropped {
 		schema, _ := splitName(in.find(table))
 		_, index := splitName(s.made.index)
-		in.created[schema+"."+index] = true
+		s.made.there = s.made.indexIfMissing && in.exists[schema+"."+index] && !in.partsGone
+		if s.made.ours[table] {
+			in.created[schema+"."+index] = true
+		}
 	}
+	in.partsGone = in.partsGone || len(s.made.lost) > 0 || slices.ContainsFunc(s.made.reach, func(r reach) bool { return r.cascade })
 	s.made.lostPath = in.path == nil
 	in.unmade(s)
 	in.moved(s)
+	in.emptied(s.made.setting.droppedSchema)
 }
 
 // shown is a full name as people write it: without the schema that is looked into
@@ -144,6 +151,7 @@ func (in *scope) create(s *Statement, alone bool) string {
 		schema = in.first(in.path)
 	}
 	full := schema + "." + name
+	s.made.there = s.made.ifMissing && s.Kind != "CREATE VIEW" && (in.exists[full] || in.created[full])
 	unsure := !in.created[full] && (s.made.ifMissing && in.exists == nil && schema != temporary || in.exists[full])
 	if gone := alone && s.made.dropsItself; !unsure && !gone {
 		in.created[full] = true
@@ -213,7 +221,11 @@ func (in *scope) set(change setting, alone bool) {
 	if change.schema != "" && in.schemas != nil {
 		in.schemas[change.schema] = true
 	}
-	for _, schema := range change.droppedSchema {
+}
+
+// emptied forgets the schemas that a statement drops, and what is in them.
+func (in *scope) emptied(schemas []string) {
+	for _, schema := range schemas {
 		delete(in.schemas, schema)
 		for _, known := range []map[string]bool{in.created, in.exists} {
 			maps.DeleteFunc(known, func(name string, _ bool) bool { return strings.HasPrefix(name, schema+".") })

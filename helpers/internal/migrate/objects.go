@@ -99,7 +99,7 @@ func classifyIndex(n *pgquery.IndexStmt, s *Statement) {
 	if n.Idxname != "" {
 		s.made.index = qualified(n.Relation.GetSchemaname(), n.Idxname)
 	}
-	s.Scans, s.made.only = true, !n.Relation.GetInh()
+	s.Scans, s.made.only, s.made.indexIfMissing = true, !n.Relation.GetInh(), n.IfNotExists
 	for _, parameter := range n.IndexParams {
 		s.made.columns = append(s.made.columns, parameter.GetIndexElem().GetName())
 	}

@@ -153,6 +153,7 @@ func (r *reviewer) notNull(s *Statement, table string) {
 		}
 	}
 	open := slices.ContainsFunc(s.made.notNull, func(name string) bool { return !r.isProven(table, name) })
+	r.leftOut(s, table)
 	for _, name := range s.made.notNull {
 		r.notNulls[table+" "+name] = true
 	}
@@ -168,6 +169,16 @@ func (r *reviewer) notNull(s *Statement, table string) {
 	}
 	s.drop(func(finding Finding) bool { return finding.Name != "set-not-null" })
 	s.Scans = s.readsBeside() || len(s.made.validated) > 0
+}
+
+// leftOut: the version that still runs leaves out a column that the plan adds, and gets its default.
+func (r *reviewer) leftOut(s *Statement, table string) {
+	filled := func(name string) bool {
+		return r.isProven(table, name) || r.newColumns[table+" "+name] && r.columns[table+" "+name].hasDefault
+	}
+	if all(s.made.notNull, filled) {
+		s.breaks("set-not-null", false)
+	}
 }
 
 // readsBeside says whether another part of the statement reads a table.
@@ -190,6 +201,7 @@ func (r *reviewer) nullable(index, table string) []string {
 // defaults: a column that may be NULL gets NULL instead, and where there was no
 // default none is lost.
 func (r *reviewer) defaults(s *Statement, table string) {
+	defer r.defaultsNow(s, table)
 	if len(s.made.dropsDefault) == 0 {
 		return // that of a domain
 	}
@@ -205,5 +217,20 @@ func (r *reviewer) defaults(s *Statement, table string) {
 	case !breaks:
 		s.breaks("drop-default", false)
 		s.level("drop-default", Warning)
+	}
+}
+
+// defaultsNow: a later statement finds the default that this one has set, or dropped.
+func (r *reviewer) defaultsNow(s *Statement, table string) {
+	for _, set := range []struct {
+		columns []string
+		there   bool
+	}{{s.made.dropsDefault, false}, {s.made.setsDefault, true}} {
+		for _, name := range set.columns {
+			if known, here := r.columns[table+" "+name]; here {
+				known.hasDefault = set.there
+				r.columns[table+" "+name] = known
+			}
+		}
 	}
 }

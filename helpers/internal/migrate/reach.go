@@ -107,7 +107,7 @@ const members = `WITH RECURSIVE asked AS (
 			AND k.confrelid = a.root
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.confrelid, 1 FROM pg_constraint k WHERE a.how = 'again' AND k.contype = 'f'
 			AND k.conrelid IN (SELECT relid FROM pg_partition_tree(a.root) UNION SELECT a.root) AND to_regclass(a.part) <> a.root
-			AND (k.confrelid = to_regclass(a.part) OR EXISTS (SELECT FROM pg_constraint o WHERE o.contype = 'f'
+			AND (k.confrelid = to_regclass(a.part) AND k.conrelid <> a.root AND k.conparentid = 0 OR EXISTS (SELECT FROM pg_constraint o WHERE o.contype = 'f'
 				AND o.conrelid = to_regclass(a.part) AND o.confrelid = k.confrelid))
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, i.indrelid, 0 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 			AND c.relkind = 'I' WHERE a.how = 'above' AND i.indexrelid = a.root

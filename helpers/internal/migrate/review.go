@@ -84,6 +84,7 @@ func (r *reviewer) statement(s *Statement) {
 			s.Locks[i].Table, s.Locks[i].Index = of, false
 		}
 	}
+	s.skipped()
 	r.parts(s)
 	r.unseen(s)
 	r.types(s)
@@ -114,6 +115,19 @@ func (r *reviewer) statement(s *Statement) {
 	s.Locks = locks
 	if s.made.columns != nil && s.made.index != "" {
 		r.planned[s.made.index] = s.made.columns
+	}
+}
+
+// skipped takes back everything where IF NOT EXISTS finds what it asks for. The table of
+// an index is locked before the server looks for the index.
+func (s *Statement) skipped() {
+	if !s.made.there {
+		return
+	}
+	s.Findings, s.Scans, s.Rewrites = nil, false, false
+	s.made.reach, s.made.reached, s.made.calls, s.made.added = nil, nil, nil, nil
+	if s.made.index == "" {
+		s.Locks = nil
 	}
 }
 

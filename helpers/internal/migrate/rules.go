@@ -114,6 +114,12 @@ var Rules = []Rule{
 		Example: `ALTER TABLE users ALTER COLUMN id TYPE bigint`,
 	},
 	{
+		Name: "attribute", Level: Danger, Breaking: true, users: true,
+		Message: "the version that still runs reads and writes values with the attributes from before, and they are refused",
+		Instead: "create a new type, add a column of it, move over",
+		Example: `ALTER TYPE address ADD ATTRIBUTE country text`,
+	},
+	{
 		Name: "collation", Level: Danger, users: true,
 		Message: "the column's indexes are built anew while nobody can use the table",
 		Instead: "add a column of the new collation, fill it in batches, move over",

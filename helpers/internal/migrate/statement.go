@@ -48,6 +48,7 @@ type Lock struct {
 type made struct {
 	table                  string   // the table that it creates
 	ifMissing              bool     // only where it is not there
+	there                  bool     // and it is there
 	temp                   bool     // for the session alone
 	dropsItself            bool     // at the end of its transaction
 	gone                   []string // relations that it drops
@@ -56,6 +57,7 @@ type made struct {
 	setting                setting
 	ours                   map[string]bool // of the names in this statement: the plan has created it
 	index                  string          // the index that it creates, drops or builds again
+	indexIfMissing         bool            // only where it is not there
 	dropped                bool            // the index is dropped
 	columns                []string        // of the index that it creates
 	only                   bool            // not the indexes of the partitions
@@ -90,6 +92,7 @@ type made struct {
 	lostPath               bool     // nobody knows the search path
 	makes, unmakes         []object
 	dropsDefault           []string // columns
+	setsDefault            []string // columns
 	dropsNotNull           []string
 	added                  []addedColumn
 	types                  []typeChange

@@ -27,6 +27,7 @@ import (
 	"slipway.dev/slipway/helpers/policy"
 	rolloutwait "slipway.dev/slipway/helpers/rollout-wait"
 	"slipway.dev/slipway/helpers/scaffold"
+	"slipway.dev/slipway/helpers/status"
 )
 
 // A name makes its App only when it is called: some tune the process to their work.
@@ -45,7 +46,8 @@ var commands = map[string]func() *cli.App{
 
 // These are slipway's alone: a program of such a name would stand in the way of another one's.
 var own = map[string]func() *cli.App{
-	"init": scaffold.App,
+	"init":   scaffold.App,
+	"status": status.App,
 }
 
 func main() {

@@ -25,7 +25,7 @@ type AbortOptions struct {
 func (t *Traffic) Abort(ctx context.Context, options AbortOptions) (Outcome, error) {
 	judged := ""
 	for attempt := 0; ; attempt++ {
-		journal, err := readJournal(t.canary.Annotations)
+		journal, err := ReadJournal(t.canary.Annotations)
 		if err != nil {
 			return Outcome{}, err
 		}

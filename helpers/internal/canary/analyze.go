@@ -126,7 +126,7 @@ func (t *Traffic) Analyze(ctx context.Context, options AnalysisOptions) (Analysi
 	}{{&analysis.Images.Stable, images(t.stable)}, {&analysis.Images.Canary, images(t.canary)}} {
 		*d.into = strings.Join(d.from, " ")
 	}
-	if journal, err := readJournal(t.canary.Annotations); err == nil && journal != nil {
+	if journal, err := ReadJournal(t.canary.Annotations); err == nil && journal != nil {
 		analysis.Run, analysis.Weight = journal.Run, journal.Weight
 	}
 	var err error

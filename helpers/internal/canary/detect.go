@@ -49,7 +49,7 @@ func (t *Traffic) services(ctx context.Context) (services, error) {
 // with one router is ended with it; else the named router's; else that of the one
 // kind that refers to both versions; else the Service that selects both.
 func (t *Traffic) choose(ctx context.Context) error {
-	journal, err := readJournal(t.canary.Annotations)
+	journal, err := ReadJournal(t.canary.Annotations)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 // time, and a longer one only with each step that it comes to.
 func (t *Traffic) Extend(ctx context.Context, run string, length time.Duration) error {
 	for attempt := 0; ; attempt++ {
-		journal, err := readJournal(t.canary.Annotations)
+		journal, err := ReadJournal(t.canary.Annotations)
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,8 @@ type Weight struct {
 	Canary int `json:"canary"`
 }
 
-func readJournal(annotations map[string]string) (*Journal, error) {
+// ReadJournal gives what the Deployment of a canary says; nil where there is nothing to undo.
+func ReadJournal(annotations map[string]string) (*Journal, error) {
 	body, found := annotations[JournalAnnotation]
 	if !found {
 		return nil, nil

@@ -59,7 +59,7 @@ func (t *Traffic) outcome(journal *Journal, achieved float64) Outcome {
 
 // Get says what is so: by the route's weights, and by the endpoints that are ready.
 func (t *Traffic) Get(ctx context.Context) (Outcome, error) {
-	journal, err := readJournal(t.canary.Annotations)
+	journal, err := ReadJournal(t.canary.Annotations)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -5,11 +5,11 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
-	"os"
 	"path/filepath"
 	"strings"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/internal/page"
 	"slipway.dev/slipway/helpers/internal/safe"
 )
 
@@ -27,7 +27,7 @@ func WriteReport(file string, analysis Analysis) error {
 	failed := func(err error) error {
 		return slipway.Errorf(slipway.Unknown, "the report %s could not be written", file).Because(err)
 	}
-	page, err := template.New("report").Funcs(template.FuncMap{
+	shape, err := template.New("report").Funcs(template.FuncMap{
 		"percent": func(rate float64) string { return fmt.Sprintf("%.2f %%", 100*rate) },
 		"count":   grouped,
 		"ms":      milliseconds,
@@ -53,32 +53,15 @@ func WriteReport(file string, analysis Analysis) error {
 	shown := newReport(analysis)
 	shown.Style, shown.Sheet = template.CSS(reportStyle), filepath.Base(sheet)
 	var out bytes.Buffer
-	if err := page.Execute(&out, shown); err != nil {
+	if err := shape.Execute(&out, shown); err != nil {
 		return failed(err)
 	}
 	for name, body := range map[string]string{sheet: reportStyle, file: safe.Visible(out.String())} {
-		if err := writeWhole(name, body); err != nil {
+		if err := page.Whole(name, body); err != nil {
 			return failed(err)
 		}
 	}
 	return nil
-}
-
-func writeWhole(file, body string) error {
-	unfinished, err := os.CreateTemp(filepath.Dir(file), ".report-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(unfinished.Name())
-	_, err = unfinished.WriteString(body)
-	for _, step := range []func() error{
-		func() error { return unfinished.Chmod(0o644) }, unfinished.Close, func() error { return os.Rename(unfinished.Name(), file) },
-	} {
-		if stepErr := step(); err == nil {
-			err = stepErr
-		}
-	}
-	return err
 }
 
 // report is what the page shows.

@@ -141,7 +141,7 @@ func (t *Traffic) setLocked(ctx context.Context, options SetOptions) (Outcome, e
 // leftBehind gives this run's own journal, or nothing after what another run's
 // says has been undone. One that is still in its time is left alone.
 func (t *Traffic) leftBehind(ctx context.Context, options SetOptions) (*Journal, error) {
-	journal, err := readJournal(t.canary.Annotations)
+	journal, err := ReadJournal(t.canary.Annotations)
 	if err != nil || journal == nil {
 		return nil, err
 	}

@@ -229,3 +229,36 @@ func TestProgressIsQuietInAPipe(t *testing.T) {
 	progress.Done()
 	assert.Equal(t, "0 of 25\n10 of 25\n20 of 25\n", out.String())
 }
+
+type formatted struct{ Result }
+
+func (f formatted) Format(name string, out io.Writer) error {
+	_, err := fmt.Fprintf(out, "<%s>\x1b", name)
+	return err
+}
+
+func TestAnAppMayHaveFurtherFormats(t *testing.T) {
+	for _, test := range []struct {
+		further   []string
+		asked     string
+		code      int
+		out, told string
+	}{
+		{[]string{"html"}, "html", Done, "<html>\\x1b", ""},
+		{[]string{"html"}, "text", Done, "", ""},
+		{[]string{"html"}, "yaml", Usage, "", `--output "yaml" is none of text, json, html`},
+		{nil, "html", Usage, "", `--output "html" is neither text nor json`},
+	} {
+		var out, told bytes.Buffer
+		app := &cli.App{Name: "x", Metadata: map[string]any{Formats: test.further}, Writer: &out, ErrWriter: &told,
+			Action: func(c *cli.Context) error { return Finish(c, formatted{nothing{}}, nil) }}
+		assert.Equal(t, test.code, Execute(t.Context(), app, []string{"x", "--output", test.asked}), test.asked)
+		assert.Equal(t, test.out, out.String(), test.asked)
+		assert.Contains(t, told.String(), test.told, test.asked)
+	}
+}
+
+type nothing struct{}
+
+func (nothing) Text(io.Writer) error { return nil }
+func (nothing) Answer() Fields       { return nil }

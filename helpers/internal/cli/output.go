@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,16 @@ type Story interface {
 	Story(w io.Writer) error
 }
 
+// Formats is the name in an App's Metadata of a []string: what --output knows there beside text and json. Its results are Formatted.
+const Formats = "formats"
+
+// Formatted is a Result that has further formats.
+type Formatted interface {
+	Result
+	// Format writes it in one of them.
+	Format(name string, w io.Writer) error
+}
+
 // Fields are those of an answer, by name: texts, numbers, true and false.
 type Fields map[string]any
 
@@ -42,12 +53,20 @@ const (
 	answer format = "answer" // of --answer: one document, and the exit code in it
 )
 
-func parseFormat(name string) (format, error) {
-	switch f := format(name); f {
-	case text, asJSON:
-		return f, nil
+func formatsOf(app *cli.App) []string {
+	further, _ := app.Metadata[Formats].([]string)
+	return append([]string{string(text), string(asJSON)}, further...)
+}
+
+func parseFormat(app *cli.App, name string) (format, error) {
+	known := formatsOf(app)
+	if slices.Contains(known, name) {
+		return format(name), nil
 	}
-	return text, Usagef("--output %q is neither text nor json", name)
+	if len(known) == 2 {
+		return text, Usagef("--output %q is neither text nor json", name)
+	}
+	return text, Usagef("--output %q is none of %s", name, strings.Join(known, ", "))
 }
 
 // formatOf is what the parsed command line asks for.
@@ -55,18 +74,18 @@ func formatOf(c *cli.Context) (format, error) {
 	if c.Bool(answerFlag) {
 		return answer, nil
 	}
-	return parseFormat(c.String(outputFlag))
+	return parseFormat(c.App, c.String(outputFlag))
 }
 
 // formatIn finds the format without a parsed command line, for errors that
 // happen before there is one, or that never came to Finish.
-func formatIn(arguments []string) (format, error) {
+func formatIn(app *cli.App, arguments []string) (format, error) {
 	found := text
 	if asked, err := strconv.ParseBool(os.Getenv(answerVariable)); err == nil && asked {
 		return answer, nil
 	}
 	if given := os.Getenv(outputVariable); given != "" {
-		parsed, err := parseFormat(given)
+		parsed, err := parseFormat(app, given)
 		if err != nil {
 			return text, err
 		}
@@ -83,7 +102,7 @@ func formatIn(arguments []string) (format, error) {
 			if !joined && i+1 < len(arguments) {
 				value = arguments[i+1]
 			}
-			parsed, err := parseFormat(value)
+			parsed, err := parseFormat(app, value)
 			if err != nil {
 				return text, err
 			}
@@ -140,7 +159,9 @@ func write(stdout, stderr io.Writer, format format, result Result, failure *Erro
 			err = story.Story(&told)
 		}
 	default:
-		if result != nil {
+		if formatted, ok := result.(Formatted); ok && format != text {
+			err = formatted.Format(string(format), &out)
+		} else if result != nil {
 			err = result.Text(&out)
 		}
 	}

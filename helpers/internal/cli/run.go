@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -53,7 +54,7 @@ func Execute(ctx context.Context, app *cli.App, arguments []string) int {
 	if err == nil {
 		return Done
 	}
-	format, _ := formatIn(arguments)
+	format, _ := formatIn(app, arguments)
 	code := Unknown
 	var answered *answeredError
 	if errors.As(err, &answered) {
@@ -83,9 +84,11 @@ func prepare(app *cli.App) {
 	cli.VersionPrinter = func(c *cli.Context) { _, _ = fmt.Fprintln(c.App.Writer, c.App.Name, c.App.Version) }
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.HideHelpCommand = true
+	formats := formatsOf(app)
+	most, last := formats[1:len(formats)-1], formats[len(formats)-1]
 	app.Flags = append(app.Flags,
 		&cli.StringFlag{Name: outputFlag, Aliases: []string{"o"}, Value: "text", EnvVars: []string{outputVariable},
-			Usage: "how the result is written to stdout: `text` or json"},
+			Usage: "how the result is written to stdout: " + strings.Join(append([]string{"`text`"}, most...), ", ") + " or " + last},
 		&cli.BoolFlag{Name: answerFlag, EnvVars: []string{answerVariable},
 			Usage: "for a pipeline: exit 0, and write one line of JSON with the real exit code, the fields that a pipeline reads, and the error"},
 		&cli.StringFlag{Name: logLevelFlag, Value: "info", EnvVars: []string{"SLIPWAY_LOG_LEVEL"},

@@ -18,10 +18,10 @@ import (
 	"slipway.dev/slipway/helpers/internal/safe"
 )
 
-// How long a waiver may hold, and how long before its end that is said; days.
+// How long a waiver may hold, and (Soon) how long before its end that is said; days.
 const (
 	longest = 90
-	soon    = 7
+	Soon    = 7
 	day     = time.DateOnly
 )
 
@@ -65,6 +65,20 @@ func Read(files []string, now time.Time) (waivers []Waiver, warnings []string, e
 	return r.waivers, r.warnings, nil
 }
 
+// Parse reads the text of one file of waivers, also those that have ended.
+func Parse(name string, body []byte, now time.Time) ([]Waiver, error) {
+	r := &reader{today: now.UTC().Truncate(24 * time.Hour), name: name}
+	if r.read(body); len(r.mistakes) > 0 {
+		return nil, slipway.Usagef("the waivers cannot be taken").Because(errors.New(strings.Join(r.mistakes, "; ")))
+	}
+	return r.waivers, nil
+}
+
+// Left is for how many days after that one a waiver holds; it is negative where it has ended.
+func (w Waiver) Left(now time.Time) int {
+	return int(w.Until.Sub(now.UTC().Truncate(24*time.Hour)) / (24 * time.Hour))
+}
+
 type reader struct {
 	today                     time.Time
 	name                      string
@@ -99,6 +113,10 @@ func (r *reader) file(file string) {
 		r.mistakes = append(r.mistakes, safe.Line(err.Error()))
 		return
 	}
+	r.read(body)
+}
+
+func (r *reader) read(body []byte) {
 	decoder, root := yaml.NewDecoder(bytes.NewReader(body)), &yaml.Node{}
 	switch err := decoder.Decode(root); {
 	case errors.Is(err, io.EOF): // an empty one
@@ -194,7 +212,7 @@ func (r *reader) end(w Waiver) {
 	switch {
 	case days < 0:
 		r.ended = append(r.ended, fmt.Sprintf("%s ended on %s", whose, w.Until.Format(day)))
-	case days <= soon:
+	case days <= Soon:
 		r.warnings = append(r.warnings, fmt.Sprintf("%s ends on %s: from the day after, the build fails", whose, w.Until.Format(day)))
 	}
 }

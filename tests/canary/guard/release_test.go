@@ -44,6 +44,15 @@ func TestAReleaseGoesThroughTheGuard(t *testing.T) {
 	}
 	phase(0, account, "canary", "--record", "build="+build, "--pull-secret", "", "--tolerance", "20", "33")
 	assert.Contains(t, list(t, "release")[key(5)], `"what":"canary"`)
+	viewers(t)
+	runs := func() (app map[string]any) {
+		t.Helper()
+		_, s := seen(t, "viewer", "-n", "release", "--app", "app-1")
+		assert.Empty(t, s.Findings)
+		require.Len(t, s.Apps, 1)
+		return s.Apps[0]
+	}
+	assert.Subset(t, runs()["canary"], map[string]any{"run": build, "weight": 33.0, "image": image(5), "overdue": false, "router": "service"})
 	judged := phase(0, account, "judge", "--hold", "1s")
 	answers, err := json.Marshal(map[string]any{"approvals": []any{
 		map[string]any{"what": "promotion", "by": "ada", "hash": judged["approval"]}}})
@@ -58,9 +67,12 @@ func TestAReleaseGoesThroughTheGuard(t *testing.T) {
 		assert.Contains(t, entry, text)
 	}
 	assert.Equal(t, image(5), imageOf(t, "release", "app-1"))
+	assert.Subset(t, runs(), map[string]any{"image": image(5), "state": "delivered", "approvedBy": "ada", "approvedFor": "promotion",
+		"build": build, "guard": "enforce", "before": image(4)})
 	said, exit = helper(t, "system:serviceaccount:release:canary-reaper", "canary-weight", "abort", "-n", "release", "--app", "app-1",
 		"--router", "service")
 	require.Zero(t, exit, said)
 	phase(0, account, "undo", "stable", "canary")
 	assert.Equal(t, image(4), imageOf(t, "release", "app-1"))
+	assert.Subset(t, runs(), map[string]any{"image": image(4), "state": "rolled back", "canary": nil, "approvedBy": ""})
 }

@@ -39,6 +39,7 @@ func App() *cli.App {
 			grace("pull", "a registry may not answer", &graces.PullTransient),
 			grace("pull-refused", "a registry may refuse an image, where the kubelet was not seen to try twice", &graces.PullRefused),
 			grace("config", "a Secret or ConfigMap may be missing", &graces.Config),
+			grace("crash", "a container may end again and again", &graces.Crash),
 			grace("create", "a container or its sandbox may fail to be made", &graces.Create),
 			grace("unschedulable", "no node may take a pod", &graces.Unschedulable),
 			grace("claim", "a PersistentVolumeClaim may be unbound", &graces.Claim),

@@ -78,7 +78,7 @@ func TestWhatTheKubeletKilledIsToldByItsEvents(t *testing.T) {
 		verdict := w.judge(time.Minute)
 		if test.late {
 			assert.Equal(t, Progressing, verdict.State, name)
-			verdict = w.judge(time.Minute + telling)
+			verdict = w.judge(time.Minute+telling, time.Minute+3*telling)
 		}
 		assert.Equal(t, test.code, verdict.Code, name)
 		assert.Contains(t, verdict.Cause, test.says, name)
@@ -88,6 +88,12 @@ func TestWhatTheKubeletKilledIsToldByItsEvents(t *testing.T) {
 	w.Pods[0].Spec.Containers[0].LivenessProbe = probe
 	*w.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated = corev1.ContainerStateTerminated{ExitCode: 137,
 		StartedAt: metav1.NewTime(start)}
+	w.Events = []*corev1.Event{event("a", "spec.containers{app}", "Normal", "Started", "Started container app", -time.Second)}
+	assert.Equal(t, Progressing, w.judge(time.Minute, time.Minute+3*telling-time.Second).State, "no event of that run has come")
+	w.Events[0].LastTimestamp, w.Memory = metav1.NewTime(start), nil
+	assert.Equal(t, Progressing, w.judge(time.Minute, time.Minute+telling-time.Second).State, "its start has been told")
+	assert.Equal(t, "CRASH_LOOP", w.judge(time.Minute+telling).Code)
+	w.Events, w.Memory = nil, nil
 	assert.Equal(t, Progressing, w.judge(time.Minute, time.Minute+telling-time.Second).State, "its event is late")
 	w.Events = killing("Container app failed liveness probe, will be restarted")
 	assert.Contains(t, w.judge(time.Minute+telling-time.Second).Cause, "the kubelet kills the container app again and again")

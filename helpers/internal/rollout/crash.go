@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,26 +56,78 @@ func crashing(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory 
 	switch {
 	case status.Ready && stays || status.RestartCount < loop:
 		delete(memory.Crashed, key)
-		return nil
+		if status.Ready || !waits {
+			return nil
+		}
+		return early(o, pod, status, last, memory.Starved[key])
 	case waits:
 		memory.Crashed[key] = true
 	case !memory.Crashed[key]:
 		return nil
 	}
-	if found := starts(status, pod, 0); found != nil {
-		return found
+	return again(o, pod, status, last, memory.Starved[key])
+}
+
+// again says why a container does not stay, and how often that was seen.
+func again(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *corev1.ContainerStateTerminated, starved bool) *trouble {
+	crash := o.Criteria.Graces.Crash
+	found := starts(status, pod, crash)
+	if found == nil {
+		found = ending(o, pod, status, last, starved)
 	}
-	return ending(o, pod, status, last, memory.Starved[key])
+	if found.grace == crash { // and no event is waited for
+		found.times, found.then = status.RestartCount, crash
+	}
+	return found
+}
+
+// early is a container that has been restarted and has ended again, and not often enough for a loop. Where that happens to
+// several pods in the same way it is one, unless a probe or a hook may have killed what was only slow.
+func early(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *corev1.ContainerStateTerminated, starved bool) *trouble {
+	if status.RestartCount == 0 || last == nil || !endedOfItself(pod, status.Name, last) {
+		return nil
+	}
+	found := again(o, pod, status, last, starved)
+	found.grace = endless
+	return found
+}
+
+// endedOfItself says that the container's run was over before a probe or a hook of its own can have killed it.
+func endedOfItself(pod *corev1.Pod, name string, last *corev1.ContainerStateTerminated) bool {
+	container, _ := spec(pod, name)
+	if container == nil || container.Lifecycle != nil && container.Lifecycle.PostStart != nil {
+		return false
+	}
+	lived := last.FinishedAt.Sub(last.StartedAt.Time) + time.Second // both are cut to the second
+	for _, probe := range []*corev1.Probe{container.LivenessProbe, container.StartupProbe} {
+		if probe == nil {
+			continue
+		}
+		soonest := probe.InitialDelaySeconds + max(probe.PeriodSeconds, 1)*(max(probe.FailureThreshold, 1)-1)
+		if lived >= time.Duration(soonest)*time.Second {
+			return false
+		}
+	}
+	return true
 }
 
 // telling is how long a busy kubelet may take to send the event of what it has killed: its
-// events wait in a queue of their own, and the pod's status may be there before them.
+// events wait in a queue of their own, and the pod's status may be there before them. Where
+// none of that run has come yet, it is later still.
 const telling = settle
+
+// waitsForEvents is how long the event of a kill is waited for.
+func waitsForEvents(o Objects, pod *corev1.Pod, name string, last *corev1.ContainerStateTerminated) time.Duration {
+	if slices.ContainsFunc(o.eventsOf(pod), func(e *corev1.Event) bool { return of(e, name) && !lastSeen(e).Before(last.StartedAt.Time) }) {
+		return telling
+	}
+	return 3 * telling
+}
 
 // ending says how a container ends, and why, where its events or its exit code tell. Where it may have been killed for a
 // probe or a hook and no event says so, one is waited for.
 func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *corev1.ContainerStateTerminated, starved bool) *trouble {
-	name := status.Name
+	name, crash := status.Name, o.Criteria.Graces.Crash
 	say := func(code string, grace time.Duration, format string, arguments ...any) *trouble {
 		return newTrouble(code, fmt.Sprintf(format, arguments...), pod, name, grace)
 	}
@@ -84,14 +137,14 @@ func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *cor
 	}
 	switch {
 	case killer != "":
-		return say("CRASH_LOOP", 0, "the kubelet kills the container %s again and again: %s", name, killer)
+		return say("CRASH_LOOP", crash, "the kubelet kills the container %s again and again: %s", name, killer)
 	case last == nil:
-		return say("CRASH_LOOP", 0, "the container %s ends again and again", name)
+		return say("CRASH_LOOP", crash, "the container %s ends again and again", name)
 	case last.Reason == "OOMKilled" || last.ExitCode == 137 && starved:
-		return say("OOM_KILLED", 0, "the container %s was killed because it needs more memory than its limit (%s), again and again", name,
+		return say("OOM_KILLED", crash, "the container %s was killed because it needs more memory than its limit (%s), again and again", name,
 			memoryLimit(pod, name))
 	case last.ExitCode == 137 && onlyMemoryKills(pod, name):
-		return say("OOM_KILLED", 0, "the container %s is killed again and again (exit code 137), and it has no probe and no hook that kills, "+
+		return say("OOM_KILLED", crash, "the container %s is killed again and again (exit code 137), and it has no probe and no hook that kills, "+
 			"but a limit of memory (%s)", name, memoryLimit(pod, name))
 	}
 	how := fmt.Sprintf("the container %s ends with exit code %d", name, last.ExitCode)
@@ -104,11 +157,11 @@ func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *cor
 	}
 	switch killers := killersOf(pod, name); {
 	case (last.ExitCode == 0 || last.ExitCode > 128) && len(killers) > 0:
-		return say("CRASH_LOOP", telling, "%s, or because of %s", how, strings.Join(killers, " or "))
+		return say("CRASH_LOOP", waitsForEvents(o, pod, name, last), "%s, or because of %s", how, strings.Join(killers, " or "))
 	case last.ExitCode == 0:
 		how += ": a service must go on"
 	}
-	return say("CRASH_LOOP", 0, "%s", how)
+	return say("CRASH_LOOP", crash, "%s", how)
 }
 
 var failedProbe = regexp.MustCompile(`failed (liveness|startup) probe`)

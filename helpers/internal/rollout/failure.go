@@ -17,6 +17,7 @@ type Graces struct {
 	PullRefused   time.Duration // a registry that says no, where the kubelet was not seen to try twice
 	PullTransient time.Duration // a registry that does not answer
 	Config        time.Duration // a Secret or ConfigMap that is not there
+	Crash         time.Duration // a container that ends again and again
 	Create        time.Duration // a container or its sandbox that cannot be made or run
 	Unschedulable time.Duration // no node takes the pod
 	Claim         time.Duration // a PersistentVolumeClaim that is not bound
@@ -37,8 +38,10 @@ var DefaultGraces = Graces{
 type trouble struct {
 	Failure
 	grace time.Duration
-	began time.Time // when the object itself says so; zero takes the first sighting
-	room  bool      // it may pass when the workload's pods that are on their way out leave their place
+	began time.Time     // when the object itself says so; zero takes the first sighting
+	times int32         // how often it was seen, where that counts; see often
+	then  time.Duration // its grace from when it was seen often
+	room  bool          // it may pass when the workload's pods that are on their way out leave their place
 }
 
 // endless is the grace of what is no failure, and told where the time is over before it ends.
@@ -105,11 +108,12 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 			continue
 		}
 		unready++
-		trouble := inspect(o, pod, memory, now)
-		if trouble == nil {
-			continue
+		if trouble := inspect(o, pod, memory, now); trouble != nil {
+			all = append(all, trouble)
 		}
-		all = append(all, trouble)
+	}
+	counted(all)
+	for _, trouble := range all {
 		if seen.ripe(trouble) {
 			ripe = append(ripe, trouble)
 		}
@@ -142,6 +146,28 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 		return []Failure{{Code: "STUCK", Cause: fmt.Sprintf("nothing has moved for %s: %s", still, standstill(o))}}, true
 	}
 	return distinct(all), false
+}
+
+// often is how often a restart that did not help, or a pull that was refused, has to be seen to be a failure at once: by all
+// pods together, so that two of them need not wait for the kubelet to try again.
+const often = 2
+
+// counted gives what all pods together have seen often the grace that it has then.
+func counted(all []*trouble) {
+	times := map[string]int32{}
+	for _, t := range all {
+		times[t.like()] += t.times
+	}
+	for _, t := range all {
+		if t.times > 0 && times[t.like()] >= often {
+			t.grace = t.then
+		}
+	}
+}
+
+// like is the same for troubles of the same kind and cause, in whichever pod.
+func (t *trouble) like() string {
+	return t.Code + " " + t.Container + " " + strings.ReplaceAll(anonymous(t.Cause), anonymous(t.Pod), "")
 }
 
 // gaveUp tells the controller's own deadline, and before it what plainly stands in
@@ -214,12 +240,11 @@ func distinct(troubles []*trouble) []Failure {
 	var failures []Failure
 	index := map[string]int{}
 	for _, t := range troubles {
-		key := t.Code + " " + t.Container + " " + strings.ReplaceAll(anonymous(t.Cause), anonymous(t.Pod), "")
-		if at, known := index[key]; known {
+		if at, known := index[t.like()]; known {
 			failures[at].Pods += t.Pods
 			continue
 		}
-		index[key] = len(failures)
+		index[t.like()] = len(failures)
 		failures = append(failures, t.Failure)
 	}
 	return failures

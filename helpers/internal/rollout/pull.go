@@ -59,17 +59,18 @@ func pulling(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, memory *
 	found := func(code string, grace time.Duration, text string) *trouble {
 		return newTrouble(code, text+missing, pod, status.Name, grace)
 	}
-	refused := graces.PullRefused
-	if known.Attempts >= 2 {
-		refused = 0
+	refused := func(code, text string) *trouble {
+		t := found(code, graces.PullRefused, text)
+		t.times = int32(known.Attempts)
+		return t
 	}
 	switch classify(known.Message, status.Image) {
 	case pullNotFound:
-		return found("IMAGE_NOT_FOUND", refused, "the registry does not have the image "+status.Image)
+		return refused("IMAGE_NOT_FOUND", "the registry does not have the image "+status.Image)
 	case pullOtherPlatform:
-		return found("IMAGE_NOT_FOUND", refused, "the registry has the image "+status.Image+" for other platforms than the node's: "+why)
+		return refused("IMAGE_NOT_FOUND", "the registry has the image "+status.Image+" for other platforms than the node's: "+why)
 	case pullDenied:
-		return found("IMAGE_PULL_DENIED", refused, "the registry refuses the image "+status.Image+": "+why)
+		return refused("IMAGE_PULL_DENIED", "the registry refuses the image "+status.Image+": "+why)
 	case pullTransient:
 		return found("IMAGE_PULL_FAILED", graces.PullTransient, "the image "+status.Image+" cannot be pulled: "+why)
 	}

@@ -249,3 +249,55 @@ func TestWhatIsUnderwayForLong(t *testing.T) {
 		assert.Contains(t, w.judge(time.Hour).Cause, says, "the controller gave up")
 	}
 }
+
+// What happens to several pods in the same way need not happen to one of them often.
+func TestSeveralPodsThatFailInTheSameWay(t *testing.T) {
+	once, twice, again := waitsFor("CrashLoopBackOff", "", 0), waitsFor("CrashLoopBackOff", "", 1), runsSince(0, 1)
+	otherwise := func(p *corev1.Pod) {
+		twice(p)
+		p.Status.ContainerStatuses[0].LastTerminationState.Terminated.ExitCode = 4
+	}
+	probed := func(delay int32) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			twice(p)
+			p.Spec.Containers[0].LivenessProbe = &corev1.Probe{InitialDelaySeconds: delay, FailureThreshold: 1}
+		}
+	}
+	missing := func(p *corev1.Pod) {
+		twice(p)
+		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second"})
+		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: "second",
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError", Message: `secret "x" not found`}}})
+	}
+	absent := waitsFor("ErrImagePull", "r/app:2: not found", 0)
+	for name, test := range map[string]struct {
+		a, b func(*corev1.Pod)
+		code string // after a second
+	}{
+		"each has ended twice":                     {twice, twice, "CRASH_LOOP"},
+		"each has ended once":                      {once, once, ""},
+		"one runs again":                           {twice, again, ""},
+		"one has ended once":                       {twice, once, ""},
+		"in other ways":                            {twice, otherwise, ""},
+		"a probe may have killed one":              {twice, probed(0), ""},
+		"before a probe can have killed it":        {twice, probed(30), "CRASH_LOOP"},
+		"both lack something else":                 {missing, missing, ""},
+		"the registry has refused each":            {absent, absent, "IMAGE_NOT_FOUND"},
+		"the registry has refused one of the two":  {absent, runsSince(0, 0), ""},
+		"the registry refuses them in other words": {absent, waitsFor("ErrImagePull", "401 Unauthorized", 0), ""},
+	} {
+		w := rollingOut().status(2, 3, 5).pod("new", "pod-a", test.a).pod("new", "pod-b", test.b)
+		assert.Equal(t, test.code, w.judge(0, time.Second).Code, name)
+	}
+	w := rollingOut().status(2, 3, 5).pod("new", "pod-a", missing).pod("new", "pod-b", missing)
+	assert.Equal(t, "CONFIG_MISSING", w.judge(0, 21*time.Second).Code, "what tells more comes first")
+	w = rollingOut().status(2, 3, 5).pod("new", "pod-a", twice).pod("new", "pod-b", twice)
+	w.Criteria.Graces.Crash = 30 * time.Second
+	assert.Equal(t, Progressing, w.judge(0, 29*time.Second).State, "more time is asked for")
+	assert.Equal(t, "CRASH_LOOP", w.judge(30*time.Second).Code)
+	w.Memory = nil
+	w.judge(0, 20*time.Second)
+	again(w.Pods[0])
+	again(w.Pods[1])
+	assert.Equal(t, Progressing, w.judge(40*time.Second).State, "and it goes well")
+}

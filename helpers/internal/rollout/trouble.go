@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -16,9 +17,14 @@ func inspect(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) *trouble
 	if pod.Spec.NodeName == "" {
 		return unscheduled(o, pod)
 	}
+	var early *trouble // tells what another container's trouble tells better
 	for _, status := range containers(pod) {
-		if found := startless(o, pod, status, memory, now); found != nil {
+		switch found := startless(o, pod, status, memory, now); {
+		case found == nil:
+		case found.grace < endless:
 			return found
+		case early == nil:
+			early = found
 		}
 	}
 	if found := byEvents(o, pod); found != nil {
@@ -35,8 +41,8 @@ func inspect(o Objects, pod *corev1.Pod, memory *Memory, now time.Time) *trouble
 	if found := dropped(o, pod); found != nil {
 		return found
 	}
-	if found := silent(o, pod); found != nil {
-		return found
+	if found := silent(o, pod); found != nil || early != nil {
+		return cmp.Or(found, early)
 	}
 	return underway(o, pod, memory, now)
 }

@@ -338,7 +338,7 @@ func TestWhatOnlyTheKernelKillsWantsMemory(t *testing.T) {
 		w := rollingOut().status(1, 3, 4).pod("new", "a", waitsFor("CrashLoopBackOff", "", 2))
 		w.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated.ExitCode = 137 // and not its reason
 		w.Pods[0].Spec.Containers[0].LivenessProbe, w.Pods[0].Spec.Containers[0].Resources.Limits = probe, limits
-		return w.judge(0, telling).Code
+		return w.judge(0, 3*telling).Code
 	}
 	limits := corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("24Mi")}
 	assert.Equal(t, "OOM_KILLED", killed(nil, limits))
@@ -347,7 +347,7 @@ func TestWhatOnlyTheKernelKillsWantsMemory(t *testing.T) {
 }
 
 func TestACrashLoopIsOneAlsoBetweenItsEnds(t *testing.T) {
-	w := rollingOut().status(2, 1, 4).pod("new", "pod-a", waitsFor("CrashLoopBackOff", "", 1)).pod("new", "pod-b", waitsFor("CrashLoopBackOff", "", 2))
+	w := rollingOut().status(2, 1, 4).pod("new", "pod-a", waitsFor("CrashLoopBackOff", "", 0)).pod("new", "pod-b", waitsFor("CrashLoopBackOff", "", 2))
 	assert.Equal(t, Progressing, w.judge(0).State)
 	runsSince(0, 2)(w.Pods[1])
 	waitsFor("CrashLoopBackOff", "", 2)(w.Pods[0])

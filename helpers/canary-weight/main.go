@@ -161,6 +161,9 @@ func abort(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("expired") { // the reaper, every minute
+		traffic.TellBroken(c.Context)
+	}
 	options := canary.AbortOptions{Expired: c.Bool("expired"), Timeout: c.Duration("timeout")}
 	switch given := c.String("run"); {
 	case c.Bool("own") && given == "":

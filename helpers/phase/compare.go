@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"slipway.dev/slipway/helpers/internal/approved"
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
@@ -51,6 +52,14 @@ func compare(c *cli.Context) error {
 	asked, err := needsOf(c, since)
 	if err != nil {
 		return slipway.Finish(c, nil, err)
+	}
+	broken, err := approved.Broken(c.Context, cluster)
+	if err != nil {
+		return slipway.Finish(c, nil, err)
+	}
+	for _, each := range broken {
+		asked.Warnings = append(asked.Warnings, safe.Line(fmt.Sprintf("guard: %s went past the guard, which no administrator has acknowledged: %s",
+			each.Object, each.Why)))
 	}
 	fields := comparison(now, c.Int("replicas"))
 	maps.Copy(fields, asked.Fields())

@@ -23,9 +23,6 @@ import (
 // Label of a namespace says whether the guard enforces or warns.
 const Label = "slipway.dev/guard"
 
-// BreakGlass is the annotation with the reason of who went past the guard.
-const BreakGlass = "slipway.dev/break-glass"
-
 // Survey is what a namespace runs beside what its guard admits.
 type Survey struct {
 	Namespace string    `json:"namespace"`
@@ -103,33 +100,47 @@ func Look(ctx context.Context, cluster *kube.Cluster) (Survey, error) {
 }
 
 func (s *Survey) look(ctx context.Context, cluster *kube.Cluster, kind schema.GroupVersionResource) error {
-	found, err := cluster.Dynamic().Resource(kind).Namespace(cluster.Namespace).List(ctx, metav1.ListOptions{})
-	if apierrors.IsNotFound(err) { // the cluster does not have this kind
-		return nil
-	}
+	found, err := own(ctx, cluster, kind)
 	if err != nil {
 		return kube.Explain(err, "listing "+kind.Resource)
 	}
-	for i := range found.Items {
-		object := &found.Items[i]
-		if metav1.GetControllerOf(object) != nil { // its owner is looked at
-			continue
-		}
-		name := strings.ToLower(object.GetKind()) + "/" + object.GetName()
-		if reason, broken := object.GetAnnotations()[BreakGlass]; broken {
-			s.Broken = append(s.Broken, Finding{Object: name, Why: reason})
+	for _, object := range found {
+		if finding := broken(object); finding != nil {
+			s.Broken = append(s.Broken, *finding)
+			tell(ctx, cluster, object, finding.Why)
 		}
 		pod, err := podOf(object)
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", name, err)
+			return fmt.Errorf("reading %s: %w", nameOf(object), err)
 		}
 		for _, image := range Images(pod) {
-			if each := (use{name, image}); !slices.Contains(s.running, each) {
+			if each := (use{nameOf(object), image}); !slices.Contains(s.running, each) {
 				s.running = append(s.running, each)
 			}
 		}
 	}
 	return nil
+}
+
+// own are the objects of a kind that no other object makes. A cluster need not have the kind.
+func own(ctx context.Context, cluster *kube.Cluster, kind schema.GroupVersionResource) (objects []*unstructured.Unstructured, err error) {
+	found, err := cluster.Dynamic().Resource(kind).Namespace(cluster.Namespace).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range found.Items {
+		if metav1.GetControllerOf(&found.Items[i]) == nil {
+			objects = append(objects, &found.Items[i])
+		}
+	}
+	return objects, nil
+}
+
+func nameOf(object *unstructured.Unstructured) string {
+	return strings.ToLower(object.GetKind()) + "/" + object.GetName()
 }
 
 // podOf is the pod that an object makes; an empty one where it makes none.

@@ -7,8 +7,11 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"slipway.dev/slipway/helpers/internal/approved"
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
 
@@ -48,6 +51,16 @@ func (t *Traffic) Abort(ctx context.Context, options AbortOptions) (Outcome, err
 		outcome = t.outcome(nil, 0)
 		outcome.Undone, outcome.Note = true, fmt.Sprintf("all traffic is on stable again; undone what %s began", journal.Run)
 		return outcome, nil
+	}
+}
+
+// TellBroken leaves an Event on each of the two Deployments that went past the namespace's guard.
+func (t *Traffic) TellBroken(ctx context.Context) {
+	for _, each := range []*appsv1.Deployment{t.stable, t.canary} {
+		if reason, broken := each.Annotations[approved.BreakGlass]; broken {
+			approved.Tell(ctx, t.cluster, corev1.ObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: t.cluster.Namespace,
+				Name: each.Name, UID: each.UID}, reason)
+		}
 	}
 }
 

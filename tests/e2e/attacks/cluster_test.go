@@ -52,8 +52,10 @@ func TestAttacksOnTheCluster(t *testing.T) {
 	}
 	annotate := func(what, pair string) []string { return []string{"annotate", "--overwrite", "-n", "prod", what, pair} }
 	apply := []string{"apply", "-n", "prod"}
+	// Such a pod keeps to the namespace's Pod Security, which would be what refuses otherwise.
 	spec := func(image string) string {
-		return `{containers: [{name: app, image: "` + image + `"}], restartPolicy: Never}`
+		return `{"containers": [{"name": "app", "image": "` + image + `", "securityContext": {"allowPrivilegeEscalation": false,
+			"runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}}], "restartPolicy": "Never"}`
 	}
 	template := func(image string) string {
 		return `{metadata: {labels: {a: b}}, spec: ` + strings.Replace(spec(image), "Never", "Always", 1) + `}`
@@ -66,7 +68,8 @@ func TestAttacksOnTheCluster(t *testing.T) {
 		{"a tag instead of the digest", developer, set(repository + ":day-0"), "", "it is not named by its digest"},
 		{"an approved digest under another name", developer, set("10.10.70.84:30051/evil@" + digest), "",
 			"this digest is approved under the name of another repository"},
-		{"an ephemeral container", developer, []string{"debug", "-n", "prod", pod, "--image", evil, "--", "sh"}, "", notListed},
+		{"an ephemeral container", developer, []string{"debug", "--profile", "restricted", "-n", "prod", pod, "--image",
+			evil, "--", "sh"}, "", notListed},
 		{"an init container", developer, patch(deployment, `{"spec":{"template":{"spec":{"initContainers":[{"name":"evil","image":"`+
 			evil+`"}]}}}}`), "", notListed},
 		{"a bare pod", developer, apply, object("Pod", "v1", spec(evil)), notListed},
@@ -75,7 +78,8 @@ func TestAttacksOnTheCluster(t *testing.T) {
 			spec(evil)+`}}}}`), notListed},
 		{"a DaemonSet", developer, apply, object("DaemonSet", "apps/v1", `{selector: {matchLabels: {a: b}}, template: `+template(evil)+`}`),
 			notListed},
-		{"kubectl run beside it", developer, []string{"run", "evil", "-n", "prod", "--image", evil}, "", notListed},
+		{"kubectl run beside it", developer, []string{"run", "evil", "-n", "prod", "--image", evil, "--overrides", `{"spec": ` +
+			spec(evil) + `}`}, "", notListed},
 		{"the pipeline's own account, without an approval", deliverer, set(evil), "", notListed},
 		{"the list, by a developer", developer, patch("configmap/slipway-approved", `{"data":{"others":"`+evil+`"}}`), "",
 			"ada may not write the list of approved images of the namespace prod"},

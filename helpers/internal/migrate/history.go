@@ -17,7 +17,11 @@ const historyTable = "schema_migrations"
 // transaction, which of its statements is next and whether it was begun; and what
 // people have put right by hand.
 func (d *Database) createHistory(ctx context.Context) error {
-	err := d.exec(ctx, `CREATE TABLE IF NOT EXISTS %s (
+	_, exists, err := d.columnsOfHistory(ctx)
+	if err != nil {
+		return err
+	}
+	err = d.exec(ctx, `CREATE TABLE IF NOT EXISTS %s (
 			version text PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
 			applied_at timestamptz NOT NULL DEFAULT clock_timestamp(), applied_by text NOT NULL,
 			duration_ms bigint NOT NULL, plan_id text NOT NULL, commit text NOT NULL);
@@ -33,7 +37,24 @@ func (d *Database) createHistory(ctx context.Context) error {
 		return slipway.Usagef("the table %s cannot be made", d.place.table).Because(withoutSecrets(err,
 			d.secrets...)).Next("let the role create tables in that schema: GRANT CREATE ON SCHEMA %s TO ...", d.place.schema)
 	}
+	if !exists {
+		return d.explain(d.keepHistory(ctx))
+	}
 	return nil
+}
+
+// keepHistory takes from other roles what default privileges let them change of a history that was just made: a service must not be
+// able to forge what its migrations did.
+func (d *Database) keepHistory(ctx context.Context) error {
+	var revoke sql.NullString
+	err := d.conn.QueryRowContext(ctx, `SELECT string_agg(DISTINCT format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON %s FROM %s',
+			c.oid::regclass, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END), ';')
+		FROM pg_class c, aclexplode(relacl) WHERE c.oid IN ($1::regclass, $2::regclass, $3::regclass) AND grantee <> relowner
+			AND privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')`, d.place.table, d.place.progress, d.place.repairs).Scan(&revoke)
+	if err == nil && revoke.Valid {
+		_, err = d.conn.ExecContext(ctx, revoke.String)
+	}
+	return err
 }
 
 // tool is whose history table it is, by its columns.

@@ -23,6 +23,7 @@ import (
 	migratediff "slipway.dev/slipway/helpers/migrate-diff"
 	nexuslatesttag "slipway.dev/slipway/helpers/nexus-latest-tag"
 	nexuspush "slipway.dev/slipway/helpers/nexus-push"
+	"slipway.dev/slipway/helpers/page"
 	"slipway.dev/slipway/helpers/phase"
 	"slipway.dev/slipway/helpers/policy"
 	rolloutwait "slipway.dev/slipway/helpers/rollout-wait"
@@ -47,6 +48,7 @@ var commands = map[string]func() *cli.App{
 // These are slipway's alone: a program of such a name would stand in the way of another one's.
 var own = map[string]func() *cli.App{
 	"init":   scaffold.App,
+	"page":   page.App,
 	"status": status.App,
 }
 

@@ -46,6 +46,9 @@ func WriteReport(file string, analysis Analysis) error {
 			return fmt.Sprintf("%.2f to %.2f %%", 100*low, 100*high)
 		},
 	}).Parse(reportPage)
+	if err == nil {
+		shape, err = shape.Parse(page.ChartBody)
+	}
 	if err != nil {
 		return failed(err)
 	}
@@ -70,30 +73,13 @@ type report struct {
 	Style  template.CSS
 	Sheet  string // the name of the style's file beside the page
 	Last   Look
-	Charts []chart
+	Charts []page.Chart
 }
 
 func newReport(analysis Analysis) report {
 	r := report{Analysis: analysis}
-	if len(analysis.Looks) == 0 {
-		return r
-	}
-	r.Last = analysis.Looks[len(analysis.Looks)-1]
-	errors := chart{Title: "Requests that failed", Unit: "%", Limit: 100 * analysis.Criteria.MaxErrorRate, LimitName: "allowed at all"}
-	latency := chart{Title: "95 % of requests were faster than", Unit: "ms"}
-	rate := chart{Title: "Requests a second", Unit: ""}
-	before := Look{At: analysis.Begin}
-	for _, look := range analysis.Looks {
-		seconds := look.At.Sub(analysis.Begin).Seconds()
-		between := max(look.At.Sub(before.At).Seconds(), 1e-3)
-		errors.add(seconds, 100*look.Canary.Rate(), 100*look.Stable.Rate())
-		latency.add(seconds, 1000*look.Canary.P95, 1000*look.Stable.P95)
-		rate.add(seconds, (look.Canary.Requests-before.Canary.Requests)/between, (look.Stable.Requests-before.Stable.Requests)/between)
-		before = look
-	}
-	r.Charts = []chart{errors, latency, rate}
-	for i := range r.Charts {
-		r.Charts[i].lay()
+	if len(analysis.Looks) > 0 {
+		r.Last, r.Charts = analysis.Looks[len(analysis.Looks)-1], analysis.Course().Charts()
 	}
 	return r
 }

@@ -32,6 +32,8 @@ type Record struct {
 	Version        int        `json:"version"`
 	Pipeline       string     `json:"pipeline"`
 	App            string     `json:"app"`
+	Namespace      string     `json:"namespace"`
+	Deployment     string     `json:"deployment"`
 	Build          string     `json:"build"`
 	Began          time.Time  `json:"began"`
 	Ended          time.Time  `json:"ended"`
@@ -44,6 +46,8 @@ type Record struct {
 	Image          string     `json:"image"`
 	PreviousImage  string     `json:"previousImage"`
 	PreviousCommit string     `json:"previousCommit"`
+	Commits        string     `json:"commits"`       // between the two
+	Configuration  string     `json:"configuration"` // what it changes there, as a diff
 	Validation     string     `json:"validation"`
 	Scan           *Scan      `json:"scan"`
 	Waived         []string   `json:"waived"`
@@ -69,6 +73,7 @@ type Scan struct {
 // Migration is what was done to the database.
 type Migration struct {
 	PlanID   string   `json:"planId"`
+	Plan     string   `json:"plan"` // what people saw of it, with its statements
 	Pending  int      `json:"pending"`
 	Breaking bool     `json:"breaking"`
 	Current  string   `json:"current"`
@@ -82,6 +87,7 @@ type Canary struct {
 	Achieved string `json:"achieved"`
 	Router   string `json:"router"`
 	Verdict  string `json:"verdict"`
+	Course   string `json:"course"` // JSON of canary.Course, of an analysis by Prometheus
 }
 
 // Approval is the yes of one person.

@@ -1,13 +1,19 @@
-package canary
+package page
 
 import (
+	_ "embed"
 	"fmt"
 	"math"
 	"strings"
 )
 
-// chart is two lines over time, as inline SVG.
-type chart struct {
+// ChartBody is the template "chart", which draws a Chart.
+//
+//go:embed chart.html
+var ChartBody string
+
+// Chart is two lines over time, as inline SVG.
+type Chart struct {
 	Title, Unit, LimitName   string
 	Limit                    float64 // a level that is drawn as well; 0 for none
 	at, canary, stable       []float64
@@ -33,20 +39,21 @@ const (
 	chartTop, chartBottom = 16.0, 176.0
 )
 
-func (c *chart) add(at, canary, stable float64) {
+// Add is one point of each line; at is in seconds.
+func (c *Chart) Add(at, canary, stable float64) {
 	c.at, c.canary, c.stable = append(c.at, at), append(c.canary, canary), append(c.stable, stable)
 }
 
-// lay computes where everything stands.
-func (c *chart) lay() {
+// Lay computes where everything stands.
+func (c *Chart) Lay() {
 	top := c.Limit * 1.1
 	for i := range c.at {
 		top = max(top, c.canary[i], c.stable[i])
 	}
 	step := niceStep(top / 3)
-	top = math.Ceil(top/step-1e-9) * step
+	top = max(math.Ceil(top/step-1e-9)*step, step)
 	y := func(value float64) float64 { return chartBottom - value/top*(chartBottom-chartTop) }
-	end := c.at[len(c.at)-1]
+	end := max(c.at[len(c.at)-1], 1e-3)
 	x := func(at float64) float64 { return chartLeft + at/end*(chartRight-chartLeft) }
 	line := func(values []float64) (string, point) {
 		var points []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,8 +33,9 @@ const (
 // LastWords are a container's last 25 lines, without secrets: of its run before the
 // last restart where previous says so, else of the present one; and of the other of the
 // two where the first has written nothing or cannot be read, as the kubelet removes the
-// log of a run when a later one has ended. It is never an error: the caller has a cause
-// to tell already.
+// log of a run when a later one has ended. Where the pod shows the present run ended, one that
+// has begun since is none of whose words are asked for. It is never an error: the caller has a
+// cause to tell already.
 // https://kubernetes.io/docs/concepts/cluster-administration/logging/
 func LastWords(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container string, previous bool) Words {
 	words := Words{Pod: pod.Name, Container: container, Previous: previous, Lines: []string{}}
@@ -44,7 +46,10 @@ func LastWords(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container
 				continue // the run that is asked for may be readable in a moment; the other one has not said its last yet
 			}
 			body, err := logOf(ctx, cluster, pod, container, before)
-			lines, said := written(string(body))
+			lines, said, begun := written(string(body))
+			if end := endOf(pod, container); !before && !end.IsZero() && begun.After(end) {
+				continue // and the run that is asked for is the previous one now
+			}
 			switch {
 			case IsDenied(err):
 				words.Unread, words.Previous = Explain(err, "reading the log").Error(), before
@@ -71,21 +76,36 @@ func LastWords(ctx context.Context, cluster *Cluster, pod *corev1.Pod, container
 
 // written splits an answer into what the container has written, which the kubelet
 // precedes with the time of each line, and what the kubelet itself says instead of a log
-// that it cannot read, which has none and comes with the status 200 as well.
+// that it cannot read, which has none and comes with the status 200 as well. begun is the time of the first line.
 // https://github.com/kubernetes/kubernetes/blob/v1.34.0/staging/src/k8s.io/cri-client/pkg/logs/logs.go
-func written(body string) (lines []string, kubelet string) {
+func written(body string) (lines []string, kubelet string, begun time.Time) {
 	for _, line := range strings.Split(strings.TrimRight(body, "\n"), "\n") {
-		at, text, _ := strings.Cut(line, " ")
-		if _, err := time.Parse(time.RFC3339Nano, at); err != nil {
+		stamp, text, _ := strings.Cut(line, " ")
+		at, err := time.Parse(time.RFC3339Nano, stamp)
+		if err != nil {
 			kubelet = strings.TrimSpace(line)
 			continue
+		}
+		if begun.IsZero() {
+			begun = at
 		}
 		lines = append(lines, strings.TrimRight(text, "\r"))
 	}
 	if strings.TrimSpace(strings.Join(lines, "")) == "" {
-		return nil, kubelet
+		return nil, kubelet, begun
 	}
-	return strings.Split(safe.Visible(safe.Mask(strings.Join(lines, "\n"))), "\n"), safe.Line(safe.Mask(kubelet))
+	return strings.Split(safe.Visible(safe.Mask(strings.Join(lines, "\n"))), "\n"), safe.Line(safe.Mask(kubelet)), begun
+}
+
+// endOf is when the present run of the container had ended at the latest, by its status, whose times are cut to the second;
+// zero where it had not.
+func endOf(pod *corev1.Pod, container string) time.Time {
+	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if last := status.State.Terminated; status.Name == container && last != nil && !last.FinishedAt.IsZero() {
+			return last.FinishedAt.Add(time.Second)
+		}
+	}
+	return time.Time{}
 }
 
 // Title says whose words they are.

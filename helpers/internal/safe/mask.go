@@ -1,7 +1,6 @@
 package safe
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -13,6 +12,9 @@ import (
 // It is for logs and messages of others: where a name leaves it open, what could be a
 // secret is masked, and what is plainly a sentence, a file or a reference is not.
 func Mask(text string) string {
+	if text == "" {
+		return ""
+	}
 	for _, rules := range [][]rule{whole, programs} {
 		for _, rule := range rules {
 			text = rule.pattern.ReplaceAllString(text, rule.masked)
@@ -29,24 +31,24 @@ const (
 )
 
 type rule struct {
-	pattern *regexp.Regexp
+	pattern lazy
 	masked  string
 }
 
 // What is known by its form alone.
 var whole = []rule{
 	// A private key in PEM, also one that is cut, or written with \n within a string.
-	{regexp.MustCompile(`(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)` +
+	{lazily(`(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)` +
 		`(?:\s|\\r|\\n|[A-Za-z0-9+/=:,.() -])*?(-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)`), "$1" + mask + "$2"},
-	{regexp.MustCompile(`(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)(?:(?:\s|\\r|\\n)+[A-Za-z0-9+/=]{16,})+`), "$1" + mask},
+	{lazily(`(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)(?:(?:\s|\\r|\\n)+[A-Za-z0-9+/=]{16,})+`), "$1" + mask},
 	// The same once more in base64, as in a kubeconfig or a Secret; PuTTY's form of it; age's.
-	{regexp.MustCompile(`\bLS0tLS1CRUdJTi(?:BSU0EgUFJJ|BQUklW|BFQyBQ|BPUEVOU1|BFTkNSWV|BEU0EgUF|BQR1AgUF)[A-Za-z0-9+/=]*`), mask},
-	{regexp.MustCompile(`(?m)^(Private-Lines: \d+\r?\n)(?:[A-Za-z0-9+/=]+\r?\n?)+`), "$1" + mask + "\n"},
-	{regexp.MustCompile(`\bAGE-SECRET-KEY-[0-9A-Za-z]{16,}`), mask},
+	{lazily(`\bLS0tLS1CRUdJTi(?:BSU0EgUFJJ|BQUklW|BFQyBQ|BPUEVOU1|BFTkNSWV|BEU0EgUF|BQR1AgUF)[A-Za-z0-9+/=]*`), mask},
+	{lazily(`(?m)^(Private-Lines: \d+\r?\n)(?:[A-Za-z0-9+/=]+\r?\n?)+`), "$1" + mask + "\n"},
+	{lazily(`\bAGE-SECRET-KEY-[0-9A-Za-z]{16,}`), mask},
 	// JSON Web Tokens, RFC 7519; the first part is the base64 of {"
-	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?`), mask},
+	{lazily(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?`), mask},
 	// Tokens with a prefix that their makers gave them so that they are found.
-	{regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}` +
+	{lazily(`\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}` +
 		`|gl(?:pat|ptt|dt|rt|soat|cbt|ft|imt|agent)-[\w.-]{16,}` +
 		`|xox[abeoprs]-[\w-]{10,}` +
 		`|sk-(?:[A-Za-z]+-)*[\w-]{16,}|(?:sk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}` +
@@ -55,41 +57,41 @@ var whole = []rule{
 		`|SG\.[\w-]{16,}\.[\w-]{16,}|ATATT[\w=-]{20,}|shp(?:at|ca|pa|ss)_[0-9A-Za-z]{16,}` +
 		`|glsa_\w{20,}|sq[apu]_[0-9a-f]{32,}|GOCSPX-[\w-]{16,}|xapp-[\w-]{10,}|lin_api_\w{16,}|NRAK-\w{16,}` +
 		`|rubygems_\w{20,}|PMAK-[\w-]{20,}|(?:[\w]+\.)?atlasv1\.[\w-]{20,}|key-[0-9a-f]{32}|K10\w{10,}::server:\w{10,})`), mask},
-	{regexp.MustCompile(`(\bhooks\.slack\.com/services/|\bdiscord(?:app)?\.com/api/webhooks/\d+/|\bapi\.telegram\.org/bot\d+:` +
+	{lazily(`(\bhooks\.slack\.com/services/|\bdiscord(?:app)?\.com/api/webhooks/\d+/|\bapi\.telegram\.org/bot\d+:` +
 		`|\bwebhook\.office\.com/webhookb2/)[\w/@.-]+`), "$1" + mask},
 	// Credentials of HTTP authentication outside of a header, RFC 7617 and RFC 6750.
-	{regexp.MustCompile(`\b((?i:basic|bearer)(?: token)?:?[ \t]+)` +
+	{lazily(`\b((?i:basic|bearer)(?: token)?:?[ \t]+)` +
 		`(?:[A-Za-z0-9+/._~-]*(?:[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z])[A-Za-z0-9+/._~-]{4,}=*|[A-Za-z0-9+/._~-]{8,}=+)`), "$1" + mask},
 	// A URL's query: signatures that are logins, an OAuth code, a long key.
-	{regexp.MustCompile(`(?i)([?&](?:x-amz-|x-goog-)?(?:sig|signature|code)=)[^&\s"'<>#]+`), "$1" + mask},
-	{regexp.MustCompile(`([?&]key=)[^&\s"'<>#]{16,}`), "$1" + mask},
+	{lazily(`(?i)([?&](?:x-amz-|x-goog-)?(?:sig|signature|code)=)[^&\s"'<>#]+`), "$1" + mask},
+	{lazily(`([?&]key=)[^&\s"'<>#]{16,}`), "$1" + mask},
 	// SQL: CREATE ROLE ... PASSWORD 'x', CREATE USER ... IDENTIFIED BY 'x', with a dollar quote, and as a function's argument.
-	{regexp.MustCompile(`(?i)(\b(?:password|identified\s+(?:with\s+\w+\s+)?(?:by|as))\s+(?:[eun]&?)?)'(?:[^']|'')*'`), "$1'" + mask + "'"},
-	{regexp.MustCompile(`(?i)(\bpassword\s+\$\w*\$)[^$\n]*(\$\w*\$)`), "$1" + mask + "$2"},
+	{lazily(`(?i)(\b(?:password|identified\s+(?:with\s+\w+\s+)?(?:by|as))\s+(?:[eun]&?)?)'(?:[^']|'')*'`), "$1'" + mask + "'"},
+	{lazily(`(?i)(\bpassword\s+\$\w*\$)[^$\n]*(\$\w*\$)`), "$1" + mask + "$2"},
 	// .netrc, and .pgpass: host:port:database:user:password alone on a line.
-	{regexp.MustCompile(`(\blogin\s+\S+\s+(?:account\s+\S+\s+)?password\s+)\S+`), "$1" + mask},
-	{regexp.MustCompile(`(\bmachine\s+\S+\s+password\s+)\S+`), "$1" + mask},
-	{regexp.MustCompile(pgpass + `(?:543[0-9]|6432|\*)` + anyone + `(?:\\.|[^:\s\\])+$`), "$1" + mask},
-	{regexp.MustCompile(pgpass + `[0-9]{4,5}` + anyone + `(?:\\.|[^:\s\\])*[0-9!#$%&*+/@^~](?:\\.|[^:\s\\])*$`), "$1" + mask},
+	{lazily(`(\blogin\s+\S+\s+(?:account\s+\S+\s+)?password\s+)\S+`), "$1" + mask},
+	{lazily(`(\bmachine\s+\S+\s+password\s+)\S+`), "$1" + mask},
+	{lazily(pgpass + `(?:543[0-9]|6432|\*)` + anyone + `(?:\\.|[^:\s\\])+$`), "$1" + mask},
+	{lazily(pgpass + `[0-9]{4,5}` + anyone + `(?:\\.|[^:\s\\])*[0-9!#$%&*+/@^~](?:\\.|[^:\s\\])*$`), "$1" + mask},
 	// Oracle's user/password@host; user:password@host:port/ without a scheme.
-	{regexp.MustCompile(`(\b(?:jdbc:oracle:\w+:|(?:sqlplus|sqlldr|rman|expdp|impdp)\s+(?:-\S+\s+)*)[\w.$-]+/)[^\s@/]+@`), "$1" + mask + "@"},
-	{regexp.MustCompile(`((?:^|[\s"'=(])(?://)?[A-Za-z_][\w.+-]*:)[^\s@/"']+(@[\w.-]+(?::[0-9]{2,5})?/)`), "$1" + mask + "$2"},
+	{lazily(`(\b(?:jdbc:oracle:\w+:|(?:sqlplus|sqlldr|rman|expdp|impdp)\s+(?:-\S+\s+)*)[\w.$-]+/)[^\s@/]+@`), "$1" + mask + "@"},
+	{lazily(`((?:^|[\s"'=(])(?://)?[A-Za-z_][\w.+-]*:)[^\s@/"']+(@[\w.-]+(?::[0-9]{2,5})?/)`), "$1" + mask + "$2"},
 	// What Jenkins and others print once, alone on a line behind one that says what it is.
-	{regexp.MustCompile(`(?i)(\bpassword\b[^\n]{0,80}:[ \t]*\n\s*)[0-9a-z]*[0-9][0-9a-z]{15,}`), "$1" + mask},
+	{lazily(`(?i)(\bpassword\b[^\n]{0,80}:[ \t]*\n\s*)[0-9a-z]*[0-9][0-9a-z]{15,}`), "$1" + mask},
 	// Go's MySQL driver: user:password@tcp(host:3306)/database.
-	{regexp.MustCompile(`([\w.-]+:)\S+(@(?:tcp|tcp6|unix)\()`), "$1" + mask + "$2"},
+	{lazily(`([\w.-]+:)\S+(@(?:tcp|tcp6|unix)\()`), "$1" + mask + "$2"},
 }
 
 // What is in a URL before the last @, with a password or a token that has no name beside it.
 var (
-	address = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)([^\s"'<>` + "`" + `]*)@`)
-	port    = regexp.MustCompile(`^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?[/?#]`)
+	address = lazily(`(?i)\b([a-z][a-z0-9+.-]*://)([^\s"'<>` + "`" + `]*)@`)
+	port    = lazily(`^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?[/?#]`)
 	// A database's URL whose password holds a blank or a quote that somebody forgot to encode.
-	spaced = regexp.MustCompile(`(?i)\b((?:postgres(?:ql)?|mysql|mariadb|rediss?|mongodb(?:\+srv)?|amqps?|sqlserver)(?:\+\w+)?://` +
+	spaced = lazily(`(?i)\b((?:postgres(?:ql)?|mysql|mariadb|rediss?|mongodb(?:\+srv)?|amqps?|sqlserver)(?:\+\w+)?://` +
 		`[^\s:/@"'<>]*:)([^\s@:/][^\n@]*?)(@[\w.-]+(?:[:/?]|$))`)
-	portOnly = regexp.MustCompile(`^[0-9]{1,5}(?:[\s/?#,;.)"']|$)`)
+	portOnly = lazily(`^[0-9]{1,5}(?:[\s/?#,;.)"']|$)`)
 	// Of these the user alone is the secret.
-	tokenUser = regexp.MustCompile(`(?i)^(?:nats|tls|rediss?)://$`)
+	tokenUser = lazily(`(?i)^(?:nats|tls|rediss?)://$`)
 )
 
 // maskUserinfo masks the password of each URL. It may hold an @, a slash or a colon that

@@ -1,7 +1,6 @@
 package safe
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -9,49 +8,49 @@ import (
 
 var (
 	// A name and what stands between it and its value: PASSWORD=, "password": , password => , user[password]= .
-	named = regexp.MustCompile(
+	named = lazily(
 		`((?i:(?:secret|api|access|account|private|encryption|mot de) )*[\p{L}_][\p{L}\p{N}_.-]*)` +
 			`((?:` + quote + `)?(?:\]|\[\]|%5[Bb]%5[Dd])?(?:[ \t]+[A-Za-z][\w.<>\[\]]*[ \t]+=[ \t]*["'` + "`" + `]` +
 			`|[ \t]*(?:[:+?]?==?>?|->|→|:|：|%3[AaDd])[ \t]*|\(\s*["']))`)
 	// A flag and its value as two words: --password hunter2.
-	flagged = regexp.MustCompile(`(^|\s)(--?([A-Za-z][A-Za-z0-9_-]+)[ \t]+)([^\s-][^\s]*)`)
+	flagged = lazily(`(^|\s)(--?([A-Za-z][A-Za-z0-9_-]+)[ \t]+)([^\s-][^\s]*)`)
 	// The same as two elements of a list: ["--password", "hunter2"]; and a name in capitals
 	// before a value with a figure: ENV DB_PASSWORD hunter2.
 	// A password in quotes behind its name alone: set password "x", {:password "x"}, (password . "x").
-	spoken   = regexp.MustCompile(`(?i)(\b(?:password|passphrase|passwd|api[ _-]?key)[ \t]+(?:\. )?)(["'` + "`" + `])([^"'` + "`" + `\n]+)`)
-	listed   = regexp.MustCompile(`(["']--?)([A-Za-z][A-Za-z0-9_-]+)(["'],\s*["'])([^"'\n]+)`)
-	capitals = regexp.MustCompile(`\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Za-z]\w*\t)([ \t]*)([^\s=:]*[0-9!#$%&*+/@^~][^\s=:]*)`)
+	spoken   = lazily(`(?i)(\b(?:password|passphrase|passwd|api[ _-]?key)[ \t]+(?:\. )?)(["'` + "`" + `])([^"'` + "`" + `\n]+)`)
+	listed   = lazily(`(["']--?)([A-Za-z][A-Za-z0-9_-]+)(["'],\s*["'])([^"'\n]+)`)
+	capitals = lazily(`\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Za-z]\w*\t)([ \t]*)([^\s=:]*[0-9!#$%&*+/@^~][^\s=:]*)`)
 	// An element, and a pair of name and value: <password>x</password>, {"name": "DB_PASSWORD", "value": "x"}.
-	element  = regexp.MustCompile(`<(?:[A-Za-z_][\w-]*:)?([A-Za-z_][\w.-]*)(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?([^<>\s][^<>]*)`)
-	labelled = regexp.MustCompile(`(?i)<\w+\s[^<>]*?\b(?:name|key|id)=["']([A-Za-z_][\w.-]*)["'][^<>]*>([^<>\s][^<>]*)</`)
-	pair     = regexp.MustCompile(`(?i)(["']?\b(?:name|key)(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)` +
+	element  = lazily(`<(?:[A-Za-z_][\w-]*:)?([A-Za-z_][\w.-]*)(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?([^<>\s][^<>]*)`)
+	labelled = lazily(`(?i)<\w+\s[^<>]*?\b(?:name|key|id)=["']([A-Za-z_][\w.-]*)["'][^<>]*>([^<>\s][^<>]*)</`)
+	pair     = lazily(`(?i)(["']?\b(?:name|key)(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)` +
 		`([A-Za-z_][\w.-]*)((?:\\*["'])?[\s,;]*(?:` + between + `){0,3}(?:\\*["'])?value(?:\\*["'])?\s*[:=]\s*)`)
 	// The same the other way round.
-	turned = regexp.MustCompile(`(?i)(\bvalue(?:\\*["'])?\s*[:=]\s*)((?:\\*["'])?[^"'\s,}]+(?:\\*["'])?)([\s,;]*(?:\\*["'])?` +
+	turned = lazily(`(?i)(\bvalue(?:\\*["'])?\s*[:=]\s*)((?:\\*["'])?[^"'\s,}]+(?:\\*["'])?)([\s,;]*(?:\\*["'])?` +
 		`(?:name|key)(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)([A-Za-z_][\w.-]*)`)
 	// INSERT INTO users (name, password) VALUES ('bob', 'x'), and PostgreSQL's Key (token)=(x) already exists.
-	inserted = regexp.MustCompile(`(?i)\binsert\s+into\s+[^\s(]+\s*\(([^()]*)\)\s*values\s*([^;\n]*)`)
-	literal  = regexp.MustCompile(`'(?:[^']|'')*'`)
-	existing = regexp.MustCompile(`\bKey \(([^()]*)\)=\(([^()]*)\)`)
+	inserted = lazily(`(?i)\binsert\s+into\s+[^\s(]+\s*\(([^()]*)\)\s*values\s*([^;\n]*)`)
+	literal  = lazily(`'(?:[^']|'')*'`)
+	existing = lazily(`\bKey \(([^()]*)\)=\(([^()]*)\)`)
 	// Two arguments of what takes a login; the two halves of one.
-	login = regexp.MustCompile(`(?i)(\b\w*(?:basicauth|credentials?|passwordauthentication|usernamepassword)\w*\(\s*` +
+	login = lazily(`(?i)(\b\w*(?:basicauth|credentials?|passwordauthentication|usernamepassword)\w*\(\s*` +
 		`["'][^"'\n]*["'],\s*["'])([^"'\n]+)`)
-	logins    = regexp.MustCompile(`(?i)(\bcredentials?\s+[\w.@-]+:)([^\s"',;]*[0-9!#$%&*+/^~][^\s"',;]*)`)
-	badTokens = regexp.MustCompile(`(?i)(\b(?:invalid|bad|expired|revoked|wrong|unknown)\s+(?:access |api |auth |bearer )?token:?\s+["']?)` +
+	logins    = lazily(`(?i)(\bcredentials?\s+[\w.@-]+:)([^\s"',;]*[0-9!#$%&*+/^~][^\s"',;]*)`)
+	badTokens = lazily(`(?i)(\b(?:invalid|bad|expired|revoked|wrong|unknown)\s+(?:access |api |auth |bearer )?token:?\s+["']?)` +
 		`([\w.~+/-]*(?:[a-z][0-9]|[0-9][a-z])[\w.~+/=-]{3,})`)
 	// A sentence: the password for bob is: hunter2.
-	sentence = regexp.MustCompile(`(?i)(\b(?:password|passphrase|api key|secret key|access key|secret|token)\s+` +
+	sentence = lazily(`(?i)(\b(?:password|passphrase|api key|secret key|access key|secret|token)\s+` +
 		`(?:(?:for|of)\s+(?:user\s+)?\S+?)?\s*(?:is|was|is set to|set to|changed to|:)\s*:?\s*["']?)` +
 		`([^\s"']*[0-9!#$%&*+/@^~][^\s"']*)`)
 	// with password hunter2; password changed from hunter1 to hunter2.
-	with    = regexp.MustCompile(`(?i)(\b(?:with|using|set)\s+(?:the\s+)?(?:password|passphrase)\s+)([^\s"']*[0-9!#$%&*+@^~][^\s"']*)`)
-	changed = regexp.MustCompile(`(?i)(\b(?:password|passphrase|token|secret)\s+(?:was\s+)?changed\s+from\s+)(\S+\s+to\s+\S+)`)
+	with    = lazily(`(?i)(\b(?:with|using|set)\s+(?:the\s+)?(?:password|passphrase)\s+)([^\s"']*[0-9!#$%&*+@^~][^\s"']*)`)
+	changed = lazily(`(?i)(\b(?:password|passphrase|token|secret)\s+(?:was\s+)?changed\s+from\s+)(\S+\s+to\s+\S+)`)
 	// The values of a Kubernetes Secret.
-	secretObject = regexp.MustCompile(`(?m)^[ \t-]*kind:[ \t]*["']?Secret(?:List)?["']?[ \t]*$|"kind":\s*"Secret(?:List)?"`)
-	dataBlock    = regexp.MustCompile(`(?m)^([ \t-]*)(?:string)?[dD]ata:[ \t]*\n`)
-	dataLine     = regexp.MustCompile(`(?m)^([ \t]+[\w.-]+:[ \t]*)\S.*$`)
-	dataObject   = regexp.MustCompile(`((?:"(?:stringD|d)ata"|\b(?:stringD|d)ata):\s*\{)([^{}]*)(\})`)
-	dataValue    = regexp.MustCompile(`(:\s*)(?:"(?:[^"\\]|\\.)*"|[^\s",}][^,}]*)`)
+	secretObject = lazily(`(?m)^[ \t-]*kind:[ \t]*["']?Secret(?:List)?["']?[ \t]*$|"kind":\s*"Secret(?:List)?"`)
+	dataBlock    = lazily(`(?m)^([ \t-]*)(?:string)?[dD]ata:[ \t]*\n`)
+	dataLine     = lazily(`(?m)^([ \t]+[\w.-]+:[ \t]*)\S.*$`)
+	dataObject   = lazily(`((?:"(?:stringD|d)ata"|\b(?:stringD|d)ata):\s*\{)([^{}]*)(\})`)
+	dataValue    = lazily(`(:\s*)(?:"(?:[^"\\]|\\.)*"|[^\s",}][^,}]*)`)
 )
 
 const (
@@ -126,7 +125,7 @@ func maskNamed(text string) string {
 	text = maskEach(text, spoken, func(match []int, text string) (int, int, bool) {
 		return match[6], match[7], !isPlain(text[match[6]:match[7]], "")
 	})
-	for _, said := range []*regexp.Regexp{login, logins, badTokens, with, changed} {
+	for _, said := range []lazy{login, logins, badTokens, with, changed} {
 		text = maskEach(text, said, func(match []int, text string) (int, int, bool) {
 			value := text[match[4]:match[5]]
 			return match[4], match[5], !isPlain(value, "") && !number.MatchString(value)
@@ -162,7 +161,7 @@ func maskStatements(text string) string {
 }
 
 // maskEach looks for the pattern again and again, masks what value gives, and goes on behind it.
-func maskEach(text string, pattern *regexp.Regexp, value func(match []int, text string) (from, to int, found bool)) string {
+func maskEach(text string, pattern lazy, value func(match []int, text string) (from, to int, found bool)) string {
 	for at := 0; at < len(text); {
 		match := pattern.FindStringSubmatchIndex(text[at:])
 		if match == nil {
@@ -234,19 +233,19 @@ func valueAt(text string, at int, name string, nameAt int) (from, to int, found 
 }
 
 var (
-	innerValue = regexp.MustCompile(`^(?:(?:\{\s*|[ \t]*\r?\n[ \t]+)(?:\\*["'])?(?:value|raw|plain|plaintext)(?:\\*["'])?\s*[:=]\s*` +
+	innerValue = lazily(`^(?:(?:\{\s*|[ \t]*\r?\n[ \t]+)(?:\\*["'])?(?:value|raw|plain|plaintext)(?:\\*["'])?\s*[:=]\s*` +
 		`|\s*string\(\d+\)\s*)`)
 	// YAML's scalar of one word on the next line, deeper than its name; ODBC's value in braces.
-	nextLine   = regexp.MustCompile(`^[ \t]*\r?\n([ \t]+)([^\s:#{}\[\]-][^\s:{}\[\]]*[0-9!#$%&*+/@^~][^\s:{}\[\]]*)[ \t]*(?:\r?\n|$)`)
-	inBraces   = regexp.MustCompile(`^\{([^{}"':,\s]+)\}`)
-	identifier = regexp.MustCompile(`^(?:[A-Za-z_.]*|[0-9]+)$`)
-	quotes     = regexp.MustCompile("^(?:" + quote + "|`)")
-	block      = regexp.MustCompile(`^[|>][+-]?[0-9]?[ \t]*\r?\n`)
+	nextLine   = lazily(`^[ \t]*\r?\n([ \t]+)([^\s:#{}\[\]-][^\s:{}\[\]]*[0-9!#$%&*+/@^~][^\s:{}\[\]]*)[ \t]*(?:\r?\n|$)`)
+	inBraces   = lazily(`^\{([^{}"':,\s]+)\}`)
+	identifier = lazily(`^(?:[A-Za-z_.]*|[0-9]+)$`)
+	quotes     = lazily("^(?:" + quote + "|`)")
+	block      = lazily(`^[|>][+-]?[0-9]?[ \t]*\r?\n`)
 	// Where an unquoted value ends, since another name begins: ;Encrypt=, &user=, ", host:", user=.
-	another = regexp.MustCompile(`(?:;\s*[A-Za-z][\w ]*=|&[\w.%-]+=|,\s*["']?[\w.-]+["']?\s*[:=]|\s+["']?[A-Za-z_][\w.-]*["']?=|\s+-)`)
-	header  = regexp.MustCompile(`(?i)^(?:proxy-)?authorization$|^(?:set-)?cookie$`)
-	bare    = regexp.MustCompile(`^[\s#/*>|+-]*(?:\d+:)?\s*(?:export\s+|ENV\s+|set\s+|-\s+|-e\s+)?["']?$`)
-	prefix  = regexp.MustCompile(`^[ \t]*`)
+	another = lazily(`(?:;\s*[A-Za-z][\w ]*=|&[\w.%-]+=|,\s*["']?[\w.-]+["']?\s*[:=]|\s+["']?[A-Za-z_][\w.-]*["']?=|\s+-)`)
+	header  = lazily(`(?i)^(?:proxy-)?authorization$|^(?:set-)?cookie$`)
+	bare    = lazily(`^[\s#/*>|+-]*(?:\d+:)?\s*(?:export\s+|ENV\s+|set\s+|-\s+|-e\s+)?["']?$`)
+	prefix  = lazily(`^[ \t]*`)
 )
 
 // from1 gives what is within the quote that was opened before.
@@ -321,19 +320,19 @@ func within(text, ends string) int {
 }
 
 var (
-	number    = regexp.MustCompile(`^[0-9]{1,6}(?:[.][0-9]+)?(?:%|ms|s|m|h|k|kb|mb)?$`)
-	reference = regexp.MustCompile(`^(?:\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}|%\{[^}]*\}|%[A-Z_]+%` +
+	number    = lazily(`^[0-9]{1,6}(?:[.][0-9]+)?(?:%|ms|s|m|h|k|kb|mb)?$`)
+	reference = lazily(`^(?:\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}|%\{[^}]*\}|%[A-Z_]+%` +
 		`|\$[0-9]+|:[a-z_]+|\?|%[+#]?[a-z]|<[^<>]*>|[\w.]+\(\)?;?|(?:os|System|process|Deno)\.(?i:getenv|environ|env)\b.*` +
 		`|\[?(?i:redacted|masked|hidden|filtered|secret|omitted|removed)\]?|[*•x.]{3,}` +
 		`|!(?i:vault|ref|sub|getatt|importvalue|reference|secret|env|env_var)\b.*|vault:.*|op://.*)$`)
-	path = regexp.MustCompile(`^/(?:app|bin|boot|dev|etc|home|lib|mnt|opt|proc|root|run` +
+	path = lazily(`^/(?:app|bin|boot|dev|etc|home|lib|mnt|opt|proc|root|run` +
 		`|srv|sys|tmp|usr|var|workspace|data|vault|secrets?|kaniko)(?:/[\w./-]*)?$`)
-	directory = regexp.MustCompile(`^(?:[A-Za-z]:)?[/\\]`) // a shell's PWD and OLDPWD
+	directory = lazily(`^(?:[A-Za-z]:)?[/\\]`) // a shell's PWD and OLDPWD
 	states    = strings.Fields(`null none nil true false undefined unset set yes no ok on off enabled disabled required optional missing
 		expired invalid
 		empty failed denied granted success succeeded unauthorized forbidden include omit same-origin found absent present changed
 		unchanged rotated default <nil> - n/a`)
-	parsers = regexp.MustCompile(`(?i)\b(?:un)?expected token$`) // what a parser met
+	parsers = lazily(`(?i)\b(?:un)?expected token$`) // what a parser met
 	methods = strings.Fields(`basic bearer digest plain login cram-md5 md5 scram-sha-1 scram-sha-256 oauth oauth2 oidc
 		ldap saml kerberos gssapi
 		ntlm

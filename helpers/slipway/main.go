@@ -20,6 +20,7 @@ import (
 	"slipway.dev/slipway/helpers/guard"
 	imageevidence "slipway.dev/slipway/helpers/image-evidence"
 	slipway "slipway.dev/slipway/helpers/internal/cli"
+	"slipway.dev/slipway/helpers/metrics"
 	migratediff "slipway.dev/slipway/helpers/migrate-diff"
 	nexuslatesttag "slipway.dev/slipway/helpers/nexus-latest-tag"
 	nexuspush "slipway.dev/slipway/helpers/nexus-push"
@@ -47,9 +48,10 @@ var commands = map[string]func() *cli.App{
 
 // These are slipway's alone: a program of such a name would stand in the way of another one's.
 var own = map[string]func() *cli.App{
-	"init":   scaffold.App,
-	"page":   page.App,
-	"status": status.App,
+	"init":    scaffold.App,
+	"metrics": metrics.App,
+	"page":    page.App,
+	"status":  status.App,
 }
 
 func main() {

@@ -171,6 +171,7 @@ func classifyCommand(command *pgquery.AlterTableCmd, table string, s *Statement)
 		partition := relation(command.Def.GetPartitionCmd().GetName())
 		s.lock(partition, accessExclusive)
 		s.Scans, s.made.parent = true, table
+		s.made.bonds = append(s.made.bonds, bond{from: partition, to: table, ofPartitions: true})
 		s.find("attach", partition)
 	case pgquery.AlterTableType_AT_DetachPartition:
 		s.made.detached = relation(command.Def.GetPartitionCmd().GetName())
@@ -241,6 +242,7 @@ func classifyColumn(column *pgquery.ColumnDef, table string, s *Statement) {
 		case pgquery.ConstrType_CONSTR_FOREIGN:
 			s.lock(relation(constraint.Pktable), shareRowExclusive)
 			s.find("references", relation(constraint.Pktable))
+			s.binds(table, constraint, column.Colname)
 		}
 	}
 	if strings.Contains(lastName(column.GetTypeName().GetNames()), "serial") {
@@ -263,6 +265,7 @@ func classifyConstraint(constraint *pgquery.Constraint, table string, s *Stateme
 	case pgquery.ConstrType_CONSTR_FOREIGN:
 		other := relation(constraint.Pktable)
 		s.lock(other, shareRowExclusive)
+		s.binds(table, constraint, "")
 		if constraint.SkipValidation {
 			s.made.unproven = true
 			s.find("references", other)
@@ -333,4 +336,27 @@ func each(node *pgquery.Node, visit func(proto.Message)) {
 		}
 		return nil
 	})
+}
+
+func (s *Statement) reachOfConstraint(constraint *pgquery.Constraint, on *pgquery.RangeVar, mode string) {
+	table := relation(on)
+	if on.GetInh() {
+		s.walk("heirs since 18", table, mode)
+	}
+	switch constraint.GetContype() {
+	case pgquery.ConstrType_CONSTR_PRIMARY: // of partitions NOT NULL is checked, for ONLY as well
+		s.walk("heirs", table, mode)
+	case pgquery.ConstrType_CONSTR_CHECK, pgquery.ConstrType_CONSTR_NOTNULL:
+		if on.GetInh() && !constraint.IsNoInherit {
+			s.walk("heirs", table, mode)
+		}
+	case pgquery.ConstrType_CONSTR_UNIQUE, pgquery.ConstrType_CONSTR_EXCLUSION:
+		if on.GetInh() {
+			s.walk("partitions", table, map[bool]string{true: shareRowExclusive, false: share}[constraint.Deferrable])
+		}
+	case pgquery.ConstrType_CONSTR_FOREIGN:
+		s.walk("partitions", table, mode)
+		s.walk("partitions", relation(constraint.Pktable), shareRowExclusive)
+		s.walkOf("again", table, relation(constraint.Pktable), accessExclusive)
+	}
 }

@@ -80,7 +80,7 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 			tables = append(tables, s.made.reads...)
 			types = append(append(types, s.made.newTypes...), s.made.domainNow.over)
 			functions = append(functions, s.made.domainNow.functions...)
-			indexes = append(indexes, s.made.usingIndex)
+			indexes = append(indexes, s.made.usingIndex, s.made.from)
 		}
 	}
 	for _, query := range []struct {

@@ -109,6 +109,7 @@ func classifyOne(node *pgquery.Node, body string, s *Statement) {
 		if into := n.SelectStmt.GetIntoClause(); into != nil {
 			s.creates(into.Rel, false)
 		}
+		s.locksRows(n.SelectStmt)
 	case *pgquery.Node_ViewStmt:
 		s.Kind = "CREATE VIEW"
 		s.creates(n.ViewStmt.View, n.ViewStmt.Replace)
@@ -356,38 +357,6 @@ func misreads(set *pgquery.VariableSetStmt) string {
 // creates notes a new relation.
 func (s *Statement) creates(table *pgquery.RangeVar, ifMissing bool) {
 	s.made.table, s.made.ifMissing, s.made.temp = relation(table), ifMissing, table.GetRelpersistence() == "t"
-}
-
-// classifyMerge: a condition that is the same for every row, or rows that the source
-// does not have, without a condition of their own.
-func classifyMerge(n *pgquery.MergeStmt, s *Statement) {
-	for _, node := range n.MergeWhenClauses {
-		when := node.GetMergeWhenClause()
-		every := when.MatchKind == pgquery.MergeMatchKind_MERGE_WHEN_NOT_MATCHED_BY_SOURCE ||
-			when.MatchKind == pgquery.MergeMatchKind_MERGE_WHEN_MATCHED && isConstant(n.JoinCondition)
-		if !every || !isConstant(when.Condition) {
-			continue
-		}
-		switch when.CommandType {
-		case pgquery.CmdType_CMD_DELETE:
-			s.find("delete-all", s.table())
-		case pgquery.CmdType_CMD_UPDATE:
-			s.find("update-all", s.table())
-		}
-	}
-}
-
-// isConstant says whether a condition is the same for every row: there is none, or
-// it is true, 1 = 1 and the like.
-func isConstant(where *pgquery.Node) bool {
-	constant := true
-	each(where, func(message proto.Message) {
-		switch message.(type) {
-		case *pgquery.ColumnRef, *pgquery.SubLink, *pgquery.FuncCall, *pgquery.CurrentOfExpr, *pgquery.ParamRef:
-			constant = false
-		}
-	})
-	return constant
 }
 
 func (s *Statement) changesRows(table *pgquery.RangeVar) {

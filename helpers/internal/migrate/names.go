@@ -29,6 +29,7 @@ type scope struct {
 	created map[string]bool
 	saved   []savepoint
 
+	follows   follower
 	partsGone bool // the plan drops parts of tables, or with CASCADE: an index that there was may be gone
 }
 
@@ -54,7 +55,7 @@ type setting struct {
 }
 
 func newScope(home []string, user string, schemas, exists map[string]bool) *scope {
-	return &scope{home: home, user: user, schemas: schemas, exists: exists, created: map[string]bool{}}
+	return &scope{home: home, user: user, schemas: schemas, exists: exists, created: map[string]bool{}, follows: newFollower()}
 }
 
 // resolve marks in every statement what the plan itself has created by then, and
@@ -88,7 +89,7 @@ func (in *scope) statement(s *Statement, alone bool) {
 	for _, name := range s.names() {
 		full := in.find(name)
 		mayMiss := s.made.missingOK && slices.Contains(s.made.gone, name) || s.made.mayMiss == name
-		absent := in.exists != nil && in.path != nil && mayMiss && !in.exists[full]
+		absent := in.exists != nil && in.path != nil && mayMiss && !in.exists[full] && !in.isGiven(full)
 		if in.path != nil && (in.created[full] || !slices.Equal(in.path, in.home)) {
 			s.rename(name, in.shown(full))
 		}
@@ -106,6 +107,8 @@ func (in *scope) statement(s *Statement, alone bool) {
 	}
 	in.partsGone = in.partsGone || len(s.made.lost) > 0 || slices.ContainsFunc(s.made.reach, func(r reach) bool { return r.cascade })
 	s.made.lostPath = in.path == nil
+	in.behind(s)
+	in.bind(s)
 	in.unmade(s)
 	in.moved(s)
 	in.emptied(s.made.setting.droppedSchema)
@@ -236,6 +239,7 @@ func (in *scope) emptied(schemas []string) {
 func (in *scope) clone() scope {
 	copied := *in
 	copied.created, copied.exists, copied.schemas = maps.Clone(in.created), maps.Clone(in.exists), maps.Clone(in.schemas)
+	copied.follows = in.follows.clone()
 	return copied
 }
 
@@ -245,6 +249,8 @@ func (in *scope) moved(s *Statement) {
 		full := in.find(gone)
 		delete(in.created, full)
 		delete(in.exists, full)
+		_, last := splitName(full)
+		delete(in.follows.given, last)
 	}
 	if s.made.from == "" {
 		return
@@ -256,6 +262,7 @@ func (in *scope) moved(s *Statement) {
 	} else {
 		name = s.made.toName
 	}
+	in.renames(from, schema+"."+name)
 	for _, known := range []map[string]bool{in.created, in.exists} {
 		if known[from] {
 			delete(known, from)
@@ -289,7 +296,8 @@ func (s *Statement) names() []string {
 			add(asked.name)
 		}
 	}
-	for _, name := range slices.Concat([]string{s.made.writes, s.made.parent, s.made.detached, s.made.usingIndex}, s.made.gone, s.made.reads) {
+	own := []string{s.made.writes, s.made.parent, s.made.detached, s.made.usingIndex, s.made.from}
+	for _, name := range slices.Concat(own, s.made.gone, s.made.reads) {
 		add(name)
 	}
 	return names

@@ -13,6 +13,7 @@ func classifyCreate(n *pgquery.CreateStmt, s *Statement) {
 	for _, parent := range n.InhRelations {
 		if n.Partbound != nil {
 			s.made.parent = relation(parent.GetRangeVar())
+			s.made.bonds = append(s.made.bonds, bond{from: s.made.table, to: s.made.parent, ofPartitions: true})
 			s.lock(relation(parent.GetRangeVar()), accessExclusive)
 			s.find("partition-of", relation(parent.GetRangeVar()))
 			s.walk("default", relation(parent.GetRangeVar()), accessExclusive)
@@ -26,6 +27,7 @@ func classifyCreate(n *pgquery.CreateStmt, s *Statement) {
 	for _, element := range n.TableElts {
 		if constraint := element.GetConstraint(); constraint != nil {
 			s.reference(constraint)
+			s.binds(s.made.table, constraint, "")
 			if constraint.Contype == pgquery.ConstrType_CONSTR_PRIMARY && len(constraint.Keys) == 1 {
 				primary = append(primary, lastName(constraint.Keys))
 			}
@@ -42,6 +44,7 @@ func classifyCreate(n *pgquery.CreateStmt, s *Statement) {
 		}
 		for _, node := range column.Constraints {
 			s.reference(node.GetConstraint())
+			s.binds(s.made.table, node.GetConstraint(), column.Colname)
 			if node.GetConstraint().GetContype() == pgquery.ConstrType_CONSTR_PRIMARY {
 				primary = append(primary, column.Colname)
 			}
@@ -221,9 +224,16 @@ func classifyDrop(n *pgquery.DropStmt, s *Statement) {
 }
 
 func classifyRename(n *pgquery.RenameStmt, s *Statement) {
-	s.Kind = "ALTER ... RENAME"
+	s.Kind, s.made.gives, s.made.renamedPart = "ALTER ... RENAME", identifier(n.Newname), n.Subname
 	s.mayMiss(n.MissingOk, relation(n.Relation))
 	switch n.RenameType {
+	case pgquery.ObjectType_OBJECT_SCHEMA:
+		s.made.renamedKind, s.made.renamedName, s.made.renamedPart = "schema", identifier(n.Subname), ""
+	case pgquery.ObjectType_OBJECT_TYPE, pgquery.ObjectType_OBJECT_DOMAIN:
+		s.made.renamedKind, s.made.renamedName = "type", nameOf(n.Object.GetList().GetItems())
+	case pgquery.ObjectType_OBJECT_FUNCTION, pgquery.ObjectType_OBJECT_PROCEDURE, pgquery.ObjectType_OBJECT_ROUTINE,
+		pgquery.ObjectType_OBJECT_AGGREGATE:
+		s.made.renamedKind, s.made.renamedName = "function", nameOf(n.Object.GetObjectWithArgs().GetObjname())
 	case pgquery.ObjectType_OBJECT_INDEX, pgquery.ObjectType_OBJECT_TABLE, pgquery.ObjectType_OBJECT_FOREIGN_TABLE,
 		pgquery.ObjectType_OBJECT_VIEW, pgquery.ObjectType_OBJECT_MATVIEW, pgquery.ObjectType_OBJECT_SEQUENCE:
 		s.made.from, s.made.toName = relation(n.Relation), identifier(n.Newname)

@@ -74,7 +74,8 @@ func (in *scope) unmade(s *Statement) {
 	}
 	nobodys := func(gone object) bool {
 		_, last := splitName(gone.name)
-		absent := gone.kind != "schema" && !in.objects[gone.kind+" "+last] || gone.kind == "schema" && !in.schemas[last]
+		absent := (gone.kind != "schema" && !in.objects[gone.kind+" "+last] || gone.kind == "schema" && !in.schemas[last]) &&
+			!in.isGiven(gone.name)
 		if in.created[full(gone)] {
 			return !gone.cascade
 		}
@@ -90,6 +91,7 @@ func (in *scope) unmade(s *Statement) {
 
 // parts follows the columns that the plan adds, and what IF EXISTS and IF NOT EXISTS ask for.
 func (r *reviewer) parts(s *Statement) {
+	r.given[unquoted(s.made.gives)] = true
 	if s.made.from != "" || s.made.lostPath {
 		clear(r.newColumns)
 		r.moved = true
@@ -117,6 +119,7 @@ func (r *reviewer) parts(s *Statement) {
 			r.newColumns[added.table+" "+added.name] = true
 		}
 	}
+	r.renamesPart(s)
 	if s.made.renamedColumn == "" {
 		return
 	}
@@ -126,6 +129,27 @@ func (r *reviewer) parts(s *Statement) {
 	}
 	r.newColumns[to], r.renamed[to] = r.newColumns[from], true
 	delete(r.newColumns, from)
+}
+
+// renamesPart: what is known of a constraint or an index is known of it by its new name.
+func (r *reviewer) renamesPart(s *Statement) {
+	from, to := s.made.from, s.made.toName
+	if s.made.renamedPart != "" {
+		from, to = s.table()+" "+s.made.renamedPart, s.table()+" "+unquoted(s.made.gives)
+	}
+	if from == "" || to == "" {
+		return
+	}
+	if schema, _ := splitName(from); schema != "" && s.made.renamedPart == "" {
+		to = schema + "." + to
+	}
+	r.unique[to] = r.unique[from]
+	if key, known := r.constraints[from]; known {
+		r.constraints[to] = key
+	}
+	if table, known := r.indexes[from]; known {
+		r.indexes[to] = table
+	}
 }
 
 // nobodys says whether a column or constraint that goes is one that the plan has added,
@@ -138,5 +162,5 @@ func (r *reviewer) nobodys(gone lost, sure, there bool) bool {
 	at := gone.table + " " + gone.constraint
 	_, known := r.constraints[at]
 	_, planned := r.checks[at]
-	return absent && gone.constraint != "" && !known && !planned
+	return absent && gone.constraint != "" && !known && !planned && !r.given[gone.constraint]
 }

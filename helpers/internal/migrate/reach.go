@@ -4,6 +4,7 @@ package migrate
 // other end of a foreign key, everything that a CASCADE drops. The catalog knows them.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,6 +19,8 @@ type reach struct {
 	how     string // one of the kinds of the two queries below
 	name    string // of the object, as written
 	part    string // the column, constraint, trigger, policy or rule of it
+	was     string // the name that the catalog has, where the plan has given it another one; wasPart the same of part
+	wasPart string
 	mode    string // of a member; what is dropped is locked in ACCESS EXCLUSIVE
 	cascade bool
 }
@@ -55,7 +58,8 @@ func (s *Statement) drops(kind, name, part string, cascade bool) {
 //	keys       the tables at the other end of its foreign keys, with their partitions
 //	outgoing   those that it refers to
 //	incoming   those that refer to it
-//	again      those that it and another table, or its partitions and that, both refer to
+//	again      the other table, where a partition refers to it by a key of its own
+//	alike      those that it and another table both refer to
 //	above      the partitions of the table of a partitioned index
 //	emptied    the tables that refer to it, and those that refer to them
 //	sequences  the sequences that its columns own, and those of its heirs
@@ -105,10 +109,11 @@ const members = `WITH RECURSIVE asked AS (
 			AND k.conrelid IN (SELECT relid FROM pg_partition_tree(a.root) UNION SELECT a.root)
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.conrelid, 1 FROM pg_constraint k WHERE a.how = 'incoming' AND k.contype = 'f'
 			AND k.confrelid = a.root
-		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.confrelid, 1 FROM pg_constraint k WHERE a.how = 'again' AND k.contype = 'f'
+		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.confrelid, 1 FROM pg_constraint k WHERE a.how IN ('again', 'alike') AND k.contype = 'f'
 			AND k.conrelid IN (SELECT relid FROM pg_partition_tree(a.root) UNION SELECT a.root) AND to_regclass(a.part) <> a.root
-			AND (k.confrelid = to_regclass(a.part) AND k.conrelid <> a.root AND k.conparentid = 0 OR EXISTS (SELECT FROM pg_constraint o WHERE o.contype = 'f'
-				AND o.conrelid = to_regclass(a.part) AND o.confrelid = k.confrelid))
+			AND CASE a.how WHEN 'again' THEN k.confrelid = to_regclass(a.part) AND k.conrelid <> a.root AND k.conparentid = 0
+				ELSE EXISTS (SELECT FROM pg_constraint o WHERE o.contype = 'f' AND o.conrelid = to_regclass(a.part)
+					AND o.confrelid = k.confrelid) END
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, i.indrelid, 0 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 			AND c.relkind = 'I' WHERE a.how = 'above' AND i.indexrelid = a.root
 		UNION ALL SELECT a.ord, a.how, a.mode, a.name, k.conrelid, 1 FROM pg_constraint k WHERE a.how = 'keys' AND k.contype = 'f'
@@ -229,7 +234,8 @@ const dropped = `WITH RECURSIVE asked AS (
 var walks = []string{
 	"heirs", "children", "inherited", "partitions", "default", "keys", "emptied", "sequences", "sequence of", "published", "indexes",
 	"typed", "parent", "self",
-	"inheriting", "validating", "outgoing", "incoming", "again", "above", "seen", "heirs since 18", "sequences since 15", "relations of",
+	"inheriting", "validating", "outgoing", "incoming", "again", "alike", "above", "seen", "heirs since 18", "sequences since 15",
+	"relations of",
 }
 
 // reached fills in what each statement locks beside what it names.
@@ -242,9 +248,9 @@ func (d *Database) reached(ctx context.Context, migrations []Migration) error {
 			s.made.reached = nil
 			for _, each := range s.made.reach {
 				if slices.Contains(walks, each.how) {
-					walking, walkers = append(walking, each), append(walkers, asker{s, each.name})
+					walking, walkers = append(walking, each), append(walkers, asker{s, each})
 				} else {
-					dropping, droppers = append(dropping, each), append(droppers, asker{s, each.name})
+					dropping, droppers = append(dropping, each), append(droppers, asker{s, each})
 				}
 			}
 		}
@@ -256,8 +262,9 @@ func (d *Database) reached(ctx context.Context, migrations []Migration) error {
 		}
 		return pq.Array(list)
 	}
-	how, name := func(r reach) string { return strings.Replace(r.how, "relations of", "owned", 1) }, func(r reach) string { return r.name }
-	part := func(r reach) string { return r.part }
+	how := func(r reach) string { return strings.Replace(r.how, "relations of", "owned", 1) }
+	name := func(r reach) string { return cmp.Or(r.was, r.name) }
+	part := func(r reach) string { return cmp.Or(r.wasPart, r.part) }
 	if len(walking) > 0 {
 		mode := func(r reach) string { return r.mode }
 		if err := d.reachedBy(ctx, walkers, members, field(walking, how), field(walking, name), field(walking, mode), field(walking,
@@ -275,10 +282,10 @@ func (d *Database) reached(ctx context.Context, migrations []Migration) error {
 	return d.reachedBy(ctx, droppers, dropped, field(dropping, how), field(dropping, name), field(dropping, part), pq.Array(cascades))
 }
 
-// asker is the statement that a question is for, and the object that it names.
+// asker is the statement that a question is for, and the question.
 type asker struct {
 	*Statement
-	name string
+	reach
 }
 
 func (d *Database) reachedBy(ctx context.Context, askers []asker, query string, arguments ...any) error {
@@ -296,7 +303,11 @@ func (d *Database) reachedBy(ctx context.Context, askers []asker, query string, 
 		}
 		lock.Index, lock.Of = heap != "", heap+root
 		// Behind the name of what the plan itself creates there may be another object now.
-		if by := askers[ord-1]; !by.made.ours[by.name] {
+		by := askers[ord-1]
+		if by.was != "" && strings.HasSuffix("."+by.was, "."+lock.Table) {
+			lock.Table = by.name
+		}
+		if !by.made.ours[by.name] {
 			by.made.reached = append(by.made.reached, lock)
 		}
 	}
@@ -443,7 +454,7 @@ func (s *Statement) reachOf(command *pgquery.AlterTableCmd, on *pgquery.RangeVar
 		s.walk("heirs", relation(command.Def.GetPartitionCmd().GetName()), accessExclusive)
 		s.walk("default", table, accessExclusive)
 		s.walk("keys", table, shareRowExclusive)
-		s.walkOf("again", relation(command.Def.GetPartitionCmd().GetName()), table, accessExclusive)
+		s.walkOf("alike", relation(command.Def.GetPartitionCmd().GetName()), table, accessExclusive)
 	case pgquery.AlterTableType_AT_DropIdentity:
 		s.drops("identity", table, command.Name, false)
 	case pgquery.AlterTableType_AT_AlterConstraint:
@@ -466,28 +477,5 @@ func (s *Statement) reachOf(command *pgquery.AlterTableCmd, on *pgquery.RangeVar
 		s.walk("sequences", table, accessExclusive)
 	case pgquery.AlterTableType_AT_SetLogged, pgquery.AlterTableType_AT_SetUnLogged:
 		s.walk("sequences since 15", table, accessExclusive)
-	}
-}
-
-func (s *Statement) reachOfConstraint(constraint *pgquery.Constraint, on *pgquery.RangeVar, mode string) {
-	table := relation(on)
-	if on.GetInh() {
-		s.walk("heirs since 18", table, mode)
-	}
-	switch constraint.GetContype() {
-	case pgquery.ConstrType_CONSTR_PRIMARY: // of partitions NOT NULL is checked, for ONLY as well
-		s.walk("heirs", table, mode)
-	case pgquery.ConstrType_CONSTR_CHECK, pgquery.ConstrType_CONSTR_NOTNULL:
-		if on.GetInh() && !constraint.IsNoInherit {
-			s.walk("heirs", table, mode)
-		}
-	case pgquery.ConstrType_CONSTR_UNIQUE, pgquery.ConstrType_CONSTR_EXCLUSION:
-		if on.GetInh() {
-			s.walk("partitions", table, map[bool]string{true: shareRowExclusive, false: share}[constraint.Deferrable])
-		}
-	case pgquery.ConstrType_CONSTR_FOREIGN:
-		s.walk("partitions", table, mode)
-		s.walk("partitions", relation(constraint.Pktable), shareRowExclusive)
-		s.walkOf("again", table, relation(constraint.Pktable), accessExclusive)
 	}
 }

@@ -9,12 +9,12 @@ import (
 // yet, and what is proven need not be read again.
 func review(migrations []Migration, known catalog) {
 	if known.columns == nil {
-		known.columns, known.checks = map[string]column{}, map[string]check{}
+		known.columns, known.checks, known.unique = map[string]column{}, map[string]check{}, map[string]bool{}
 	}
 	r := reviewer{
 		catalog: known, notNulls: map[string]bool{}, planned: map[string][]string{}, limited: map[string]bool{},
 		fickle: map[string]bool{}, newFunctions: map[string]bool{}, retyped: map[string]bool{}, newColumns: map[string]bool{},
-		renamed: map[string]bool{},
+		renamed: map[string]bool{}, given: map[string]bool{},
 	}
 	for i := range migrations {
 		r.file(&migrations[i])
@@ -31,6 +31,7 @@ type reviewer struct {
 	fickle       map[string]bool // functions that the plan creates: whether they may change the database
 	newColumns   map[string]bool // by table and column: the plan has added it
 	renamed      map[string]bool // by table and column: the plan has given a column this name
+	given        map[string]bool // names that the plan has given to something
 	moved        bool            // the plan has given a table another name or schema
 	limited      map[string]bool // domains with a constraint that the plan creates
 }

@@ -293,6 +293,12 @@ var Rules = []Rule{
 		Example: `DELETE FROM users`,
 	},
 	{
+		Name: "lock-rows", Level: Warning, users: true,
+		Message: "every row is locked until the file ends: whoever writes one waits",
+		Instead: "lock the rows that are needed, in a WHERE or with LIMIT and SKIP LOCKED",
+		Example: `SELECT id FROM users FOR UPDATE`,
+	},
+	{
 		Name: "ddl-with-data", Level: Warning,
 		Message: "the table stays locked while rows are written",
 		Instead: "put the rows' change into a file of its own",

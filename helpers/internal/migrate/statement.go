@@ -87,6 +87,10 @@ type made struct {
 	functionsMade          []function
 	also                   []string // further tables that it creates
 	renamedColumn, renamed string   // the column that gets another name, and that name
+	renamedPart, gives     string   // the part of a table that gets another name; the name that anything gets
+	renamedKind            string   // of an object that is no relation: type, function, schema
+	renamedName            string   // and its former name
+	bonds                  bonds    // the foreign keys and partitions that it makes
 	mayMiss                string   // the relation of ALTER ... IF EXISTS
 	idle                   bool     // it only adds columns IF NOT EXISTS
 	lostPath               bool     // nobody knows the search path

@@ -245,7 +245,8 @@ func (r *reviewer) keeps(s *Statement) {
 func (r *reviewer) rights(s *Statement) {
 	stays := func(asked kept) bool {
 		now := r.state[asked.table+" "+asked.what]
-		absent := now != "" && asked.ifThere != "" && r.state[asked.table+" policy "+asked.ifThere] == ""
+		absent := now != "" && asked.ifThere != "" && r.state[asked.table+" policy "+asked.ifThere] == "" &&
+			!r.given[asked.ifThere]
 		return now != "" && now == asked.value || absent
 	}
 	if all(s.made.owners, stays) {

@@ -121,10 +121,15 @@ func (s *session) describe(ctx context.Context, got *manifest, image *Image) (ar
 				image.Platforms = append(image.Platforms, one.Platform.String())
 			}
 		}
-		if first, err = s.manifest(ctx, images[0].Digest.String()); err != nil {
-			return "", err
+		for _, one := range images { // an artifact beside the image may not be named as one
+			if first, err = s.manifest(ctx, one.Digest.String()); err != nil {
+				return "", err
+			}
+			if artifact = first.content.artifact(); artifact == "" {
+				break
+			}
 		}
-		if artifact := first.content.artifact(); artifact != "" {
+		if artifact != "" {
 			return artifact, nil
 		}
 		if first.content.isIndex() {

@@ -93,6 +93,14 @@ func TestVersionsAreOrderedPartByPart(t *testing.T) {
 	assert.Equal(t, 2, unmatched)
 	_, _, err = Order([]string{"1.4.8", "v1.4.08"}, pattern)
 	assert.ErrorContains(t, err, "have the same number")
+	// What has no number in one of several groups is neither newer nor older than what has.
+	pattern, err = Pattern(`^v([0-9]+)\.([0-9]+)(?:-rc\.([0-9]+))?$`)
+	require.NoError(t, err)
+	_, _, err = Order([]string{"v2.0", "v2.0-rc.1"}, pattern)
+	assert.ErrorContains(t, err, "of the tag v2.0, or nothing in one of its groups")
+	ordered, _, err = Order([]string{"v2.0-rc.2", "v2.0-rc.10"}, pattern)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"v2.0-rc.10", "v2.0-rc.2"}, ordered)
 	_, err = Pattern(`^latest-[0-9]+$`)
 	assert.Equal(t, slipway.Usage, slipway.AsError(err).Code)
 }
@@ -166,4 +174,18 @@ func TestWhatIsNoImageIsPassedOver(t *testing.T) {
 		assert.Contains(t, found.PassedOver[1].Why, "schema 1")
 		assert.Contains(t, found.PassedOver[2].Why, "no image, but an artifact (application/vnd.cncf.helm.config.v1+json)")
 	}
+
+	// An index names the chart first, and does not say that it is one.
+	beside, err := s.manifest(t.Context(), "latest-42")
+	require.NoError(t, err)
+	app, err := s.manifest(t.Context(), "latest-41")
+	require.NoError(t, err)
+	index, err := json.Marshal(content{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{beside.Descriptor, app.Descriptor}})
+	require.NoError(t, err)
+	_, err = s.putManifest(t.Context(), "latest-50", types.OCIImageIndex, index)
+	require.NoError(t, err)
+	found, err := client.Latest(t.Context(), repository, Search{Pattern: standard})
+	require.NoError(t, err)
+	assert.Equal(t, "latest-50", found.Tag)
+	assert.Equal(t, fullCommit("c41"), found.Revision)
 }

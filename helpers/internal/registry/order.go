@@ -39,7 +39,8 @@ func Order(tags []string, pattern *regexp.Regexp) (ordered []string, unmatched i
 		case !matches:
 			unmatched++
 		case digits == "":
-			return nil, 0, slipway.Usagef("--pattern %s captures something else than a number of the tag %s", pattern, tag)
+			return nil, 0, slipway.Usagef("--pattern %s captures something else than a number of the tag %s, or nothing in one of its groups",
+				pattern, tag)
 		default:
 			end[len(digits)]++
 		}
@@ -74,7 +75,8 @@ func Order(tags []string, pattern *regexp.Regexp) (ordered []string, unmatched i
 
 // numberOf gives what reads a tag's number, as decimal digits without leading zeros
 // (of a version, with dots between its parts); empty where the pattern captures
-// something else of a tag that matches.
+// something else of a tag that matches, or nothing in one of several groups: v2.0.0
+// would be passed over for v2.0.0-rc.1.
 // The usual form, plain letters and then a number, is read without the expression:
 // of a hundred thousand tags that would be a tenth of the whole answer's time.
 func numberOf(pattern *regexp.Regexp) func(tag string) (number string, matches bool) {
@@ -91,9 +93,10 @@ func numberOf(pattern *regexp.Regexp) func(tag string) (number string, matches b
 		if groups == nil {
 			return "", false
 		}
+		captured := strings.Join(groups[1:], "") != ""
 		for i, group := range groups[1:] {
 			if groups[i+1] = digits(group); groups[i+1] == "" {
-				return "", group != ""
+				return "", captured
 			}
 		}
 		return strings.Join(groups[1:], "."), true

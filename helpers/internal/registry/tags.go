@@ -3,7 +3,6 @@ package registry
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -257,7 +256,7 @@ func parseTags(body []byte) ([]string, error) {
 		Name *string  `json:"name"`
 		Tags []string `json:"tags"`
 	}
-	if err := json.Unmarshal(body, &list); err != nil {
+	if err := readOnce(body, &list); err != nil {
 		return nil, fmt.Errorf("the answer is no list of tags: %w", err)
 	}
 	if list.Tags == nil && list.Name == nil {

@@ -232,6 +232,8 @@ func TestAListOfTagsIsReadAlikeHoweverItIsWritten(t *testing.T) {
 		`{"name":"a","tags":"b"}`: "no list", `{"name":"a","tags":[1]}`: "no list",
 		`{"name":"a","tags":["a","b]}`: "no list", `{"name":"a","tags":1}`: "no list",
 		`{"name":"a","tags":true}`: "no list", `{"name":"a","tags":{}}`: "no list",
+		`{"name":"a","tags":["latest-10"],"tags":["latest-1"]}`: "duplicate field",
+		`{"name":"a","tags":["a"]}{"name":"a","tags":["b"]}`:    "no list",
 	} {
 		_, err := parseTags([]byte(body))
 		assert.ErrorContains(t, err, why, body)

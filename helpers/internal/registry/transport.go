@@ -36,14 +36,16 @@ type guard struct {
 	grace  time.Duration
 	inner  http.RoundTripper
 
-	lock  sync.Mutex
-	realm string // what the last refusal named
-	fault error  // why the last request over the right scheme got no answer
+	lock   sync.Mutex
+	realm  string            // what the last refusal named
+	tokens map[string]string // by the path of a realm that was moved: its host
+	fault  error             // why the last request over the right scheme got no answer
 }
 
 var errScheme = errors.New("another scheme than the one that was settled")
 
 func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = g.toRealm(request)
 	login := request.Header.Get("Authorization") != "" || request.Header.Get("Content-Type") == "application/x-www-form-urlencoded"
 	upgraded := g.scheme == "http" && request.URL.Scheme == "https" && request.Response != nil && !login
 	if request.URL.Scheme != g.scheme && !upgraded {
@@ -72,6 +74,10 @@ func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
 		if match := realmOf.FindStringSubmatch(response.Header.Get("Www-Authenticate")); match != nil {
 			_ = g.note(match[1], nil)
+		}
+		if err := g.moveRealm(response.Header); err != nil {
+			response.Body.Close()
+			return nil, g.note("", err)
 		}
 	}
 	return response, nil

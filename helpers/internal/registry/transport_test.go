@@ -88,6 +88,38 @@ func TestTheLoginIsNotSentToARealmThatNobodyNamed(t *testing.T) {
 	assert.Equal(t, 1, other.logins)
 }
 
+// A company's token server is at a private address, which go-containerregistry refuses.
+func TestARealmAtAPrivateAddressIsAskedWhereItIsNamed(t *testing.T) {
+	var other, own witness
+	path := ""
+	realm := other.server(t, func(w http.ResponseWriter, r *http.Request) {
+		path = r.URL.RequestURI()
+		fmt.Fprint(w, `{"token":"t"}`)
+	})
+	host := strings.TrimPrefix(realm.URL, "http://")
+	registry := own.server(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer t" {
+			w.Header().Set("Www-Authenticate", `Bearer realm="`+realm.URL+`/jwt/auth?account=ci",service="s"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		list(w)
+	})
+	_, err := tagsOf(t, login(t, ""), registry)
+	assert.Equal(t, slipway.Usage, slipway.AsError(err).Code)
+	assert.ErrorContains(t, err, "--token-host "+host)
+	_, err = tagsOf(t, login(t, "127.0.0.2:1"), registry)
+	assert.ErrorContains(t, err, "--token-host "+host)
+	assert.Zero(t, other.asked)
+
+	_, err = tagsOf(t, login(t, host), registry)
+	require.NoError(t, err)
+	assert.Equal(t, 1, other.logins)
+	assert.True(t, strings.HasPrefix(path, "/jwt/auth?"), path)
+	assert.Contains(t, path, "account=ci")
+	assert.Contains(t, path, "service=s")
+}
+
 func TestARedirectTakesNoLoginAlong(t *testing.T) {
 	var other, own witness
 	elsewhere := other.server(t, func(w http.ResponseWriter, _ *http.Request) { list(w) })

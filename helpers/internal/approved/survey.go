@@ -50,11 +50,14 @@ var kinds = []schema.GroupVersionResource{
 	{Group: "apps", Version: "v1", Resource: "deployments"}, {Group: "apps", Version: "v1", Resource: "statefulsets"},
 	{Group: "apps", Version: "v1", Resource: "daemonsets"}, {Group: "apps", Version: "v1", Resource: "replicasets"},
 	{Group: "batch", Version: "v1", Resource: "cronjobs"}, {Group: "batch", Version: "v1", Resource: "jobs"},
-	{Version: "v1", Resource: "replicationcontrollers"}, {Version: "v1", Resource: "pods"}, {Version: "v1", Resource: "services"},
-	{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
+	{Version: "v1", Resource: "replicationcontrollers"}, {Version: "v1", Resource: "pods"}, {Version: "v1", Resource: "podtemplates"},
+	{Version: "v1", Resource: "services"}, {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
 	{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
+	{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "grpcroutes"},
 	{Group: "traefik.io", Version: "v1alpha1", Resource: "traefikservices"},
+	{Group: "traefik.io", Version: "v1alpha1", Resource: "ingressroutes"},
 	{Group: "networking.istio.io", Version: "v1", Resource: "virtualservices"},
+	{Group: "networking.istio.io", Version: "v1", Resource: "destinationrules"},
 }
 
 // Look surveys the cluster's namespace.

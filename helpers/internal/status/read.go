@@ -187,5 +187,6 @@ func (o *Objects) glass(object *metav1.ObjectMeta, kind string) {
 var singular = map[string]string{
 	"statefulsets": "statefulset", "daemonsets": "daemonset", "replicasets": "replicaset", "cronjobs": "cronjob", "jobs": "job",
 	"replicationcontrollers": "replicationcontroller", "pods": "pod", "services": "service", "ingresses": "ingress",
-	"httproutes": "httproute", "traefikservices": "traefikservice", "virtualservices": "virtualservice",
+	"httproutes": "httproute", "traefikservices": "traefikservice", "virtualservices": "virtualservice", "podtemplates": "podtemplate",
+	"grpcroutes": "grpcroute", "ingressroutes": "ingressroute", "destinationrules": "destinationrule",
 }

@@ -214,6 +214,7 @@ func TestAnAdministratorAdoptsTheGuard(t *testing.T) {
 	require.Equal(t, 1, exit, said)
 	for _, line := range []string{
 		"there is no ConfigMap slipway-approved", `BREAK GLASS +deployment/broken +fire`,
+		`BREAK GLASS +grpcroute/broken +fire`, `BREAK GLASS +destinationrule/broken +fire`,
 		`REFUSED +deployment/app-1 .*it is not on the list`, `REFUSED +deployment/app-2 .*it is not named by its digest`,
 		`REFUSED +cronjob/nightly .*it is not on the list`, `REFUSED +pod/running`,
 	} {

@@ -76,12 +76,16 @@ func manifest(name, mode string, listed bool) string {
 		object(kind, groups[kind]+"/v1", "app", map[string]any{"weight": 100})
 		object(kind, groups[kind]+"/v1", "marked", map[string]any{"weight": 100}, "slipway.dev/canary-run", "run-a")
 	}
+	for _, kind := range []string{"GRPCRoute", "IngressRoute", "DestinationRule"} {
+		object(kind, groups[kind]+"/v1", "broken", map[string]any{"weight": 100}, "slipway.dev/break-glass", "fire")
+	}
 	object("Pod", "v1", "running", pod(2))
 	return text
 }
 
 var groups = map[string]string{
 	"HTTPRoute": "gateway.networking.k8s.io", "TraefikService": "traefik.io", "VirtualService": "networking.istio.io",
+	"GRPCRoute": "gateway.networking.k8s.io", "IngressRoute": "traefik.io", "DestinationRule": "networking.istio.io",
 }
 
 // audited is where the API server notes each request.

@@ -56,6 +56,12 @@ func with(spec map[string]any, key string, value any) map[string]any {
 	return all
 }
 
+// revision is what the controllers of StatefulSets and DaemonSets go back to.
+func revision(annotations ...string) map[string]any {
+	return map[string]any{"kind": "ControllerRevision", "metadata": map[string]any{"name": "new"}, "revision": 1,
+		"data": map[string]any{"spec": map[string]any{"template": template(9, annotations...)["template"]}}}
+}
+
 func once(spec map[string]any) map[string]any { return with(spec, "restartPolicy", "Never") }
 
 func job(n int) map[string]any {

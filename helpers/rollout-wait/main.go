@@ -3,6 +3,7 @@ package rolloutwait
 
 import (
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -57,7 +58,11 @@ func grace(of, what string, value *time.Duration) cli.Flag {
 	return &cli.DurationFlag{Name: "grace-" + of, Value: *value, Destination: value, Usage: "how long " + what}
 }
 
+// collecting is how much garbage there may be beside what is in use, in percent: a program that mostly waits has processor time.
+const collecting = 25
+
 func run(c *cli.Context, graces rollout.Graces) error {
+	debug.SetGCPercent(collecting)
 	targets, err := parseTargets(c.Args().Slice())
 	if err != nil {
 		return err

@@ -18,59 +18,88 @@ import (
 
 var (
 	crashes = flag.Int("crashes", 24, "how many crash loops without a readiness probe are waited for")
-	atOnce  = flag.Int("at-once", 24, "how many of them at the same time")
+	passing = flag.Int("passing", 8, "how many rollouts whose containers fail once are waited for")
+	atOnce  = flag.Int("at-once", 24, "how many of either at the same time")
 )
+
+// several does it for each number below count, so many at once.
+func several(count int, do func(i int)) {
+	free := make(chan struct{}, *atOnce)
+	var group sync.WaitGroup
+	for i := range count {
+		free <- struct{}{}
+		group.Go(func() {
+			defer func() { <-free }()
+			do(i)
+		})
+	}
+	group.Wait()
+}
+
+// TestWhatFailsOnceThenStaysIsDone has rollouts of two pods, each of whose containers ends once after 0 to 5 s.
+func TestWhatFailsOnceThenStaysIsDone(t *testing.T) {
+	s := newStage(t)
+	several(*passing, func(i int) {
+		name := fmt.Sprintf("app%d", i)
+		command := fmt.Sprintf(`[sh, -c, "test -e /data/a && exec sleep 100000; touch /data/a; sleep %.2f; exit %d"]`,
+			5*float64(i)/float64(max(1, *passing-1)), i%3)
+		manifest := strings.Replace(named(name, simple(2, "tool:1", command, ", volumeMounts: [{name: data, mountPath: /data}]")),
+			"spec: {terminationGracePeriodSeconds", "spec: {volumes: [{name: data, emptyDir: {}}], terminationGracePeriodSeconds", 1)
+		if _, err := scenes.Kubectl(t.Context(), manifest, "apply", "-n", s.name, "-f", "-"); !assert.NoError(t, err) {
+			return
+		}
+		answer := s.helper("rollout-wait", "-n", s.name, "deployment/"+name, "--timeout", "10m", "--grace-stuck", "10m", "-o", "json")
+		assert.Zero(t, answer.Exit, "%s", answer.Stdout)
+		counted := s.kubectl("get", "pods", "-l", "app="+name, "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}")
+		assert.Equal(t, "1 1", counted, name)
+		_, err := scenes.Kubectl(t.Context(), "", "delete", "-n", s.name, "deployment/"+name, "--wait=false")
+		assert.NoError(t, err)
+	})
+}
 
 // TestCrashLoopsWithoutProbesAreNeverDone has containers that end after 0 to 6 s, of
 // themselves or because a liveness probe kills them. None may be called done or marked as
 // good, and each one's last line has to be told, or why it cannot be read.
 func TestCrashLoopsWithoutProbesAreNeverDone(t *testing.T) {
 	s := newStage(t)
-	free := make(chan struct{}, *atOnce)
-	var group sync.WaitGroup
 	var lock sync.Mutex
 	codes := map[string]int{}
-	for i := range *crashes {
-		free <- struct{}{}
-		group.Go(func() {
-			defer func() { <-free }()
-			name, lives := fmt.Sprintf("app%d", i), 6*float64(i)/float64(max(1, *crashes-1))
-			command, more := fmt.Sprintf(`[sh, -c, "echo line; sleep %.2f; echo end of %s; exit %d"]`, lives, name, i%3), ""
-			if i%8 == 7 {
-				command = fmt.Sprintf(`[sh, -c, "echo end of %s; exec sleep 100000"]`, name)
-				more = fmt.Sprintf(", livenessProbe: {exec: {command: ['false']}, initialDelaySeconds: %d, periodSeconds: 1, failureThreshold: 1}",
-					int(lives))
+	several(*crashes, func(i int) {
+		name, lives := fmt.Sprintf("app%d", i), 6*float64(i)/float64(max(1, *crashes-1))
+		command, more := fmt.Sprintf(`[sh, -c, "echo line; sleep %.2f; echo end of %s; exit %d"]`, lives, name, i%3), ""
+		if i%8 == 7 {
+			command = fmt.Sprintf(`[sh, -c, "echo end of %s; exec sleep 100000"]`, name)
+			more = fmt.Sprintf(", livenessProbe: {exec: {command: ['false']}, initialDelaySeconds: %d, periodSeconds: 1, failureThreshold: 1}",
+				int(lives))
+		}
+		manifest := named(name, simple(1, "tool:1", command, more))
+		if _, err := scenes.Kubectl(t.Context(), manifest, "apply", "-n", s.name, "-f", "-"); !assert.NoError(t, err) {
+			return
+		}
+		// A node that is busy with 24 of them may take longer than 90 s to start a pod, which is STUCK by default: here it is
+		// waited for, since what is asked is the verdict on a container that was started.
+		answer := s.helper("rollout-wait", "-n", s.name, "deployment/"+name, "--mark-good", "--timeout", "10m", "--grace-stuck", "10m",
+			"-o", "json")
+		_, err := scenes.Kubectl(t.Context(), "", "delete", "-n", s.name, "deployment/"+name, "--wait=false")
+		assert.NoError(t, err)
+		if !assert.Len(t, answer.Result.Workloads, 1, "%+v", answer) {
+			return
+		}
+		found := answer.Result.Workloads[0]
+		assert.Equal(t, 1, answer.Exit, "ends after %.2f s: %s", lives, answer.Stdout)
+		unread := ""
+		if assert.Equal(t, "CRASH_LOOP", found.Code, "ends after %.2f s: %s", lives, answer.Stdout) {
+			if unread = found.Failures[0].Report.Unread; unread == "" {
+				assert.Equal(t, "end of "+name, lastLine(found), "%s", answer.Stdout)
+			} else {
+				unread = ", and its log could not be read, as it says: the API server was too busy"
+				assert.Empty(t, lastLine(found), "%s", answer.Stdout)
 			}
-			manifest := named(name, simple(1, "tool:1", command, more))
-			if _, err := scenes.Kubectl(t.Context(), manifest, "apply", "-n", s.name, "-f", "-"); !assert.NoError(t, err) {
-				return
-			}
-			// A node that is busy with 24 of them may take longer than 90 s to start a pod, which is STUCK by default: here it is
-			// waited for, since what is asked is the verdict on a container that was started.
-			answer := s.helper("rollout-wait", "-n", s.name, "deployment/"+name, "--mark-good", "--timeout", "10m", "--grace-stuck", "10m",
-				"-o", "json")
-			_, err := scenes.Kubectl(t.Context(), "", "delete", "-n", s.name, "deployment/"+name, "--wait=false")
-			assert.NoError(t, err)
-			if !assert.Len(t, answer.Result.Workloads, 1, "%+v", answer) {
-				return
-			}
-			found := answer.Result.Workloads[0]
-			assert.Equal(t, 1, answer.Exit, "ends after %.2f s: %s", lives, answer.Stdout)
-			unread := ""
-			if assert.Equal(t, "CRASH_LOOP", found.Code, "ends after %.2f s: %s", lives, answer.Stdout) {
-				if unread = found.Failures[0].Report.Unread; unread == "" {
-					assert.Equal(t, "end of "+name, lastLine(found), "%s", answer.Stdout)
-				} else {
-					unread = ", and its log could not be read, as it says: the API server was too busy"
-					assert.Empty(t, lastLine(found), "%s", answer.Stdout)
-				}
-			}
-			lock.Lock()
-			codes[found.State+" "+found.Code+unread]++
-			lock.Unlock()
-		})
-	}
-	group.Wait()
+		}
+		lock.Lock()
+		codes[found.State+" "+found.Code+unread]++
+		lock.Unlock()
+	})
 	t.Logf("of %d: %v", *crashes, codes)
 	assert.Empty(t, s.kubectl("get", "deployments", "-o", `jsonpath={.items[*].metadata.annotations.slipway\.dev/good}`))
 }

@@ -34,15 +34,28 @@ const (
 )
 
 var tools = []tool{
-	{"rollout-wait", func(namespace, kind, name string) []string {
-		return []string{"bin/rollout-wait", "-n", namespace, kind + "/" + name, "--timeout", fmt.Sprintf("%ds", limit), "-o", "json"}
-	}},
+	{"rollout-wait", rolloutWait("bin/rollout-wait")},
 	{"kubectl", func(namespace, kind, name string) []string {
 		return []string{"kubectl", "rollout", "status", "-n", namespace, kind + "/" + name, fmt.Sprintf("--timeout=%ds", limit)}
 	}},
 	{"kubedog", func(namespace, kind, name string) []string {
 		return []string{"bin/kubedog", "rollout", "track", kind, name, "-n", namespace, "-t", fmt.Sprint(limit)}
 	}},
+}
+
+func rolloutWait(program string) func(namespace, kind, name string) []string {
+	return func(namespace, kind, name string) []string {
+		return []string{program, "-n", namespace, kind + "/" + name, "--timeout", fmt.Sprintf("%ds", limit), "-o", "json"}
+	}
+}
+
+// names are those of the tools, as cells of a row.
+func names() string {
+	text := ""
+	for _, t := range tools {
+		text += " " + t.name + " |"
+	}
+	return text
 }
 
 // measured is how one tool did.
@@ -53,13 +66,17 @@ type measured struct {
 	ended           time.Time
 	since           time.Time // from when the grace of the first failure counts, where the tool says so
 	requests, bytes int64
-	memory          int64 // peak RSS, KiB
+	memory, private int64 // peak RSS, and the peak of what is in it besides the program's own file, KiB
 }
 
 func main() {
 	only := flag.String("only", "", "the scenes to play, separated by commas; empty plays all")
 	crowds := flag.String("crowds", "0,100,1000", "numbers of unrelated pods in the namespace")
+	former := flag.String("before", "", "another rollout-wait that is measured beside, such as one from before a change")
 	flag.Parse()
+	if *former != "" {
+		tools = append(tools, tool{"before", rolloutWait(*former)})
+	}
 	if err := run(context.Background(), *only, *crowds); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -138,7 +155,7 @@ func verdicts(ctx context.Context, only string) (wrong int, err error) {
 	if err := errors.Join(errs...); err != nil {
 		return 0, err
 	}
-	fmt.Println("| rollout | is | rollout-wait | after its grace | kubectl | kubedog |\n|---|---|---|---|---|---|")
+	fmt.Println("| rollout | is |" + strings.Replace(names(), "|", "| after its grace |", 1) + "\n|---|---|---|" + strings.Repeat("---|", len(tools)))
 	scores := make([]score, len(tools))
 	for i, scene := range list {
 		fmt.Println(row(scene, results[i]))
@@ -150,7 +167,7 @@ func verdicts(ctx context.Context, only string) (wrong int, err error) {
 			fmt.Fprintf(os.Stderr, "bench: %s: %s\n", scene.Name, own.text)
 		}
 	}
-	fmt.Println("\n| | rollout-wait | kubectl | kubedog |\n|---|---|---|---|")
+	fmt.Println("\n| |" + names() + "\n|---|" + strings.Repeat("---|", len(tools)))
 	for _, line := range []struct {
 		name string
 		of   func(score) int
@@ -158,7 +175,11 @@ func verdicts(ctx context.Context, only string) (wrong int, err error) {
 		{"cause named", func(s score) int { return s.named }}, {"false alarms", func(s score) int { return s.falseAlarm }},
 		{"false successes", func(s score) int { return s.falseSuccess }}, {fmt.Sprintf("silent for %d s", limit), func(s score) int { return s.silent }},
 	} {
-		fmt.Printf("| %s | %d | %d | %d |\n", line.name, line.of(scores[0]), line.of(scores[1]), line.of(scores[2]))
+		text := "| " + line.name + " |"
+		for _, score := range scores {
+			text += fmt.Sprintf(" %d |", line.of(score))
+		}
+		fmt.Println(text)
 	}
 	return wrong, nil
 }
@@ -247,8 +268,17 @@ func play(ctx context.Context, t tool, scene scenes.Scene, kubeconfig string) me
 	begin := time.Now()
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
-	err := command.Run()
-	result := measured{ended: time.Now(), seconds: time.Since(begin).Seconds(), text: stderr.String() + stdout.String(), since: since(stdout.Bytes())}
+	err := command.Start()
+	private := make(chan int64, 1)
+	if err == nil {
+		done := make(chan struct{})
+		go func() { private <- anonymous(command.Process.Pid, done) }()
+		err = command.Wait()
+		close(done)
+	} else {
+		private <- 0
+	}
+	result := measured{private: <-private, ended: time.Now(), seconds: time.Since(begin).Seconds(), text: stderr.String() + stdout.String(), since: since(stdout.Bytes())}
 	var ended *exec.ExitError
 	switch {
 	case errors.As(err, &ended):
@@ -262,6 +292,29 @@ func play(ctx context.Context, t tool, scene scenes.Scene, kubeconfig string) me
 		}
 	}
 	return result
+}
+
+// sampling is how often the memory of a program is looked at.
+const sampling = 50 * time.Millisecond
+
+// anonymous is the most memory of a process that is no page of a file, in KiB, as far as a look now and then tells.
+func anonymous(pid int, done <-chan struct{}) (most int64) {
+	clock := time.NewTicker(sampling)
+	defer clock.Stop()
+	for {
+		body, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // none when it has just ended
+		if _, rest, found := strings.Cut(string(body), "RssAnon:"); found {
+			var now int64
+			if _, err := fmt.Sscan(rest, &now); err == nil {
+				most = max(most, now)
+			}
+		}
+		select {
+		case <-done:
+			return most
+		case <-clock.C:
+		}
+	}
 }
 
 // slow becomes ready after a while, so that there is something to watch.
@@ -281,7 +334,8 @@ spec:
 // costs waits for a rollout beside a crowd of pods that are none of its own, which
 // exist and are changed all the time, though no node runs them.
 func costs(ctx context.Context, crowds string) error {
-	fmt.Println("\n| unrelated pods | | requests | KiB received | peak RSS, MiB | done after the status, ms |\n|---|---|---|---|---|---|")
+	fmt.Println("\n| unrelated pods | | requests | KiB received | peak RSS, MiB | of it no file's, MiB | done after the status, ms |\n" +
+		"|---|---|---|---|---|---|---|")
 	for _, crowd := range strings.Split(crowds, ",") {
 		var count int
 		if _, err := fmt.Sscan(crowd, &count); err != nil {
@@ -303,7 +357,8 @@ func costs(ctx context.Context, crowds string) error {
 		}
 		for i, t := range tools {
 			m := results[i]
-			fmt.Printf("| %d | %s | %d | %d | %.0f | %.0f |\n", count, t.name, m.requests, m.bytes>>10, float64(m.memory)/1024, after[i])
+			fmt.Printf("| %d | %s | %d | %d | %.0f | %.0f | %.0f |\n", count, t.name, m.requests, m.bytes>>10, float64(m.memory)/1024,
+				float64(m.private)/1024, after[i])
 			if m.code != 0 {
 				return fmt.Errorf("%s beside %d pods ended with %d: %s", t.name, count, m.code, m.text)
 			}

@@ -73,7 +73,7 @@ routers: $(READY)
 	(cd tests/canary && go mod download istio.io/api@v1.31.4)
 
 test-canary: routers ## canary-weight killed at every write, two runs, clocks, rights, traffic, on the lab
-	@$(LAB) run --with gateway,prometheus -- go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 8 .
+	@$(LAB) run --with gateway,prometheus -- go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 40m -parallel 8 -v .
 
 test-rollout: $(READY) ## rollout-wait and deploy-image on every way to fail, on the lab
 	@$(LAB) run --with registry -- go test -C tests/rollout -count=1 -tags lab,$(TAGS) -timeout 20m -parallel 12 -v .

@@ -172,6 +172,12 @@ func TestPodsThatTheKubeletRejects(t *testing.T) {
 	}
 	assert.Equal(t, Progressing, w.judge(25*time.Second).State, "two are no row")
 	w = rollingOut().status(3, 0, 3)
+	for i := range 12 {
+		fallen(w, i, "OutOfcpu", "", false)
+	}
+	w.pod("new", "other-node", runsSince(11*time.Second, 0))
+	assert.Equal(t, Progressing, w.judge(12*time.Second).State, "another node has taken one, which is not ready yet")
+	w = rollingOut().status(3, 0, 3)
 	for i := range 8 {
 		fallen(w, i, "OutOfcpu", "", false)
 	}

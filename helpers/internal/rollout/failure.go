@@ -121,7 +121,7 @@ func troubles(o Objects, verdict Verdict, memory *Memory, now time.Time) (found 
 	stuck := memory.stuck(o.Criteria.Graces, now)
 	if failing := rejected(o, memory, now); failing != nil {
 		all = append(all, failing)
-		if readyPods == 0 || stuck || o.oneByOne() || o.Criteria.Any {
+		if readyPods == 0 && !o.admitted(failing) || stuck || o.oneByOne() || o.Criteria.Any {
 			return distinct(append(ripe, failing)), true
 		}
 	}

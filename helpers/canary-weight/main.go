@@ -20,7 +20,7 @@ import (
 func App() *cli.App {
 	return &cli.App{
 		Name:  "canary-weight",
-		Usage: "give a canary its share of the traffic, prove that it has it, judge it, undo it",
+		Usage: "give a canary its share of the requests, verify the share, analyze the canary, undo it",
 		// A comma is a part of PromQL.
 		DisableSliceFlagSeparator: true,
 		Metadata: map[string]any{slipway.Synonyms: map[string]string{
@@ -30,20 +30,31 @@ func App() *cli.App {
 			"judge": "analyze", "analyse": "analyze", "analysis": "analyze",
 		}},
 		Commands: []*cli.Command{
-			{Name: "set", Usage: "give the canary this share, in percent", ArgsUsage: "WEIGHT", Action: set, Flags: with(runFlag, tolerance, timeout,
-				&cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this time any run may undo the canary, and the reaper does"},
-				&cli.IntFlag{Name: "max-extra", Value: 5, Usage: "how many pods more than now, in all"},
-				&cli.IntFlag{Name: "min-stable", Value: -1, Usage: "never fewer stable pods; without it never fewer than now"},
-				&cli.BoolFlag{Name: "abort-on-signal", Usage: "on SIGTERM undo before ending"})},
-			{Name: "get", Usage: "who runs, since when, asked and true share, until when, how to undo", Flags: with(runFlag), Action: get},
-			{Name: "verify", Usage: "exit 1 where the share that is true is not this one", ArgsUsage: "WEIGHT", Action: verify,
+			{
+				Name:      "set",
+				Usage:     "give the canary this share of the requests, in percent",
+				ArgsUsage: "WEIGHT",
+				Action:    set,
+				Flags: with(runFlag, tolerance, timeout,
+					&cli.DurationFlag{Name: "expires", Value: 2 * time.Hour, Usage: "after this time any run may undo the canary, and the reaper does"},
+					&cli.IntFlag{Name: "max-extra", Value: 5, Usage: "how many pods may run beyond those that run now, in all"},
+					&cli.IntFlag{Name: "min-stable", Value: -1, Usage: "the least number of stable pods; without it the number that runs now"},
+					&cli.BoolFlag{Name: "abort-on-signal", Usage: "on SIGTERM undo before ending"}),
+			},
+			{
+				Name:   "get",
+				Usage:  "show who has the canary, since when and until when, the requested and the real share, and how to undo it",
+				Flags:  with(runFlag),
+				Action: get,
+			},
+			{Name: "verify", Usage: "check that the canary receives this share of the requests", ArgsUsage: "WEIGHT", Action: verify,
 				Flags: append(with(canary.SourceFlags...), runFlag, tolerance,
-					&cli.DurationFlag{Name: "window", Value: time.Minute, Usage: "of requests that Prometheus saw"})},
-			{Name: "abort", Usage: "take all traffic back to stable, and the replicas to what they were", Action: abort, Flags: with(timeout,
+					&cli.DurationFlag{Name: "window", Value: time.Minute, Usage: "the time range of the requests that are counted"})},
+			{Name: "abort", Usage: "return all requests to stable, and the replicas to what they were", Action: abort, Flags: with(timeout,
 				&cli.BoolFlag{Name: "expired", Usage: "only a canary that has expired, of any run"},
 				&cli.StringFlag{Name: "run", Usage: "only what this run (`BUILD_URL`) began; with --expired it takes --own to say so"},
 				&cli.BoolFlag{Name: "own", Usage: "only what this run began: that of BUILD_URL, or you at this host"})},
-			{Name: "analyze", Usage: "judge the canary beside stable: exit 0 healthy, 1 unhealthy, 3 inconclusive", Action: analyze,
+			{Name: "analyze", Usage: "compare the canary with stable: healthy, unhealthy or inconclusive", Action: analyze,
 				Flags: append(with(canary.AnalysisFlags...), runFlag,
 					&cli.StringFlag{Name: "report", Usage: "write the whole analysis to this `FILE.html`"})},
 		},
@@ -52,9 +63,9 @@ func App() *cli.App {
 
 var (
 	names     = append(append([]cli.Flag{}, kube.Flags...), canary.NameFlags...)
-	runFlag   = &cli.StringFlag{Name: "run", EnvVars: []string{"BUILD_URL"}, Usage: "whose canary it is; without it you at this host"}
+	runFlag   = &cli.StringFlag{Name: "run", EnvVars: []string{"BUILD_URL"}, Usage: "the run that has the canary; without it USER@HOST"}
 	tolerance = &cli.Float64Flag{Name: "tolerance", Value: 2, Usage: "how many `POINTS` the share may be off"}
-	timeout   = &cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "for pods to be ready"}
+	timeout   = &cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "the longest time for pods to become ready"}
 )
 
 func with(more ...cli.Flag) []cli.Flag { return append(append([]cli.Flag{}, names...), more...) }

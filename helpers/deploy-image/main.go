@@ -23,7 +23,7 @@ import (
 func App() *cli.App {
 	return &cli.App{
 		Name:      "deploy-image",
-		Usage:     "put one image, by digest, on a Deployment, and leave behind how to go back",
+		Usage:     "set the image of a Deployment, by digest, and record how to undo it",
 		ArgsUsage: "deployment/NAME",
 		// A comma may be a part of what is recorded.
 		DisableSliceFlagSeparator: true,
@@ -44,9 +44,9 @@ func App() *cli.App {
 				Name:  "undo",
 				Usage: "make it what it was before the last change: the images, and at least the replicas; with --image only where it has that",
 			},
-			&cli.IntFlag{Name: "replicas", Value: -1, Usage: "set them as well"},
+			&cli.IntFlag{Name: "replicas", Value: -1, Usage: "also set this number of replicas"},
 			&cli.StringSliceFlag{Name: "record", Usage: "note `KEY=VALUE` on the Deployment, as the annotation slipway.dev/KEY"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "ask the API server whether it would take it, and change nothing"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "ask the API server whether it would accept the change, and change nothing"},
 			&cli.StringFlag{Name: "pull-secret", Usage: "keep the Secret of this `NAME`, with which the nodes pull"},
 			&cli.StringFlag{Name: "docker-config", Usage: "the `FILE` with the login for it; without it config.json in DOCKER_CONFIG"},
 			&cli.StringFlag{Name: "create-from", Usage: "make the Deployment from this `FILE` where there is none"},

@@ -20,7 +20,7 @@ func App() *cli.App {
 		Name:  "guard",
 		Usage: "say which images a guarded namespace admits and what it would refuse; approve what runs there",
 		Commands: []*cli.Command{
-			{Name: "status", Usage: "list what would be refused today, who went past the guard (both: exit code 1), and what is approved",
+			{Name: "status", Usage: "list what the guard would refuse today, who went past it, and what is approved",
 				Flags: kube.Flags, Action: status},
 			{Name: "approve", Usage: "approve these images for workloads that no pipeline delivers; without any, all that runs there now",
 				ArgsUsage: "[REPOSITORY:TAG@sha256:...]...", Flags: kube.Flags, Action: approve},

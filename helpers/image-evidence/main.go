@@ -39,7 +39,7 @@ To replace one: give the readers both public keys (--key old.pub --key new.pub),
 				Flags: append([]cli.Flag{registry.VerifyingKey}, registry.Flags(5*time.Minute)...),
 			},
 			{
-				Name: "verify", Usage: "exit 1 where a type of evidence is missing", ArgsUsage: reference, Action: verify,
+				Name: "verify", Usage: "check that evidence of each required type is attached", ArgsUsage: reference, Action: verify,
 				Flags: append([]cli.Flag{
 					&cli.StringSliceFlag{Name: "require", Aliases: []string{"type"}, Usage: "a `TYPE` that must be there"},
 					registry.VerifyingKey, registry.ScanAge,

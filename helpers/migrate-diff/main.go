@@ -21,7 +21,7 @@ var (
 	outOfOrder = &cli.BoolFlag{Name: "allow-out-of-order", EnvVars: []string{"SLIPWAY_ALLOW_OUT_OF_ORDER"},
 		Usage: "take a file that comes before one that is applied already"}
 	gaps      = &cli.BoolFlag{Name: "allow-gaps", EnvVars: []string{"SLIPWAY_ALLOW_GAPS"}, Usage: "let a number be missing in a series"}
-	lockWait  = &cli.DurationFlag{Name: "lock-wait", Value: time.Minute, Usage: "how long another run is waited for"}
+	lockWait  = &cli.DurationFlag{Name: "lock-wait", Value: time.Minute, Usage: "how long to wait for another run"}
 	commit    = &cli.StringFlag{Name: "commit", EnvVars: []string{"GIT_COMMIT"}, Usage: "the `COMMIT` of the files, for the history"}
 	reason    = &cli.StringFlag{Name: "reason", Usage: "`WHY`; it is recorded"}
 	rehearsed = &cli.StringFlag{Name: "rehearsal", EnvVars: []string{"SLIPWAY_REHEARSAL"},
@@ -37,18 +37,17 @@ TLS is demanded unless PGSSLMODE says otherwise; with PGSSLROOTCERT the server's
 func App() *cli.App {
 	runtime.GOMAXPROCS(1) // one statement waits for the other: more threads would only wake each other
 	return &cli.App{
-		Name:  "migrate-diff",
-		Usage: "what a database still has to go through, how risky that is, and going through it exactly once",
-		Description: database + "\n\nExit: 0 done, 1 no (a file failed, a finding, something changed), 2 wrong usage, 3 could not tell, 4 " +
-			"conflict (another run, another plan, drift).",
+		Name:        "migrate-diff",
+		Usage:       "show which SQL migrations are pending and how risky they are, rehearse them, and apply each of them exactly once",
+		Description: database,
 		Commands: []*cli.Command{
 			{
-				Name: "diff", Usage: "what changed in git since a commit", Action: diff,
+				Name: "diff", Usage: "show which migrations changed in git since a commit", Action: diff,
 				Description: "Compares HEAD with --base. Without a base, or where it is not in this clone, every file counts as added.",
-				Flags:       []cli.Flag{dir, base, &cli.BoolFlag{Name: "exit-code", Usage: "exit 1 where something changed"}},
+				Flags:       []cli.Flag{dir, base, &cli.BoolFlag{Name: "exit-code", Usage: "exit with 1 if something changed"}},
 			},
 			{
-				Name: "plan", Usage: "what is pending, the worst first, and the id to approve it by", Action: plan, Description: database,
+				Name: "plan", Usage: "show what is pending, the riskiest first, and the id by which it is approved", Action: plan, Description: database,
 				Flags: []cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, rehearsed, markdown},
 			},
 			{
@@ -77,19 +76,19 @@ func App() *cli.App {
 						Usage: "with a policy: the release's `IMAGE`, which the approval named"},
 					&cli.StringFlag{Name: "plan-id", EnvVars: []string{"SLIPWAY_PLAN_ID"}, Usage: "apply only if the plan is still the one of this `ID`"},
 					&cli.BoolFlag{Name: "allow-breaking", EnvVars: []string{"SLIPWAY_ALLOW_BREAKING"},
-						Usage: "apply also what the version that still runs would not survive"},
-					&cli.DurationFlag{Name: "lock-timeout", Value: 3 * time.Second, Usage: "how long one file waits for a table before others go first"},
-					&cli.IntFlag{Name: "lock-attempts", Value: 5, Usage: "how often it is tried"},
+						Usage: "also apply changes that break the version that is running"},
+					&cli.DurationFlag{Name: "lock-timeout", Value: 3 * time.Second, Usage: "how long one file waits for a lock before it gives way"},
+					&cli.IntFlag{Name: "lock-attempts", Value: 5, Usage: "how often a file is tried"},
 					&cli.DurationFlag{Name: "statement-timeout", Value: 50 * time.Minute,
 						Usage: "how long a statement outside a transaction may take; 0: as long as it needs"},
 					&cli.DurationFlag{Name: "timeout", Usage: "how long all of it may take; 0: as long as it needs"}}, policy.Flags...),
 			},
-			{Name: "status", Usage: "what was applied, when and by whom, and what is pending", Flags: []cli.Flag{dir, urlFile, historySchema},
+			{Name: "status", Usage: "show what was applied, when and by whom, and what is pending", Flags: []cli.Flag{dir, urlFile, historySchema},
 				Action: status, Description: database},
-			{Name: "verify", Usage: "exit 4 where the files and the history do not belong together", Flags: []cli.Flag{dir, urlFile,
+			{Name: "verify", Usage: "check that the files and the history match", Flags: []cli.Flag{dir, urlFile,
 				historySchema}, Action: verify, Description: database},
 			{
-				Name: "lint", Usage: "what is risky about the files; needs no database", ArgsUsage: "[FILE...]", Action: lint,
+				Name: "lint", Usage: "show what is risky about the files; needs no database", ArgsUsage: "[FILE...]", Action: lint,
 				Description: "Reads the named files, else those that changed since --base, else all of the folder. A finding is answered for in " +
 					"the file, before the statement:\n   -- slipway:ok RULE reason",
 				Flags: []cli.Flag{dir, base, &cli.BoolFlag{Name: "rules", Usage: "list the rules"},
@@ -103,7 +102,7 @@ func App() *cli.App {
 						"goose, Liquibase, Alembic, Django or Prisma; its table stays"}},
 			},
 			{
-				Name: "repair", Usage: "put one version right in the history, for a reason that is recorded", ArgsUsage: "VERSION", Action: repair,
+				Name: "repair", Usage: "correct one version in the history; the reason is recorded", ArgsUsage: "VERSION", Action: repair,
 				Description: database,
 				Flags: []cli.Flag{dir, urlFile, historySchema, lockWait, commit, reason,
 					&cli.BoolFlag{Name: "accept-file", Usage: "the file was changed after it was applied, and is right as it is now"},

@@ -22,7 +22,7 @@ func App() *cli.App {
 			&cli.StringSliceFlag{Name: "require", Value: cli.NewStringSlice("staging-verified"), EnvVars: []string{"SLIPWAY_REQUIRE"},
 				Usage: "a `TYPE` of evidence that the image must have"},
 			&cli.BoolFlag{Name: "allow-unverified", Usage: "take the newest tag, whatever is known about it"},
-			&cli.BoolFlag{Name: "explain", Usage: "show on stderr what was looked at on the way down, and why it was passed over"},
+			&cli.BoolFlag{Name: "explain", Usage: "print to stderr which tags were passed over, and why"},
 		), registry.Flags(5*time.Minute)...),
 		Action: run,
 	}

@@ -20,14 +20,9 @@ import (
 // App is the command policy.
 func App() *cli.App {
 	return &cli.App{
-		Name:  "policy",
-		Usage: "check the site's policy for production, and explain what a promotion needs by it",
-		Description: `A policy is one YAML file. Kubernetes holds it in the ConfigMap slipway-policy, which only administrators write.
-
-Examples:
-   slipway policy check policy.yaml
-   slipway policy explain --policy policy.yaml
-   slipway policy explain --policy policy.yaml --time 2026-12-24T10:00:00+01:00 --from 4be1e2b --to HEAD --started-by ada`,
+		Name:                      "policy",
+		Usage:                     "check the site's policy for production, and explain what a promotion needs by it",
+		Description:               "A policy is one YAML file. Kubernetes holds it in the ConfigMap slipway-policy, which only administrators write.",
 		DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{
 			{Name: "check", Usage: "name every mistake of a policy, with its line", ArgsUsage: "FILE", Action: check},

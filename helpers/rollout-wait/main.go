@@ -22,22 +22,31 @@ func App() *cli.App {
 	graces := rollout.DefaultGraces
 	return &cli.App{
 		Name:      "rollout-wait",
-		Usage:     "wait until a rollout is done, and say early and exactly why it will not be",
+		Usage:     "wait until a rollout is complete; if it cannot complete, say why, and say it early",
 		ArgsUsage: "deployment/NAME [statefulset/NAME daemonset/NAME ...]",
-		Flags: append(append([]cli.Flag{}, kube.Flags...),
-			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Minute, EnvVars: []string{"SLIPWAY_TIMEOUT"}, Usage: "how long at most"},
-			&cli.StringFlag{Name: "image", Usage: "done only when every counted pod runs this digest: `REPOSITORY@sha256:...`"},
-			&cli.StringFlag{Name: "min-available", Usage: "done already with so many new pods available: `N or N%`"},
-			&cli.DurationFlag{Name: "hold", Usage: "done only if it then stays done for so long: no restart, no pod that is not ready, the same revision"},
-			&cli.BoolFlag{Name: "any", Usage: "one pod that has failed fails the rollout, also while others can still make it"},
-			&cli.DurationFlag{Name: "wait-for-create", Usage: "how long an absent workload is waited for"},
+		Flags: append(
+			append([]cli.Flag{}, kube.Flags...),
+			&cli.DurationFlag{
+				Name:    "timeout",
+				Value:   10 * time.Minute,
+				EnvVars: []string{"SLIPWAY_TIMEOUT"},
+				Usage:   "the longest time that the rollout may take",
+			},
+			&cli.StringFlag{Name: "image", Usage: "complete only if every pod runs this digest: `REPOSITORY@sha256:...`"},
+			&cli.StringFlag{Name: "min-available", Usage: "complete as soon as this many new pods are available: `N or N%`"},
+			&cli.DurationFlag{
+				Name:  "hold",
+				Usage: "it must then stay complete for this long: no restart, no pod that is not ready, the same revision",
+			},
+			&cli.BoolFlag{Name: "any", Usage: "fail as soon as one pod has failed, even if others may still become ready"},
+			&cli.DurationFlag{Name: "wait-for-create", Usage: "how long to wait for a workload that does not exist"},
 			&cli.DurationFlag{Name: "api-grace", Value: time.Minute, Usage: "how long the API server may be away"},
 			&cli.BoolFlag{Name: "rollback", Usage: "go back to the last good revision if it fails, and wait for that"},
 			&cli.BoolFlag{Name: "undo", Usage: "go back to the last good revision first, then wait for that"},
 			&cli.StringFlag{Name: "undo-from", Usage: "with --undo: only from this `IMAGE`; exit 4 where the Deployment has another one"},
-			&cli.BoolFlag{Name: "mark-good", Usage: "note on the Deployment that this revision became good, for later rollbacks"},
-			&cli.BoolFlag{Name: "logs", Usage: "tell also what one of the pods has written last"},
-			grace("pull", "a registry may not answer", &graces.PullTransient),
+			&cli.BoolFlag{Name: "mark-good", Usage: "mark this revision as good on the Deployment, for later rollbacks"},
+			&cli.BoolFlag{Name: "logs", Usage: "also print the last log lines of one pod"},
+			grace("pull", "the registry may be unreachable", &graces.PullTransient),
 			grace("pull-refused", "a registry may refuse an image, where the kubelet was not seen to try twice", &graces.PullRefused),
 			grace("config", "a Secret or ConfigMap may be missing", &graces.Config),
 			grace("crash", "a container may end again and again", &graces.Crash),
@@ -46,7 +55,7 @@ func App() *cli.App {
 			grace("claim", "a PersistentVolumeClaim may be unbound", &graces.Claim),
 			grace("quota", "quota, LimitRange and Pod Security may refuse pods", &graces.Quota),
 			grace("webhook", "admission webhooks and policies may refuse pods", &graces.Webhook),
-			grace("stuck", "nothing may move", &graces.Stuck),
+			grace("stuck", "the rollout may make no progress", &graces.Stuck),
 			&cli.DurationFlag{Name: "proof", Value: graces.Proof, Destination: &graces.Proof,
 				Usage: "how long a container without a readiness probe has to run to count"},
 		),
@@ -121,7 +130,8 @@ func parseOptions(c *cli.Context, graces rollout.Graces) (rollout.Options, error
 	}
 	if least := c.String("min-available"); least != "" {
 		value := intstr.Parse(least)
-		if count, err := intstr.GetScaledValueFromIntOrPercent(&value, 100, true); err != nil || count < 1 || value.Type == intstr.String && count > 100 {
+		if count, err := intstr.GetScaledValueFromIntOrPercent(&value, 100, true); err != nil || count < 1 ||
+			value.Type == intstr.String && count > 100 {
 			return options, slipway.Usagef("--min-available %q is neither a number from 1 on nor a percentage from 1%% to 100%%", least)
 		}
 		options.Criteria.MinAvailable = &value

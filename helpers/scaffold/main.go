@@ -21,18 +21,10 @@ func App() *cli.App {
 	return &cli.App{
 		Name:  "init",
 		Usage: "write into a service's repository what Slipway needs to deliver it",
-		Description: `Writes the two Jenkinsfiles, the manifests (k8s/), and for the site's administrator the jobs, the policy and the
-NetworkPolicies (slipway/). A file that exists is never changed: init says what it lacks. Either all missing files are
-written or none. What is not given by a flag is read from the repository (Dockerfile, sources, git remote); what cannot
-be read there is asked for at a terminal, and named otherwise.
-
-Examples:
-   slipway init --registry nexus.example:8083
-   slipway init --registry nexus.example:8083 --app orders --port 8080 --health /healthz --dry-run
-   slipway init --registry nexus.example:8083 --database orders --staging-db-host db1.example --production-db-host db2.example
-
-Exit codes: 0 all files are there, 1 a file that exists lacks something, 2 wrong usage, or a value is missing,
-3 a file could not be written (then none was).`,
+		Description: "Writes the two Jenkinsfiles, the manifests (k8s/), and for the site's administrator the jobs, the policy and the " +
+			"NetworkPolicies (slipway/). A file that exists is never changed: init says what it lacks. Either all files that are " +
+			"missing are written, or none. What no flag gives is read from the repository (Deployment, Dockerfile, sources, git's " +
+			"remote); the rest is asked for at a terminal. Elsewhere, the error names the flags that are missing.",
 		ArgsUsage:                 "[FOLDER]",
 		DisableSliceFlagSeparator: true,
 		Flags:                     flags(),
@@ -49,7 +41,7 @@ func flags() []cli.Flag {
 		}
 		return f
 	}
-	const service, site, database, production = "THE SERVICE", "THE SITE", "THE DATABASE", "PRODUCTION"
+	const service, site, database, production = "The service", "The site", "The database", "The releases"
 	return []cli.Flag{
 		text(service, "app", "", "SLIPWAY_APP", "the `NAME` of the service, its Deployment and Services (default: the repository's name)"),
 		text(service, "image", "", "", "the `REPOSITORY` in the registry, such as team/orders (default: the service's name)"),

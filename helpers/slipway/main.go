@@ -4,8 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -54,6 +52,8 @@ var own = map[string]func() *cli.App{
 	"status":  status.App,
 }
 
+func init() { own["completion"] = completion } // it lists the names, and is one of them
+
 func main() {
 	app, arguments := choose(os.Args)
 	slipway.Run(app, arguments)
@@ -76,18 +76,28 @@ func choose(arguments []string) (*cli.App, []string) {
 
 // overview answers slipway itself: its help lists the names.
 func overview() *cli.App {
-	return &cli.App{
-		Name:     "slipway",
-		Usage:    "ship a service to Kubernetes: the commands that the pipelines use, for a terminal as well",
-		Commands: []*cli.Command{{Name: "link", Usage: "make a symbolic link to slipway for each command in this FOLDER", ArgsUsage: "FOLDER", Action: link}},
-		Action: func(c *cli.Context) error {
-			if c.NArg() == 0 {
-				return list(c.App.Writer)
-			}
-			return slipway.Usagef("slipway has no command %q", c.Args().First()).Next("the commands are: %s", strings.Join(append(names(commands, own), "link"), ", "))
-		},
-		CustomAppHelpTemplate: help(),
+	app := &cli.App{
+		Name:        "slipway",
+		Usage:       "ship a service to Kubernetes: the commands that the pipelines use, for a terminal as well",
+		Description: "Each command has its own --help. The first ones are also programs of that name: slipway rollout-wait is rollout-wait.",
+		Action:      func(c *cli.Context) error { return slipway.WriteHelp(c.App.Writer, c.App, nil) },
 	}
+	meant := map[string]string{}
+	for _, known := range []map[string]func() *cli.App{commands, own} {
+		for _, name := range names(known) {
+			each := known[name]()
+			app.Commands = append(app.Commands, &cli.Command{Name: name, Usage: each.Usage})
+			for _, command := range each.Commands {
+				if meant[command.Name] == "" || strings.HasPrefix(meant[command.Name], "phase ") {
+					meant[command.Name] = name + " " + command.Name
+				}
+			}
+		}
+	}
+	app.Commands = append(app.Commands, &cli.Command{Name: "link", Usage: "make a symbolic link to slipway for each name in this folder",
+		ArgsUsage: "FOLDER", Action: link})
+	app.Metadata = map[string]any{slipway.Synonyms: meant}
+	return app
 }
 
 // link makes the names of the commands in the folder that slipway itself is in.
@@ -118,24 +128,4 @@ func names(of ...map[string]func() *cli.App) []string {
 	}
 	slices.Sort(all)
 	return all
-}
-
-func list(w io.Writer) error {
-	_, err := io.WriteString(w, help())
-	return err
-}
-
-func help() string {
-	var out strings.Builder
-	out.WriteString("slipway COMMAND [FLAGS...] [ARGUMENTS...]\n\nCommands, each with its own --help and also a program of that name:\n")
-	for _, name := range names(commands) {
-		fmt.Fprintf(&out, "   %-18s%s\n", name, commands[name]().Usage)
-	}
-	out.WriteString("\nCommands of slipway alone:\n")
-	for _, name := range names(own) {
-		fmt.Fprintf(&out, "   %-18s%s\n", name, own[name]().Usage)
-	}
-	fmt.Fprintf(&out, "   %-18s%s\n", "link FOLDER", "make a symbolic link to slipway for each command in this folder")
-	out.WriteString("\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, 3 could not tell, 4 conflict.\n")
-	return out.String()
 }

@@ -44,11 +44,16 @@ func NamesOf(c *cli.Context) Names {
 var SourceFlags = []cli.Flag{
 	&cli.StringFlag{Name: "prometheus", EnvVars: []string{"PROMETHEUS_URL"}, Usage: "its `URL`"},
 	&cli.StringFlag{Name: "metric", Value: "http_requests_total", EnvVars: []string{"SLIPWAY_METRIC"}, Usage: "the counter of requests"},
-	&cli.StringFlag{Name: "errors", Value: `status=~"5.."`, EnvVars: []string{"SLIPWAY_ERRORS"}, Usage: "the `MATCHERS` of those that failed"},
+	&cli.StringFlag{
+		Name:    "errors",
+		Value:   `status=~"5.."`,
+		EnvVars: []string{"SLIPWAY_ERRORS"},
+		Usage:   "the label `MATCHERS` of failed requests",
+	},
 	&cli.StringFlag{Name: "histogram", Value: "http_request_duration_seconds", EnvVars: []string{"SLIPWAY_HISTOGRAM"},
-		Usage: "of their durations, classic or native"},
+		Usage: "the histogram of the requests' durations, classic or native"},
 	&cli.StringFlag{Name: "selector", Value: `namespace="$namespace",app="$deployment"`, EnvVars: []string{"SLIPWAY_SELECTOR"},
-		Usage: "the `MATCHERS` of one version"},
+		Usage: "the label `MATCHERS` of one version's pods"},
 }
 
 // SourceOf is the Prometheus that SourceFlags name, before it is connected.
@@ -58,13 +63,18 @@ func SourceOf(c *cli.Context) *Source {
 }
 
 // AnalysisFlags say how often and how long the two versions are compared, and what is unhealthy.
-var AnalysisFlags = append(append([]cli.Flag{}, SourceFlags...),
-	&cli.DurationFlag{Name: "interval", Value: 30 * time.Second, Usage: "between two looks"},
-	&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "of all looks"},
+var AnalysisFlags = append(
+	append([]cli.Flag{}, SourceFlags...),
+	&cli.DurationFlag{Name: "interval", Value: 30 * time.Second, Usage: "the time between two queries"},
+	&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "how long the canary is watched"},
 	&cli.StringFlag{Name: "max-error-rate", Value: "1%", Usage: "`PERCENT` of requests that may fail at all"},
-	&cli.Float64Flag{Name: "max-p95-ratio", Value: 1.2, Usage: "how many times slower than stable"},
-	&cli.DurationFlag{Name: "p95-floor", Value: 50 * time.Millisecond, Usage: "slower by less than this does not count"},
-	&cli.Float64Flag{Name: "min-requests", Value: 500, Usage: "fewer say nothing"},
+	&cli.Float64Flag{Name: "max-p95-ratio", Value: 1.2, Usage: "how many times stable's 95th percentile the canary's may be"},
+	&cli.DurationFlag{
+		Name:  "p95-floor",
+		Value: 50 * time.Millisecond,
+		Usage: "a difference between the 95th percentiles that is smaller does not count",
+	},
+	&cli.Float64Flag{Name: "min-requests", Value: 500, Usage: "the least number of requests for a verdict"},
 	&cli.StringSliceFlag{Name: "query",
 		Usage: "`NAME=PROMQL` that is 0 where the canary is unhealthy; $namespace, $deployment and $window are filled in"},
 )

@@ -144,7 +144,7 @@ func TestAnAnswerIsOneDocumentAndStatesTheExitCode(t *testing.T) {
 		"after the command":      {[]string{"ship", "set", "1", "--answer"}, nil, Done, "", "[1]  0s false"},
 		"beside a format":        {[]string{"ship", "set", "1", "--answer", "-o", "text"}, nil, Done, "", "[1]  0s false"},
 		"refused":                {[]string{"ship", "set", "--answer"}, failure, Conflict, "a\nFIRST=true\\r\\x1b[2J\\n|$(id)`\"\\u202e\\xff", "[]  0s false"},
-		"no such flag":           {[]string{"ship", "set", "--answer", "--no-such"}, nil, Usage, "ship set: flag provided but not defined: -no-such", nil},
+		"no such flag":           {[]string{"ship", "set", "--answer", "--no-such"}, nil, Usage, "ship set: there is no flag --no-such", nil},
 		"no command":             {[]string{"ship", "--answer"}, nil, Usage, "ship needs a command: set", nil},
 		"a fault without a code": {[]string{"ship", "set", "--answer"}, io.ErrUnexpectedEOF, Unknown, "unexpected EOF", "[]  0s false"},
 	} {

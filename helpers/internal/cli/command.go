@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,12 +23,13 @@ func unknownCommand(app *cli.App, arguments []string) (unknown error) {
 	if slices.ContainsFunc(app.Commands, func(c *cli.Command) bool { return c.HasName(given) }) {
 		return nil
 	}
-	if slices.Contains([]string{"help", "h", "completion"}, given) {
+	if slices.Contains([]string{"help", "h"}, given) {
 		return nil // the library's own
 	}
 	err := Usagef("%s has no command %q; it has: %s", app.Name, given, commandNames(app))
-	if synonyms, _ := app.Metadata[Synonyms].(map[string]string); synonyms[given] != "" {
-		err = err.Next("did you mean: %s", fmt.Sprint(app.Name, " ", synonyms[given]))
+	synonyms, _ := app.Metadata[Synonyms].(map[string]string)
+	if meant := cmp.Or(synonyms[given], Nearest(given, strings.Split(commandNames(app), ", "))); meant != "" {
+		err = err.Next("did you mean: %s", fmt.Sprint(app.Name, " ", meant))
 	}
 	return err
 }

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -45,7 +47,7 @@ func Execute(ctx context.Context, app *cli.App, arguments []string) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	prepare(app)
+	Prepare(app)
 	dropEmpty(app.Flags, app.Commands)
 	err := unknownCommand(app, arguments)
 	if err == nil {
@@ -73,7 +75,8 @@ func Execute(ctx context.Context, app *cli.App, arguments []string) int {
 	return code
 }
 
-func prepare(app *cli.App) {
+// Prepare gives an app what all helpers have in common: flags, help, errors.
+func Prepare(app *cli.App) *cli.App {
 	if app.Writer == nil {
 		app.Writer = os.Stdout
 	}
@@ -88,13 +91,20 @@ func prepare(app *cli.App) {
 	most, last := formats[1:len(formats)-1], formats[len(formats)-1]
 	app.Flags = append(app.Flags,
 		&cli.StringFlag{Name: outputFlag, Aliases: []string{"o"}, Value: "text", EnvVars: []string{outputVariable},
-			Usage: "how the result is written to stdout: " + strings.Join(append([]string{"`text`"}, most...), ", ") + " or " + last},
+			Usage: "how the result is written to stdout: " + strings.Join(append([]string{"text"}, most...), ", ") + " or " + last + ", as `FORMAT`"},
 		&cli.BoolFlag{Name: answerFlag, EnvVars: []string{answerVariable},
 			Usage: "for a pipeline: exit 0, and write one line of JSON with the real exit code, the fields that a pipeline reads, and the error"},
 		&cli.StringFlag{Name: logLevelFlag, Value: "info", EnvVars: []string{"SLIPWAY_LOG_LEVEL"},
-			Usage: "what is logged to stderr: debug, `info`, warn or error"},
+			Usage: "what is logged to stderr: debug, info, warn or error, as `LEVEL`"},
 	)
 	app.OnUsageError = usageError
+	cli.HelpPrinter = func(out io.Writer, _ string, of any) {
+		command, _ := of.(*cli.Command)
+		if command != nil && app.Command(command.Name) == nil {
+			command = nil // the library makes a command of the app itself
+		}
+		_ = WriteHelp(out, app, command) // nobody is left to be told
+	}
 	for _, command := range app.Commands {
 		command.OnUsageError = usageError
 		command.HideHelpCommand = true
@@ -112,6 +122,7 @@ func prepare(app *cli.App) {
 		}
 		return before(c)
 	}
+	return app
 }
 
 func setUp(c *cli.Context) error {
@@ -131,7 +142,23 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != name {
 		name += " " + c.Command.Name
 	}
-	return &Error{Code: Usage, Message: name + ": " + err.Error(), Hint: "the flags are listed by: " + name + " --help"}
+	message := strings.Replace(err.Error(), "flag provided but not defined: ", "there is no flag ", 1)
+	failure := &Error{Code: Usage, Message: name + ": " + message, Hint: "the flags are listed by: " + name + " --help"}
+	if given, unknown := strings.CutPrefix(message, "there is no flag "); unknown {
+		failure.Message = name + ": there is no flag --" + strings.TrimLeft(given, "-")
+		flags := c.App.Flags
+		if c.Command != nil {
+			flags = append(slices.Clone(c.Command.Flags), flags...)
+		}
+		var known []string
+		for _, flag := range flags {
+			known = append(known, flag.Names()...)
+		}
+		if meant := Nearest(strings.TrimLeft(given, "-"), known); meant != "" {
+			failure.Hint = "did you mean --" + meant + "? All of them: " + name + " --help"
+		}
+	}
+	return failure
 }
 
 func commandMissing(c *cli.Context) error {

@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/safe"
 )
 
@@ -289,37 +290,9 @@ func orPolicy(path string) string {
 
 // meant is the known name that needs the fewest changes, if they are few.
 func meant(name string, known []string) string {
-	best, least := "", 4
-	for _, candidate := range known {
-		if len(name) > 40 {
-			break
-		}
-		if far := changes(strings.ToLower(name), strings.ToLower(candidate)); far < least && far < len(candidate) {
-			best, least = candidate, far
-		}
-	}
+	best := slipway.Nearest(name, known)
 	if best == "" {
 		return "; it has: " + strings.Join(known, ", ")
 	}
 	return fmt.Sprintf(", did you mean %q?", best)
-}
-
-func changes(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,8 +81,8 @@ func Examples(name, description string) []string {
 	_, list, _ := strings.Cut(description, examplesTitle)
 	var found []string
 	for _, line := range strings.Split(list, "\n") {
-		if line = strings.TrimSpace(line); line != "" {
-			found = append(found, line)
+		if strings.HasPrefix(line, " ") {
+			found = append(found, strings.TrimSpace(line))
 		}
 	}
 	return found
@@ -111,7 +112,7 @@ func WriteHelp(out io.Writer, app *cli.App, command *cli.Command) error {
 	h.printf("  %s\n", strings.TrimSpace(called+" [FLAGS] "+arguments))
 	if description != "" {
 		h.printf("\n")
-		for _, line := range strings.Split(strings.TrimSpace(description), "\n") {
+		for _, line := range strings.Split(joined.ReplaceAllString(strings.TrimSpace(description), "$1 $2"), "\n") {
 			h.wrapped(line)
 		}
 	}
@@ -127,6 +128,9 @@ func WriteHelp(out io.Writer, app *cli.App, command *cli.Command) error {
 	_, err := io.WriteString(out, h.text.String())
 	return err
 }
+
+// joined is where a sentence of a description goes on in its next line.
+var joined = regexp.MustCompile(`(\S)\n(\S)`)
 
 type help struct{ text strings.Builder }
 

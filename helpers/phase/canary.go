@@ -1,6 +1,7 @@
 package phase
 
 import (
+	"encoding/json"
 	"os"
 	"strconv"
 	"time"
@@ -188,8 +189,17 @@ func analyze(c *cli.Context, cluster *kube.Cluster, options canary.AnalysisOptio
 		return err
 	}
 	analysis, err := opened.AnalyzeAndReport(c.Context, c.App.ErrWriter, options, c.String("report"))
-	fields := slipway.Fields{"approval": approvalOf(c, site, c.String("plan"), analysis.Sentence())}
+	fields := slipway.Fields{"approval": approvalOf(c, site, c.String("plan"), analysis.Sentence()), "course": course(analysis)}
 	return slipway.Finish(c, and{analysis, fields}, withReport(err, c.String("report")))
+}
+
+// course is how the analysis went, for the page of the release; empty where it is too long to be handed on.
+func course(analysis canary.Analysis) string {
+	body, err := json.Marshal(analysis.Course())
+	if err != nil || len(body) > 32<<10 {
+		return ""
+	}
+	return string(body)
 }
 
 // withReport says of an unhealthy canary what to read next; the pipeline undoes it itself.

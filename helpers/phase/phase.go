@@ -46,6 +46,7 @@ func App() *cli.App {
 		Usage: "run one phase of a pipeline: find, fetch, gate, compare, plan, deploy, smoke, canary, judge, promote, undo",
 		// A comma may be a part of a value that is recorded.
 		DisableSliceFlagSeparator: true,
+		Flags:                     paging,
 		Commands: []*cli.Command{
 			{Name: "find", Usage: "find the newest image that may be promoted, or check one tag", ArgsUsage: "REGISTRY/REPOSITORY",
 				Action: find, Flags: join(registry.Flags(5*time.Minute), join(registry.SearchFlags(),

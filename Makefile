@@ -51,6 +51,7 @@ test-units: $(READY) ## the helpers, the reference service, the lab, the library
 	go test -C tests/lab -count=1 ./...
 	go test -C tests/pipelines -count=1 -timeout 30m ./...
 	$(MAKE) READY= test-undo test-guard
+	go test -C tests/canary -count=1 -tags lab,$(TAGS) -short ./check
 
 test-histories: ## histories that other tools wrote themselves (Flyway, Liquibase, Alembic, Django, goose, ...) are taken over
 	@go test -count=1 -tags histories,$(TAGS) -timeout 30m -run TestRealHistories -v ./helpers/internal/migrate
@@ -60,6 +61,9 @@ test-undo: $(READY) ## what a release changed is undone, over generated historie
 
 test-guard: $(READY) ## each kind of request against the policies of k8s/guard, on a real API server
 	@go test -C tests/canary -count=1 -tags lab,$(TAGS) ./guard
+
+test-check: $(READY) ## slipway check: each thing that a site may lack is broken, and found alone, on real servers
+	@go test -C tests/canary -count=1 -tags lab,$(TAGS) -timeout 20m ./check
 
 test-runner: $(READY) ## the runner, and what it answers to the conformance cases
 	@(cd tests/runner && mvn -q -B -ntp test)
@@ -165,4 +169,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-on-lab test-others test-units test-histories test-undo test-guard test-runner test-pods test-canary test-rollout test-crashes test-faults test-attacks test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean
+.PHONY: help demo test test-on-lab test-others test-units test-histories test-undo test-guard test-check test-runner test-pods test-canary test-rollout test-crashes test-faults test-attacks test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	canaryweight "slipway.dev/slipway/helpers/canary-weight"
+	"slipway.dev/slipway/helpers/check"
 	deployimage "slipway.dev/slipway/helpers/deploy-image"
 	"slipway.dev/slipway/helpers/guard"
 	imageevidence "slipway.dev/slipway/helpers/image-evidence"
@@ -33,6 +34,7 @@ import (
 // A name makes its App only when it is called: some tune the process to their work.
 var commands = map[string]func() *cli.App{
 	"canary-weight":    canaryweight.App,
+	"check":            check.App,
 	"deploy-image":     deployimage.App,
 	"guard":            guard.App,
 	"image-evidence":   imageevidence.App,

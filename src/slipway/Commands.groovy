@@ -54,6 +54,8 @@ class Commands implements Serializable {
 
     static final String UNDO_BOTH = 'slipway phase undo stable canary --run "$RUN" --image "$IMAGE"'
 
+    static final String CHECK = 'slipway check --interval "$INTERVAL"'
+
     /** In the container python. 0: tests passed; 1: something failed; 100 to 103: what was not done, as StagingRelease says it. */
     static final String VALIDATE = '''
         export PYTHONPYCACHEPREFIX=/tmp/pycache

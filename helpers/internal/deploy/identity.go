@@ -83,6 +83,13 @@ func identityOf(stable *appsv1.Deployment, name string, services []corev1.Servic
 	}
 }
 
+// Apart says how the pods of a canary would be told from stable's; the note says what is lost where every Service in front of it
+// selects by all of its labels.
+func Apart(stable *appsv1.Deployment, canary string, services []corev1.Service) (selector *metav1.LabelSelector, note string) {
+	is := identityOf(stable, canary, services)
+	return is.selector, is.shared
+}
+
 func order(first bool) int {
 	if first {
 		return 1

@@ -48,23 +48,8 @@ func (d *Database) begun(ctx context.Context, pending []Migration) (note string,
 	if err != nil || exists || len(pending) == 0 {
 		return "", err
 	}
-	for _, other := range histories {
-		table := d.place.schema + "." + other.table
-		var here bool
-		if err := d.conn.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&here); err != nil {
-			return "", d.explain(err)
-		}
-		if !here {
-			continue
-		}
-		said := ""
-		var applied int
-		var newest string
-		if err := d.conn.QueryRowContext(ctx, fmt.Sprintf(other.newest, table)).Scan(&applied, &newest); err == nil && newest != "" {
-			said = fmt.Sprintf(" (%s, the newest is %s)", count(applied, "version"), newest)
-		}
-		return "", slipway.Errorf(slipway.Conflict, "%s has migrated this database: its history is %s%s", other.tool, table, said).
-			Next("%smark the files whose work is done: migrate-diff baseline VERSION --reason ...; %s", adopts(other.table), begins)
+	if err := d.byAnotherTool(ctx); err != nil {
+		return "", err
 	}
 	var tables int
 	err = d.conn.QueryRowContext(ctx, `SELECT count(*) FROM pg_class c WHERE c.relnamespace = to_regnamespace($1) AND c.relkind IN ('r', 'p')
@@ -84,6 +69,29 @@ func (d *Database) begun(ctx context.Context, pending []Migration) (note string,
 	}
 	return fmt.Sprintf("the schema %s has %s and no history: where files here have made them, mark those: migrate-diff baseline VERSION "+
 		"--reason ...", d.place.schema, count(tables, "table")), nil
+}
+
+// byAnotherTool refuses a database in which another tool keeps its history.
+func (d *Database) byAnotherTool(ctx context.Context) error {
+	for _, other := range histories {
+		table := d.place.schema + "." + other.table
+		var here bool
+		if err := d.conn.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&here); err != nil {
+			return d.explain(err)
+		}
+		if !here {
+			continue
+		}
+		said := ""
+		var applied int
+		var newest string
+		if err := d.conn.QueryRowContext(ctx, fmt.Sprintf(other.newest, table)).Scan(&applied, &newest); err == nil && newest != "" {
+			said = fmt.Sprintf(" (%s, the newest is %s)", count(applied, "version"), newest)
+		}
+		return slipway.Errorf(slipway.Conflict, "%s has migrated this database: its history is %s%s", other.tool, table, said).
+			Next("%smark the files whose work is done: migrate-diff baseline VERSION --reason ...; %s", adopts(other.table), begins)
+	}
+	return nil
 }
 
 // alreadyThere are the tables that the plan creates although they exist.

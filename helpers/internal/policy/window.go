@@ -19,6 +19,9 @@ type Window struct {
 	from, to wall
 }
 
+// Zone is the name of its time zone, such as Europe/Berlin.
+func (w Window) Zone() string { return w.zone.String() }
+
 // wall is a time as a clock on the wall shows it: of a weekday, or of a date.
 type wall struct {
 	weekday time.Weekday

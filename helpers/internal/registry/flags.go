@@ -38,18 +38,32 @@ func Connect(c *cli.Context) (*Client, error) {
 	if c.Duration("timeout") <= 0 {
 		return nil, slipway.Usagef("--timeout %s is no time", c.Duration("timeout"))
 	}
+	options, err := OptionsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := New(options)
+	if err != nil {
+		return nil, err
+	}
+	c.Context, client.stop = context.WithTimeoutCause(c.Context, c.Duration("timeout"), errBound)
+	return client, nil
+}
+
+// OptionsOf are those that the flags and the environment ask for.
+func OptionsOf(c *cli.Context) (Options, error) {
 	username, password := os.Getenv("REGISTRY_USERNAME"), os.Getenv("REGISTRY_PASSWORD")
 	if file := os.Getenv("REGISTRY_PASSWORD_FILE"); password == "" && file != "" {
 		body, err := os.ReadFile(file)
 		if err != nil {
-			return nil, slipway.Usagef("the file that REGISTRY_PASSWORD_FILE names cannot be read").Because(err)
+			return Options{}, slipway.Usagef("the file that REGISTRY_PASSWORD_FILE names cannot be read").Because(err)
 		}
 		password = strings.TrimRight(string(body), "\r\n")
 	}
 	if (username == "") != (password == "") {
-		return nil, slipway.Usagef("REGISTRY_USERNAME and REGISTRY_PASSWORD belong together, and one of them is empty")
+		return Options{}, slipway.Usagef("REGISTRY_USERNAME and REGISTRY_PASSWORD belong together, and one of them is empty")
 	}
-	client, err := New(Options{
+	return Options{
 		PlainHTTP:  c.Bool("plain-http"),
 		CAFile:     c.String("ca-file"),
 		SkipVerify: c.Bool("insecure-skip-verify"),
@@ -57,12 +71,7 @@ func Connect(c *cli.Context) (*Client, error) {
 		Username:   username,
 		Password:   password,
 		UserAgent:  "slipway-" + c.App.Name,
-	})
-	if err != nil {
-		return nil, err
-	}
-	c.Context, client.stop = context.WithTimeoutCause(c.Context, c.Duration("timeout"), errBound)
-	return client, nil
+	}, nil
 }
 
 // Close ends what Connect began.

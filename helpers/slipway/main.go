@@ -34,7 +34,6 @@ import (
 // A name makes its App only when it is called: some tune the process to their work.
 var commands = map[string]func() *cli.App{
 	"canary-weight":    canaryweight.App,
-	"check":            check.App,
 	"deploy-image":     deployimage.App,
 	"guard":            guard.App,
 	"image-evidence":   imageevidence.App,
@@ -48,6 +47,7 @@ var commands = map[string]func() *cli.App{
 
 // These are slipway's alone: a program of such a name would stand in the way of another one's.
 var own = map[string]func() *cli.App{
+	"check":   check.App,
 	"init":    scaffold.App,
 	"metrics": metrics.App,
 	"page":    page.App,

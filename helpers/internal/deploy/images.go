@@ -34,7 +34,7 @@ func imagesFor(pod corev1.PodSpec, options Options) (name string, to map[string]
 		_, chosen := to[container.Name]
 		switch found := repository(container.Image); {
 		case chosen || container.Image == options.Image:
-		case tagged(container.Image) == tagged(main.Image):
+		case same(container.Image, main.Image):
 			to[container.Name] = options.Image
 		case found == repository(main.Image) || found == repository(options.Image):
 			notes = append(
@@ -91,6 +91,15 @@ func tagged(image string) string {
 		return image + ":latest"
 	}
 	return image
+}
+
+// same says that two references are of one image: by their digest where both have one, else as they are written.
+func same(a, b string) bool {
+	_, digest, _ := strings.Cut(a, "@")
+	if _, other, both := strings.Cut(b, "@"); both && digest != "" {
+		return digest == other && repository(a) == repository(b)
+	}
+	return tagged(a) == tagged(b)
 }
 
 func containerIndex(containers []corev1.Container, name string) (int, error) {

@@ -7,10 +7,22 @@ void call(Map<String, Object> arguments = [:]) {
     ProductionRelease release = new ProductionRelease(this, settings)
     release.record {
         release.alone {
-            release.stage('Checkout & Stash') { release.checkOut() }
-            release.stage('Database Migration') { release.migrate() }
+            milestone(label: 'begin')
             release.undoUnlessPromoted {
-                release.stage('Deploy Canary') { release.deployCanary() }
+                release.inPod {
+                    release.stage('Checkout & Stash') { release.checkOut() }
+                    if (!release.hasToWait()) {
+                        release.stage('Database Migration') { release.migrate() }
+                        release.stage('Deploy Canary') { release.deployCanary() }
+                    }
+                }
+                if (release.hasToWait()) { // without a pod
+                    release.stage('Database Migration') { release.approveMigration() }
+                    release.inPod {
+                        release.stage('Database Migration') { release.migrate() }
+                        release.stage('Deploy Canary') { release.deployCanary() }
+                    }
+                }
                 release.stage('Promote to Production') { release.promote() }
             }
         }

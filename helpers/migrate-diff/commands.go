@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -205,21 +204,8 @@ func options(c *cli.Context) migrate.Options {
 		PlanID: c.String("plan-id"), Allow: allow(c), AllowBreaking: c.Bool("allow-breaking"),
 		LockWait: c.Duration("lock-wait"), LockTimeout: c.Duration("lock-timeout"), LockAttempts: c.Int("lock-attempts"),
 		StatementTimeout: c.Duration("statement-timeout"),
-		AppliedBy:        who(), Commit: c.String("commit"),
+		AppliedBy:        migrate.Who(), Commit: c.String("commit"),
 	}
-}
-
-// who is the build, where there is one, else the person.
-func who() string {
-	for _, name := range []string{"BUILD_TAG", "USER"} {
-		if value := os.Getenv(name); value != "" {
-			return value
-		}
-	}
-	if account, err := user.Current(); err == nil {
-		return account.Username
-	}
-	return "unknown"
 }
 
 func status(c *cli.Context) error {

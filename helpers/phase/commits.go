@@ -3,6 +3,8 @@ package phase
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -48,6 +50,16 @@ func (r repository) whole(ctx context.Context) (bool, error) {
 func (r repository) lastTouching(ctx context.Context, folder string) (string, error) {
 	out, err := r.git(ctx, "log", "-1", "--format=%h", "--", ":(top,literal)"+folder)
 	return strings.TrimSpace(out), err
+}
+
+// lacksSubmodule says whether the folder is a submodule that was not checked out: git leaves an empty folder in its place.
+func (r repository) lacksSubmodule(ctx context.Context, folder string) bool {
+	files, err := os.ReadDir(filepath.Join(r.dir, folder))
+	if err != nil || len(files) > 0 {
+		return false
+	}
+	out, err := r.git(ctx, "ls-files", "--stage", "--", ":(top,literal)"+folder)
+	return err == nil && strings.HasPrefix(out, "160000 ")
 }
 
 // between are the commits of from..to that are no merges: the newest ones, and how many there are.

@@ -138,6 +138,11 @@ func TestWithoutDatabase(t *testing.T) {
 		}
 		return repository{dir}
 	}
+	outside := newClone(t)
+	outside.commit("a", "first")
+	outside.run("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "file://"+lost.dir, "migrations")
+	outside.run("commit", "-q", "-m", "migrations of another repository")
+
 	for name, test := range map[string]struct {
 		in       repository
 		dir      string
@@ -146,15 +151,18 @@ func TestWithoutDatabase(t *testing.T) {
 		refused  string
 		code     int
 	}{
-		"none is said":             {never.repository, "", false, "migrationsDir is ''", "", 0},
-		"never had one":            {never.repository, "migrations", true, "there is no folder migrations", "", 0},
-		"named, and not there":     {never.repository, "migrations", false, "", "", 0},
-		"lost":                     {lost.repository, "migrations", true, "", "the folder migrations is gone, and " + last, slipway.No},
-		"a name that git expands":  {lost.repository, "m*", true, "there is no folder m*", "", 0},
-		"shallow, deepened":        {shallow(lost, ""), "migrations", true, "", "is gone, and " + last, slipway.No},
-		"shallow, deepened, never": {shallow(never, ""), "migrations", true, "there is no folder migrations", "", 0},
-		"shallow, and no remote":   {shallow(never, "file:///nowhere"), "migrations", true, "", "this clone is shallow", slipway.Unknown},
-		"no clone at all":          {repository{t.TempDir()}, "migrations", true, "", "git cannot say", slipway.Unknown},
+		"none is said":                  {never.repository, "", false, "migrationsDir is ''", "", 0},
+		"never had one":                 {never.repository, "migrations", true, "there is no folder migrations", "", 0},
+		"named, and not there":          {never.repository, "migrations", false, "", "", 0},
+		"lost":                          {lost.repository, "migrations", true, "", "the folder migrations is gone, and " + last, slipway.No},
+		"a submodule":                   {outside.repository, "migrations", true, "", "", 0},
+		"a submodule that is not there": {shallow(outside, ""), "migrations", true, "", "the folder migrations is a submodule", slipway.Unknown},
+		"it, named":                     {shallow(outside, ""), "migrations", false, "", "the folder migrations is a submodule", slipway.Unknown},
+		"a name that git expands":       {lost.repository, "m*", true, "there is no folder m*", "", 0},
+		"shallow, deepened":             {shallow(lost, ""), "migrations", true, "", "is gone, and " + last, slipway.No},
+		"shallow, deepened, never":      {shallow(never, ""), "migrations", true, "there is no folder migrations", "", 0},
+		"shallow, and no remote":        {shallow(never, "file:///nowhere"), "migrations", true, "", "this clone is shallow", slipway.Unknown},
+		"no clone at all":               {repository{t.TempDir()}, "migrations", true, "", "git cannot say", slipway.Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			skipped, err := withoutDatabase(t.Context(), test.in, test.dir, test.optional)

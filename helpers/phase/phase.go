@@ -35,7 +35,13 @@ var (
 		Usage: "the `NAME` of the Secret with which the nodes pull; it gets the login of REGISTRY_USERNAME"}
 	expires = &cli.DurationFlag{Name: "expires", Value: 2 * time.Hour,
 		Usage: "after this time any run may undo the canary, and the reaper does"}
-	commit    = &cli.StringFlag{Name: "commit", Usage: "the `COMMIT` that the image was built from"}
+	commit = &cli.StringFlag{Name: "commit", Usage: "the `COMMIT` that the image was built from"}
+	dir    = &cli.StringFlag{Name: "dir", EnvVars: []string{"SLIPWAY_MIGRATIONS"},
+		Usage: "the `FOLDER` of the migrations; empty where the service has no database"}
+	optional   = &cli.BoolFlag{Name: "optional", Usage: "a service that never had the folder has no database"}
+	outOfOrder = &cli.BoolFlag{Name: "allow-out-of-order", EnvVars: []string{"SLIPWAY_ALLOW_OUT_OF_ORDER"},
+		Usage: "take a file that comes before one that is applied already"}
+	gaps      = &cli.BoolFlag{Name: "allow-gaps", EnvVars: []string{"SLIPWAY_ALLOW_GAPS"}, Usage: "let a number be missing in a series"}
 	reporting = &cli.StringFlag{Name: "report", Value: "canary-report.html", Usage: "write the analysis' page to this `FILE`"}
 )
 
@@ -43,7 +49,7 @@ var (
 func App() *cli.App {
 	return &cli.App{
 		Name:  "phase",
-		Usage: "run one phase of a pipeline: find, fetch, gate, compare, plan, deploy, smoke, canary, judge, promote, undo",
+		Usage: "run one phase of a pipeline: find, fetch, gate, compare, plan, migrate, deploy, smoke, canary, judge, promote, undo",
 		// A comma may be a part of a value that is recorded.
 		DisableSliceFlagSeparator: true,
 		Flags:                     paging,
@@ -71,16 +77,19 @@ func App() *cli.App {
 					&cli.DurationFlag{Name: "duration", Value: 5 * time.Minute, Usage: "how long the canary is analyzed, with Prometheus"},
 					&cli.Float64Flag{Name: "min-requests", Value: 500, Usage: "the least number of requests for a verdict"})...)},
 			{Name: "plan", Usage: "say which migrations are pending, or why there is none to make", Action: plan, Flags: []cli.Flag{
-				&cli.StringFlag{Name: "dir", EnvVars: []string{"SLIPWAY_MIGRATIONS"},
-					Usage: "the `FOLDER` of the migrations; empty where the service has no database"},
-				&cli.BoolFlag{Name: "optional", Usage: "a service that never had the folder has no database"},
-				&cli.BoolFlag{Name: "allow-out-of-order", EnvVars: []string{"SLIPWAY_ALLOW_OUT_OF_ORDER"},
-					Usage: "take a file that comes before one that is applied already"},
-				&cli.BoolFlag{Name: "allow-gaps", EnvVars: []string{"SLIPWAY_ALLOW_GAPS"}, Usage: "let a number be missing in a series"},
-				image, policy.Flag,
+				dir, optional, outOfOrder, gaps, image, policy.Flag,
 				&cli.StringFlag{Name: "markdown", Usage: "write the whole plan to a `FILE` as Markdown"}}},
+			{Name: "migrate", Usage: "apply what is pending, where a plan is not approved first, as in staging", Action: migrateNow,
+				Flags: []cli.Flag{dir, optional, outOfOrder, gaps,
+					&cli.BoolFlag{Name: "allow-breaking", EnvVars: []string{"SLIPWAY_ALLOW_BREAKING"},
+						Usage: "apply also what the version that still runs would not survive"},
+					&cli.StringFlag{Name: "commit", EnvVars: []string{"GIT_COMMIT"}, Usage: "the `COMMIT` of the files, for the history"},
+					policy.Flag,
+					&cli.DurationFlag{Name: "timeout", Value: 50 * time.Minute, Usage: "how long all of it may take"}}},
 			{Name: "deploy", Usage: "deploy an image and wait for it; what fails is rolled back", Action: stage,
-				Flags: join(kube.Flags, stable, image, container, record, pull, timeout(10*time.Minute))},
+				Flags: join(kube.Flags, join(registry.Flags(10*time.Minute), stable, image, container, record, pull, runFlag, registry.SigningKey,
+					&cli.StringFlag{Name: "smoke",
+						Usage: "then ask this `URL`, and attach the evidence " + evidenceType + " to the image"})...)},
 			{Name: "smoke", Usage: "ask the service once, and attach the evidence staging-verified to the digest that answered", ArgsUsage: "URL",
 				Action: smoke,
 				Flags:  join(kube.Flags, join(registry.Flags(10*time.Minute), stable, image, runFlag, registry.SigningKey)...)},
@@ -96,7 +105,7 @@ func App() *cli.App {
 			{Name: "promote", Usage: "put the image on stable, if what was approved is still true, and wait for it", ArgsUsage: "WEIGHT",
 				Action: promote,
 				Flags: join(kube.Flags, join(join(traffic, permission...), image, container, record, pull, tolerance, expires,
-					timeout(10*time.Minute),
+					timeout(10*time.Minute), registry.SigningKey,
 					&cli.StringFlag{Name: "from", Usage: "the image of stable that the approval named: `REPOSITORY:TAG@sha256:...`"},
 					&cli.BoolFlag{Name: "first", Usage: "what was approved is a first release, without a canary"},
 					&cli.IntFlag{Name: "replicas", Usage: "pods of a first release"})...)},

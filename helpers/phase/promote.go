@@ -11,6 +11,7 @@ import (
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
 	"slipway.dev/slipway/helpers/internal/policy"
+	"slipway.dev/slipway/helpers/internal/registry"
 	"slipway.dev/slipway/helpers/internal/rollout"
 )
 
@@ -27,8 +28,13 @@ func promote(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := permitted(c, policy.Promotion); err != nil {
+	site, err := permitted(c, policy.Promotion)
+	if err != nil {
 		return slipway.Finish(c, nil, err)
+	}
+	signed, err := signedApprovals(c, site)
+	if err != nil {
+		return err
 	}
 	cluster, err := kube.Connect(c)
 	if err != nil {
@@ -65,7 +71,26 @@ func promote(c *cli.Context) error {
 	err = wait(c.Context, c, cluster, names.Stable, rollout.Options{
 		Criteria: rollout.Criteria{Image: digestOf(options.Image)}, Timeout: c.Duration("timeout"), MarkGood: true,
 	})
-	return slipway.Finish(c, said{"production runs " + outcome.To, slipway.Fields{"from": outcome.From, "to": outcome.To}}, err)
+	fields := slipway.Fields{"from": outcome.From, "to": outcome.To}
+	if signed != nil {
+		fields["signed"] = signed
+	}
+	return slipway.Finish(c, said{"production runs " + outcome.To, fields}, err)
+}
+
+// signedApprovals are the run's approvals with a signature, for its record; nil without a key.
+func signedApprovals(c *cli.Context, site *policy.Site) (*policy.Signed, error) {
+	key, err := registry.PrivateKeyOf(c)
+	if key == nil || err != nil {
+		return nil, err
+	}
+	answers, err := policy.ReadAnswers(c.String("approvals"))
+	if err != nil {
+		return nil, err
+	}
+	signed, err := policy.Approved{Build: c.String("run"), Image: c.String("image"), Plan: c.String("plan"), Verdict: c.String("verdict"),
+		Policy: site.Hash, Approvals: answers}.Sign(key)
+	return &signed, err
 }
 
 // canaryStands says whether the canary has its share and is up: it may have died while the approval waited.

@@ -19,9 +19,20 @@ import (
 	"slipway.dev/slipway/helpers/internal/rollout"
 )
 
-// stage deploys an image and waits for it; a revision that fails is rolled back.
+// stage deploys an image and waits for it; a revision that fails is rolled back. With --smoke the service is asked then, and verified.
 func stage(c *cli.Context) error {
 	if err := needs(c, "stable", "image"); err != nil {
+		return err
+	}
+	if c.NArg() > 0 {
+		return slipway.Usagef("phase deploy does not know what to do with %q", c.Args().First())
+	}
+	address := c.String("smoke")
+	key, err := registry.PrivateKeyOf(c)
+	if err == nil && address != "" {
+		_, err = web(address) // before anything is changed
+	}
+	if err != nil {
 		return err
 	}
 	cluster, err := kube.Connect(c)
@@ -39,10 +50,18 @@ func stage(c *cli.Context) error {
 	err = wait(c.Context, c, cluster, options.Name, rollout.Options{
 		Criteria: rollout.Criteria{Image: digestOf(options.Image)}, Timeout: c.Duration("timeout"), Rollback: true, MarkGood: true,
 	})
-	return slipway.Finish(c, said{cluster.Namespace + " runs " + outcome.To, slipway.Fields{"from": outcome.From, "to": outcome.To}}, err)
+	says, fields := cluster.Namespace+" runs "+outcome.To, slipway.Fields{"from": outcome.From, "to": outcome.To, "evidence": ""}
+	if err == nil && address != "" {
+		if err = verify(c, cluster, address, key); err == nil {
+			says, fields["evidence"] = says+", verified", evidenceType
+		}
+	}
+	return slipway.Finish(c, said{says, fields}, err)
 }
 
-// smoke asks the service once. The evidence is about one digest, which must still be what answered.
+// evidenceType is that of the evidence that the service answered in staging.
+const evidenceType = "staging-verified"
+
 func smoke(c *cli.Context) error {
 	address, err := argument(c, "URL")
 	if err == nil {
@@ -55,6 +74,18 @@ func smoke(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	key, err := registry.PrivateKeyOf(c)
+	if err != nil {
+		return err
+	}
+	if err := verify(c, cluster, address, key); err != nil {
+		return slipway.Finish(c, nil, err)
+	}
+	return slipway.Finish(c, said{"verified: " + c.String("image"), slipway.Fields{"evidence": evidenceType}}, nil)
+}
+
+// verify asks the service once. The evidence is about one digest, which must still be what answered.
+func verify(c *cli.Context, cluster *kube.Cluster, address string, key *registry.PrivateKey) error {
 	client, err := registry.Connect(c)
 	if err != nil {
 		return err
@@ -64,39 +95,40 @@ func smoke(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := registry.PrivateKeyOf(c)
-	if err != nil {
-		return err
-	}
 	body, err := ask(c.Context, address, time.Second)
 	if err != nil {
 		// What its pod said last has to be told now: the pod goes when the deployment is undone.
 		_ = wait(c.Context, c, cluster, c.String("stable"), rollout.Options{Timeout: time.Minute, Logs: true})
-		return slipway.Finish(c, nil, err)
+		return err
 	}
 	running := rollout.Options{Criteria: rollout.Criteria{Image: digest.DigestStr()}, Timeout: time.Minute}
 	if err := wait(c.Context, c, cluster, c.String("stable"), running); err != nil {
-		return slipway.Finish(c, nil, err)
+		return err
 	}
 	file, err := temporary(body)
 	if err != nil {
 		return err
 	}
 	defer os.Remove(file)
-	statement := registry.Statement{Type: "staging-verified", File: file, Build: c.String("run"), Key: key}
-	if _, err := client.AddEvidence(c.Context, digest, statement); err != nil {
-		return slipway.Finish(c, nil, err)
-	}
-	return slipway.Finish(c, said{"verified: " + digest.String(), slipway.Fields{"evidence": statement.Type}}, nil)
+	_, err = client.AddEvidence(c.Context, digest, registry.Statement{Type: evidenceType, File: file, Build: c.String("run"), Key: key})
+	return err
 }
 
 const largestAnswer = 1 << 20
 
-// ask gives the body of an answer below 400. A service that has just started may refuse a connection for a moment.
-func ask(ctx context.Context, address string, pause time.Duration) ([]byte, error) {
+func web(address string) (*url.URL, error) {
 	where, err := url.Parse(address)
 	if err != nil || where.Scheme != "http" && where.Scheme != "https" || where.Host == "" {
 		return nil, slipway.Usagef("%q is no http:// or https:// URL", address)
+	}
+	return where, nil
+}
+
+// ask gives the body of an answer below 400. A service that has just started may refuse a connection for a moment.
+func ask(ctx context.Context, address string, pause time.Duration) ([]byte, error) {
+	where, err := web(address)
+	if err != nil {
+		return nil, err
 	}
 	client := &http.Client{Timeout: 20 * time.Second}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -2,6 +2,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,8 @@ func App() *cli.App {
 		DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{
 			{Name: "check", Usage: "name every mistake of a policy, with its line", ArgsUsage: "FILE", Action: check},
+			{Name: "verify", Usage: "say whether the approvals of a production run's record were signed, and are those of what it promoted",
+				ArgsUsage: "RECORD", Action: verify, Flags: []cli.Flag{registry.VerifyingKey}},
 			{Name: "explain", Usage: "say who must approve a promotion now, who may not, and what else it needs", Action: explain, Flags: []cli.Flag{
 				policy.Flag,
 				&cli.TimestampFlag{Name: "time", Layout: time.RFC3339,
@@ -141,4 +144,42 @@ func authors(c *cli.Context) (map[string]string, error) {
 		return nil, nil
 	}
 	return policy.Authors(c.Context, c.String("git"), commits[0], commits[1])
+}
+
+// verified is what verify answers.
+type verified policy.Approved
+
+func (v verified) Text(out io.Writer) error {
+	_, err := fmt.Fprintf(out, "%s\n  approved by %s\n", v.Image, policy.Approved(v).By())
+	return err
+}
+
+func (v verified) Answer() slipway.Fields {
+	return slipway.Fields{"image": v.Image, "build": v.Build, "approvedBy": policy.Approved(v).By()}
+}
+
+func verify(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return slipway.Usagef("policy verify needs one RECORD, and got %d arguments", c.NArg())
+	}
+	key, err := registry.PublicKeyOf(c)
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		return slipway.Usagef("policy verify needs --key FILE, the public key of the folder production")
+	}
+	body, err := os.ReadFile(c.Args().First())
+	if err != nil {
+		return slipway.Usagef("the record cannot be read").Because(err)
+	}
+	var record policy.Record
+	if err := json.Unmarshal(body, &record); err != nil {
+		return slipway.Usagef("%s is no record of a run", c.Args().First()).Because(err)
+	}
+	approved, err := record.Verify(key)
+	if err != nil {
+		return slipway.Finish(c, nil, err)
+	}
+	return slipway.Finish(c, verified(approved), nil)
 }

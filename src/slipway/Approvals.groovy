@@ -163,7 +163,8 @@ class Approvals implements Serializable {
         return steps.currentBuild.duration - learned
     }
 
-    private boolean closed() {
+    /** Whether production is closed now, and nobody has opened it. */
+    boolean closed() {
         Map<String, Object> rule = Text.answer(rule('override'))
         boolean overridden = rule.required && by('override').size() >= rule.required
         return !overridden && opensIn > 0 && passed() >= closesIn && passed() < opensIn

@@ -18,6 +18,8 @@ class Commands implements Serializable {
 
     static final String APPLY = 'slipway migrate-diff apply --timeout "$LONGEST" --statement-timeout "$LONGEST"'
 
+    static final String MIGRATE = 'slipway phase migrate --optional="$OPTIONAL" --timeout "$LONGEST"'
+
     static final String PUSH = 'slipway nexus-push --tar "$WORKSPACE_TMP/image.tar" --evidence "scan=$WORKSPACE_TMP/trivy.json"' +
         ' --evidence "sbom=$WORKSPACE_TMP/sbom.json" --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age "$SCAN_AGE"' +
         ' --severity "$SEVERITY" --waivers "/etc/slipway/policy/waivers.yaml" --waivers "slipway-waivers.yaml"' +
@@ -32,10 +34,8 @@ class Commands implements Serializable {
         ' --scanner "$WORKSPACE_TMP/trivy-version.json" --scan-max-age "$SCAN_AGE"' +
         ' --severity "$SEVERITY" --waivers "/etc/slipway/policy/waivers.yaml" --waivers "slipway-waivers.yaml"'
 
-    static final String DEPLOY = 'slipway phase deploy --image "$IMAGE"' +
+    static final String DEPLOY = 'slipway phase deploy --image "$IMAGE" --run "$RUN" --smoke "$SMOKE_URL"' +
         ' --record "build=$RUN" --record "commit=$COMMIT" --record "plan=$PLAN_ID"'
-
-    static final String SMOKE = 'slipway phase smoke --image "$IMAGE" --run "$RUN" "$SMOKE_URL"'
 
     static final String CANARY = 'slipway phase canary --image "$IMAGE" --run "$RUN" --max-extra "$MAX_EXTRA" --expires "$EXPIRES"' +
         ' --record "build=$RUN" --record "commit=$COMMIT" --record "plan=$PLAN_ID" "$WEIGHT"'

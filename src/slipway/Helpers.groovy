@@ -122,16 +122,26 @@ class Helpers implements Serializable {
 
     /** Runs the body in a new pod of the template, with the time that a phase may take. A pod that never comes is tried once more. */
     void inPod(String template, int minutes, Closure body) {
-        boolean begun = false
+        inPodWhile(template, minutes, { false }, body)
+    }
+
+    /** The same; a pod that is lost is tried once more as long as repeatable says that the body may be run again. */
+    void inPodWhile(String template, int minutes, Closure<Boolean> repeatable, Closure body) {
+        boolean over = false
         Throwable failure = null
         inPodAgain(template, minutes) {
-            if (begun) { // its end was what failed: what has begun is not begun again
+            if (over) { // the end of the pod was what failed
                 return
             }
-            begun = true
+            over = !repeatable()
             try {
                 body()
+                over = true
             } catch (Throwable problem) {
+                if (repeatable()) {
+                    throw problem
+                }
+                over = true
                 failure = problem
             }
         }

@@ -23,6 +23,8 @@ class ProductionRelease extends Release {
     private List<String> byHand = []
     private Map<String, Object> plan = [:]
     private boolean changes = true
+    private boolean waits
+    private boolean migrationBegun
     private boolean first
     private String replicas = ''
     private boolean canaryBegun
@@ -71,37 +73,52 @@ class ProductionRelease extends Release {
         return settings.value('allowBreaking') == 'true' || breakingSql == 'approve' && !settings.isGiven('allowBreaking')
     }
 
-    /** Finds what to promote, and checks out the commit that it was built from. */
+    /** The pod of a phase. One that is lost is tried once more, as long as nothing of production can have been changed. */
+    void inPod(Closure body) {
+        int minutes = looksFor() + 90 + (migrationPending() ? settings.minutes('migrationTimeout') + 10 : 0)
+        helpers.inPodWhile('production', minutes, { !migrationBegun && !canaryBegun }, body)
+    }
+
+    private boolean migrationPending() {
+        return plan.pending != null && plan.pending != 0
+    }
+
+    /** Whether the run has to wait: for a person, for its window, or for a pod that has the time that the policy asks of the canary. */
+    boolean hasToWait() {
+        return waits
+    }
+
+    /** Finds what to promote, checks out the commit that it was built from, and says what would change. */
     void checkOut() {
-        steps.milestone(label: 'begin')
-        helpers.inPodAgain('production', 30) {
-            onAgent()
-            steps.checkout(source()) // what knows which of two builds that overlapped has the later commit
-            helpers.withRegistry {
-                Map<String, Object> found = helpers.run('image to promote', names(), Commands.FIND)
-                reference = found.reference
-                commit = found.commit
-                waived = found.waived ?: ''
-            }
-            note('image', reference)
-            note('commit', commit)
-            if (waived) {
-                note('waived', waived.tokenize('\n'))
-            }
-            note('evidence', ['scan', 'staging-verified'])
+        int time = looksFor()
+        onAgent()
+        steps.checkout(source()) // what knows which of two builds that overlapped has the later commit
+        helpers.withRegistry {
+            Map<String, Object> found = helpers.run('image to promote', names(), Commands.FIND)
+            reference = found.reference
+            commit = found.commit
+            waived = found.waived ?: ''
+        }
+        note('image', reference)
+        note('commit', commit)
+        if (waived) {
+            note('waived', waived.tokenize('\n'))
+        }
+        note('evidence', ['scan', 'staging-verified'])
+        helpers.withSigningKey { // a key that is missing is known now, and not after the approvals
             steps.echo("promoting ${Text.visible(reference)}, built from ${commit ?: 'a commit that is not known'}")
-            checkOutSource()
-            steps.stash(name: 'migrations', includes: "${settings.value('migrationsDir') ?: 'migrations'}/**", allowEmpty: true)
-            helpers.withRegistry { compare() }
-            String tag = settings.value('imageTag')
-            plan = tag ? noMigration("imageTag ${tag}: the database is left as it is, whatever that image was built with") :
-                migrationPlan(permission('migration'))
-            release = plan.approval ?: approval
-            approval = release
         }
-        if (changes || plan.pending != 0) {
-            waiting('window') { people.whenOpen(release) }
+        checkOutSource()
+        helpers.withRegistry { compare() }
+        String tag = settings.value('imageTag')
+        plan = tag ? noMigration("imageTag ${tag}: the database is left as it is, whatever that image was built with") :
+            migrationPlan(permission('migration'))
+        release = plan.approval ?: approval
+        approval = release
+        if (migrationPending()) {
+            steps.stash(name: own('migrations'), includes: "${settings.value('migrationsDir') ?: 'migrations'}/**", allowEmpty: true)
         }
+        waits = migrationPending() || changes && people.closed() || looksFor() > time
     }
 
     /** Going back to an image takes no commit, which may be gone by then; its migrations are not applied. */
@@ -151,16 +168,22 @@ class ProductionRelease extends Release {
         if (now.raised) {
             steps.echo("by the site's policy:\n${now.raised}")
         }
+        if (!settings.value('signingCredentialsId')) {
+            warnings.add('the approvals are recorded, and not signed: set signingCredentialsId')
+        }
         if (!warnings.isEmpty()) {
             steps.echo('WARNING: ' + warnings.join('\nWARNING: '))
         }
     }
 
     /** What is pending is applied after a person has seen it, and only if it is still that. */
-    void migrate() {
+    void approveMigration() {
+        if (changes || migrationPending()) {
+            waiting('window') { people.whenOpen(release) }
+        }
         String text = plan.plan
         steps.echo(text)
-        if (plan.pending == 0) {
+        if (!migrationPending()) {
             return
         }
         boolean breaks = plan.breaking != ''
@@ -172,9 +195,16 @@ class ProductionRelease extends Release {
         approve('migration', 'Migrate', "Apply ${plan.pending} migrations to the production database of ${settings.value('app')}?",
             (breaks ? "BREAKING, and allowed by ${breakingSql ? 'the policy' : 'allowBreaking'}: the running version may fail until" +
                 ' the new one has replaced it.\n' : '') + text, release)
-        helpers.inPod('production', settings.minutes('migrationTimeout') + 10) {
-            onAgent()
-            helpers.again { steps.unstash('migrations') }
+    }
+
+    void migrate() {
+        onAgent()
+        if (!waits) {
+            steps.echo(plan.plan)
+        }
+        if (migrationPending()) {
+            helpers.again { steps.unstash(own('migrations')) }
+            migrationBegun = true
             applyPlan(plan.planId, commit, permission('migration'))
         }
     }
@@ -214,15 +244,13 @@ class ProductionRelease extends Release {
             steps.echo('no canary: this is the first release, and there is no traffic that it could share or harm')
             return
         }
-        helpers.inPod('production', looksFor() + 60) {
-            onAgent()
-            canaryBegun = true
-            Map<String, Object> set = [:]
-            helpers.withRegistry { set = helpers.run("canary at ${weight()} %", names(), Commands.CANARY) }
-            note('canary', [weight: weight().toInteger(), achieved: set.achieved, router: set.router, verdict: ''])
-            facts.canary.verdict = judge()
-            steps.echo(facts.canary.verdict)
-        }
+        onAgent()
+        canaryBegun = true
+        Map<String, Object> set = [:]
+        helpers.withRegistry { set = helpers.run("canary at ${weight()} %", names(), Commands.CANARY) }
+        note('canary', [weight: weight().toInteger(), achieved: set.achieved, router: set.router, verdict: ''])
+        facts.canary.verdict = judge()
+        steps.echo(facts.canary.verdict)
     }
 
     /** For how many minutes the canary is looked at. */
@@ -277,7 +305,12 @@ class ProductionRelease extends Release {
         helpers.inPod('production', 60) {
             onAgent()
             promotionBegun = true
-            helpers.withRegistry { helpers.run('promotion', names(), Commands.PROMOTE) }
+            Map<String, Object> done = [:]
+            helpers.withRegistry { helpers.withSigningKey { done = helpers.ask('promotion', names(), Commands.PROMOTE) } }
+            if (done.signed) {
+                note('signed', done.signed)
+            }
+            helpers.good('promotion', done)
             promoted = true
             if (!first) {
                 Map<String, Object> ended = helpers.askTwice('canary to 0', names(), Commands.UNDO_CANARY)
@@ -309,40 +342,49 @@ class ProductionRelease extends Release {
             body()
         } catch (Throwable problem) {
             if (canaryBegun || promotionBegun) {
-                undo()
+                undo(problem)
             }
             throw problem
         }
     }
 
-    /** Each half is tried whatever became of the other; what fails says what a person has to do. */
-    private void undo() {
-        String both = promotionBegun && !promoted ? Commands.UNDO_BOTH : Commands.UNDO_CANARY
-        List<String> done = []
+    /** Each half is tried, whatever the other's result; what fails says what a person has to do. The record is archived from here, too. */
+    private void undo(Throwable problem) {
         try {
             inFreshPod {
-                Map<String, Object> back = helpers.askTwice('undo', names(), both)
-                rolledBack = back.exit == 0 && back.undone == true
-                done = [back.stable, back.canary ? "canary: ${back.canary}" : ''].findAll { Object each -> each } as List<String>
-                if (back.exit != 0) {
-                    done.add(Helpers.sentence('undo', back))
-                    byHand.add(undoByHand())
+                if (!undone) {
+                    undone = undoHere()
                 }
+                keepHere(problem)
             }
         } catch (Throwable failed) {
-            String why = Text.visible(failed.message ?: 'stopped')
-            done = ["the undoing did not finish (${why}); ".toString() +
-                "the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString()]
-            byHand = [undoByHand()]
+            if (!undone) {
+                String why = Text.visible(failed.message ?: 'stopped')
+                undone = "the undoing did not finish (${why}); ".toString() +
+                    "the CronJob canary-reaper takes the canary back when its ${settings.value('canaryExpires')} are over".toString()
+                byHand = [undoByHand()]
+            }
         }
-        undone = done.join('; ')
+    }
+
+    private String undoHere() {
+        String both = promotionBegun && !promoted ? Commands.UNDO_BOTH : Commands.UNDO_CANARY
+        Map<String, Object> back = helpers.askTwice('undo', names(), both)
+        rolledBack = back.exit == 0 && back.undone == true
+        List<String> done = [back.stable, back.canary ? "canary: ${back.canary}" : ''].findAll { Object each -> each } as List<String>
+        if (back.exit != 0) {
+            done.add(Helpers.sentence('undo', back))
+            byHand.add(undoByHand())
+        }
+        return done.join('; ')
     }
 
     /** What a person types who does the same. */
     private String undoByHand() {
         String half = promotionBegun && !promoted ? "stable canary --image ${reference}" : 'canary'
         String names = "-n ${settings.value('namespace')} --app ${settings.value('app')} --stable ${settings.value('deployment')}"
-        return "slipway phase undo ${names} --canary ${settings.value('canaryDeployment')} --run '${run()}' ${half}".toString()
+        String mine = run().replace("'", "'\\''") // a job's name may hold a quote
+        return "slipway phase undo ${names} --canary ${settings.value('canaryDeployment')} --run '${mine}' ${half}".toString()
     }
 
     @Override

@@ -13,7 +13,12 @@ class Release implements Serializable {
     protected final Map<String, Object> facts = [:]
     protected final List<Map<String, Object>> stages = []
     protected final List<Map<String, Object>> approvals = []
-    protected boolean kept
+    /** What stopped the run. */
+    protected Throwable failure
+    /** With which outcome the record is archived already. */
+    protected String keptAs = ''
+    /** Whether a migration has begun of which no answer has come. */
+    protected boolean migrating
     /** Of the stages, the one that runs, or ran last. */
     protected Map<String, Object> current = [:]
     /** What is known of a stop; else the lines above tell it. */
@@ -87,9 +92,14 @@ class Release implements Serializable {
         return [$class: 'GitSCM', branches: [[name: revision]], userRemoteConfigs: remotes]
     }
 
-    /** A file that this call archives: another call of the same build has one of its own. */
+    /** The name of what is this call's own: another call of the same build, perhaps beside this one, has another. */
+    protected String own(String name) {
+        return name + number
+    }
+
+    /** A file that this call archives. */
     protected String archived(String name, String suffix) {
-        return "${name}${number}.${suffix}".toString()
+        return "${own(name)}.${suffix}".toString()
     }
 
     /** Notes a fact for the audit record. */
@@ -153,12 +163,13 @@ class Release implements Serializable {
             problem = caught
         }
         if (problem != null) {
+            failure = problem
             takeBack()
         }
         String why = problem == null ? '' : because(problem)
         Throwable late = null
-        if (problem != null || !kept) {
-            close(problem == null ? 'done' : stopped(problem) ? 'stopped' : 'failed', why)
+        if (keptAs != outcome(problem)) {
+            close(problem)
             late = keep()
         }
         if (problem == null) {
@@ -200,7 +211,7 @@ class Release implements Serializable {
         return stopped(problem) ? 'was stopped' : 'failed'
     }
 
-    /** Takes back what was begun and is not yet, where the stages have not done so themselves. */
+    /** Undoes what was begun, where the stages have not done so themselves. */
     protected void takeBack() {
         // Nothing, unless a pipeline has something.
     }
@@ -232,30 +243,36 @@ class Release implements Serializable {
         return [version: 1] + facts + [approvals: approvals, stages: stages]
     }
 
-    protected void close(String outcome, String why) {
-        note('outcome', outcome)
-        note('why', why)
+    protected String outcome(Throwable problem) {
+        return problem == null ? 'done' : stopped(problem) ? 'stopped' : 'failed'
+    }
+
+    protected void close(Throwable problem) {
+        note('outcome', outcome(problem))
+        note('why', problem == null ? '' : because(problem))
         note('now', state())
         note('ended', now())
     }
 
     /**
-     * Archives the record from the agent at hand, when all is done: one of its own
+     * Archives the record from the agent at hand, when all is done or undone: one of its own
      * takes seconds. What does not work here is tried there.
      */
-    protected void keepHere() {
-        current.outcome = 'done'
-        current.ended = now()
-        close('done', '')
+    protected void keepHere(Throwable problem = null) {
+        if (problem == null) {
+            current.outcome = 'done'
+            current.ended = now()
+        }
+        close(problem)
         String json = tell()
         try {
             archive(json)
-            kept = true
-        } catch (Throwable problem) {
-            if (stopped(problem)) {
-                throw problem
+            keptAs = outcome(problem)
+        } catch (Throwable lost) {
+            if (stopped(lost)) {
+                throw lost
             }
-            steps.echo("the record could not be archived from here: ${problem.message}")
+            steps.echo("the record could not be archived from here: ${lost.message}")
         }
     }
 
@@ -299,27 +316,37 @@ class Release implements Serializable {
         steps.archiveArtifacts(artifacts: file)
     }
 
-    /**
-     * The plan of the migrations that are pending. A service that has none, and never
-     * had, has no database here; one that lost them is refused.
-     */
+    /** The plan of the migrations that are pending. */
     protected Map<String, Object> migrationPlan(Map<String, String> permission = [:]) {
+        Map<String, Object> plan = helpers.good('migration plan', askDatabase('migration plan', permission, Commands.PLAN, 20))
+        noteMigration(plan)
+        return plan
+    }
+
+    /**
+     * Asks about the migrations, with the database's login. A service that has none, and never had, has no database
+     * and needs no login; one that lost them is refused.
+     */
+    protected Map<String, Object> askDatabase(String label, Map<String, String> more, String command, int minutes) {
         String folder = settings.value('migrationsDir')
         Map<String, String> variables = [SLIPWAY_MIGRATIONS: folder, OPTIONAL: "${!settings.isGiven('migrationsDir')}".toString(),
-                                         IMAGE: ''] + permission
+                                         IMAGE: ''] + more
         boolean there = false
         if (folder) {
             helpers.again { there = steps.fileExists(folder) }
         }
-        Map<String, Object> plan = [:]
+        Map<String, Object> answer = [:]
         if (there || folder && settings.isGiven('migrationsDir')) {
-            helpers.withDatabase { plan = helpers.run('migration plan', variables, Commands.PLAN) }
+            helpers.withDatabase { answer = helpers.ask(label, variables, command, minutes) }
         } else {
-            plan = helpers.run('migration plan', variables, Commands.PLAN)
+            answer = helpers.ask(label, variables, command, minutes)
         }
-        note('migration', [planId: plan.planId, pending: plan.pending, breaking: plan.breaking != '', current: plan.current,
-                           applied: [], skipped: plan.skipped ?: ''])
-        return plan
+        return answer
+    }
+
+    protected void noteMigration(Map<String, Object> answer) {
+        note('migration', [planId: answer.planId, pending: answer.pending, breaking: answer.breaking != '', current: answer.current,
+                           applied: answer.applied ? answer.applied.tokenize(' ') : [], skipped: answer.skipped ?: ''])
     }
 
     protected Map<String, Object> noMigration(String why) {
@@ -332,7 +359,10 @@ class Release implements Serializable {
         helpers.withDatabase {
             Map<String, String> variables = [SLIPWAY_MIGRATIONS: settings.value('migrationsDir'), SLIPWAY_PLAN_ID: planId,
                                              GIT_COMMIT: commit, LONGEST: settings.value('migrationTimeout')] + permission
-            Map<String, Object> done = helpers.run('migration', variables, Commands.APPLY, settings.minutes('migrationTimeout') + 1)
+            migrating = true
+            Map<String, Object> done = helpers.ask('migration', variables, Commands.APPLY, settings.minutes('migrationTimeout') + 1)
+            migrating = done.exit == -1
+            helpers.good('migration', done)
             facts.migration.applied = done.applied ? done.applied.tokenize(' ') : []
             facts.migration.current = done.current
             steps.echo("applied ${done.applied}: the database is at ${done.current}")
@@ -340,6 +370,9 @@ class Release implements Serializable {
     }
 
     protected String database() {
+        if (migrating) {
+            return 'the migration was interrupted: slipway migrate-diff status says what is applied'
+        }
         Map<String, Object> migration = facts.migration
         if (migration == null) {
             return 'the database was not looked at'

@@ -6,6 +6,8 @@ import com.cloudbees.groovy.cps.NonCPS
 class Settings implements Serializable {
     private static final long serialVersionUID = 1L
 
+    private static final int MOST_MINUTES = 10080
+
     private final Script steps
     private final String step
     private final Map<String, Object> given
@@ -13,7 +15,18 @@ class Settings implements Serializable {
     Settings(Script steps, String step, Map<String, Object> given) {
         this.steps = steps
         this.step = step
-        this.given = given
+        this.given = named(given)
+    }
+
+    /** The arguments by their names as texts: a GString is another key of a map than the same String. */
+    @NonCPS
+    private static Map<String, Object> named(Map<?, Object> given) {
+        Map<String, Object> arguments = [:]
+        Map<?, Object> all = given ?: [:]
+        for (Map.Entry<?, Object> each in all.entrySet()) {
+            arguments[String.valueOf(each.key)] = each.value
+        }
+        return arguments
     }
 
     /** Every parameter, the same for both pipelines: its kind, and its default; what depends on others is in derived. */
@@ -87,15 +100,16 @@ class Settings implements Serializable {
     private static List<String> kind(String name) {
         Map<String, List<String>> kinds = [
             name: ['[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?', 'a name that Kubernetes allows: small letters, digits and -, at most 50'],
-            repository: ['[a-z0-9]+([._/-]+[a-z0-9]+)*', 'a repository in a registry, such as team/service'],
-            registry: ['[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?', 'HOST, HOST:PORT or HOST:PORT/PATH, without a scheme'],
+            repository: ['[a-z0-9]+(([.]|_{1,2}|-+|/)[a-z0-9]+)*', 'a repository in a registry, such as team/service'],
+            registry: ['[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[1-9][0-9]{0,4})?(/[a-z0-9]+(([.]|_{1,2}|-+|/)[a-z0-9]+)*)?',
+                       'HOST, HOST:PORT or HOST:PORT/PATH, without a scheme'],
             image: ['[^@\\s:/]+(:[0-9]+)?(/[^@\\s:]+)*(:[\\w.-]+)?(@sha256:[0-9a-f]{64})?', 'an image, such as HOST/slipway-agent:v1'],
             text: ['[^\\s\\p{Cc}]([^\\p{Cc}]*[^\\s\\p{Cc}])?', 'a text: one line that neither begins nor ends with whitespace'],
-            host: ['[A-Za-z0-9.-]+', 'the name of a host'],
+            host: ['[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?', 'the name of a host'],
             sslMode: ['disable|allow|prefer|require|verify-ca|verify-full',
                       'one of disable, allow, prefer, require, verify-ca, verify-full'],
-            path: ['[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*', 'a folder inside the repository'],
-            urlPath: ['/\\S*', 'a path that begins with /'],
+            path: ['(?!-)(?!(.*/)?[.][.](/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*', 'a folder inside the repository'],
+            urlPath: ['/[^\\s\\p{Cc}]*', 'a path that begins with /'],
             flag: ['true|false', 'true or false'],
             percent: ['[1-9][0-9]?', 'a whole number from 1 to 99'],
             number: ['[1-9][0-9]{0,5}', 'a whole number from 1 on'],
@@ -105,8 +119,9 @@ class Settings implements Serializable {
             duration: ['([0-9]+(\\.[0-9]+)?(s|m|h))+', 'a duration, such as 90s, 5m or 1h30m'],
             builder: ['kaniko|buildah', 'one of kaniko, buildah'],
             router: ['service|gateway|ingress-nginx|traefik|istio', 'one of service, gateway, ingress-nginx, traefik, istio'],
-            url: ['https?://[^\\s/]+\\S*', 'a URL that begins with http:// or https://'],
-            remote: ['(?![a-z]+://[^/@]*:)[A-Za-z0-9@./:+_~-]+', 'the URL of a Git repository, without a password'],
+            url: ['https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?([/?#][^\\s\\p{Cc}]*)?',
+                   'a URL that begins with http:// or https://, without a login'],
+            remote: ['(?!-)(?![a-z]+://[^/@]*:)[A-Za-z0-9@./:+_~-]+', 'the URL of a Git repository, without a password'],
             tag: ['[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}', 'a tag'],
             severity: ['(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL)(,(UNKNOWN|LOW|MEDIUM|HIGH|CRITICAL))*',
                        'a list of UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL'],
@@ -134,6 +149,12 @@ class Settings implements Serializable {
         names.each { String name ->
             String text = isGiven(name) ? given[name].toString() : site(name)
             List<String> expected = kind(known[name][0])
+            if (isGiven(name) && !text && name != 'migrationsDir' && (known[name][1] || derived(name))) {
+                mistakes.add("the parameter '${name}' is empty: leave it out for its default".toString())
+            }
+            if (known[name][0] == 'duration' && text ==~ expected[0] && (inMinutes(text) < 1 || inMinutes(text) > MOST_MINUTES)) {
+                mistakes.add("${name} '${text}' is not a duration of more than 0s and at most 168h".toString())
+            }
             if (text && isPlain(name) && !(text ==~ expected[0])) {
                 String whose = isGiven(name) ? '' : " (the site's ${variable(name)})"
                 mistakes.add("${name} '${withoutLogin(Text.visible(text))}'${whose} is not ${expected[1]}".toString())
@@ -153,7 +174,7 @@ class Settings implements Serializable {
     /** What is refused because a login stands in it is not shown with it. */
     @NonCPS
     private static String withoutLogin(String text) {
-        return text.replaceAll('://[^/]*@', '://***@')
+        return text.replaceAll('://.*@', '://***@')
     }
 
     /** Whether the call itself names the parameter. */

@@ -56,13 +56,17 @@ class StagingRelease extends Release {
 
     @Override
     protected boolean changesSomething() {
-        return steps.env.CHANGE_ID == null && steps.env.BRANCH_NAME == settings.value('branch')
+        // A multibranch job calls a tag's name a branch, too.
+        return steps.env.CHANGE_ID == null && !steps.env.TAG_NAME && steps.env.BRANCH_NAME == settings.value('branch')
     }
 
     /** What is built, and why it is not what is deployed. */
     private String built(String branch) {
         if (steps.env.CHANGE_ID) {
             return "pull request ${Text.visible(steps.env.CHANGE_ID)} is not the branch ${settings.value('branch')}".toString()
+        }
+        if (steps.env.TAG_NAME) {
+            return "the tag ${Text.visible(steps.env.TAG_NAME)} is not the branch ${settings.value('branch')}".toString()
         }
         if (!branch) {
             return 'this job has no branch, as only a multibranch job has one, ' +
@@ -134,7 +138,7 @@ class StagingRelease extends Release {
     /** By its digest where there is a quarantine repository; else, and where nothing is delivered, as a stash. */
     private void handOver() {
         if (!settings.value('quarantine') || !deploys) {
-            helpers.again { steps.dir(steps.env.WORKSPACE_TMP) { steps.stash(name: 'image', includes: 'image.tar') } }
+            helpers.again { steps.dir(steps.env.WORKSPACE_TMP) { steps.stash(name: own('image'), includes: 'image.tar') } }
             return
         }
         Map<String, String> variables = [TARGET: "${quarantine()}:${settings.value('tag')}".toString()]
@@ -153,7 +157,7 @@ class StagingRelease extends Release {
                 helpers.good('from quarantine', helpers.askTwice('from quarantine', [IMAGE: crossing], Commands.FETCH))
             }
         } else {
-            helpers.again { steps.dir(steps.env.WORKSPACE_TMP) { steps.unstash('image') } }
+            helpers.again { steps.dir(steps.env.WORKSPACE_TMP) { steps.unstash(own('image')) } }
         }
     }
 
@@ -280,28 +284,30 @@ class StagingRelease extends Release {
         if (!deploys) {
             return
         }
-        Map<String, Object> plan = migrationPlan()
-        steps.echo(plan.plan)
-        if (plan.pending != 0) {
-            applyPlan(plan.planId, commit)
+        int minutes = settings.minutes('migrationTimeout') + 1
+        Map<String, String> variables = [GIT_COMMIT: commit, LONGEST: settings.value('migrationTimeout')]
+        migrating = true
+        Map<String, Object> done = askDatabase('migrate', variables, Commands.MIGRATE, minutes)
+        migrating = done.exit == -1
+        if (done.planId != null) {
+            noteMigration(done)
         }
+        helpers.good('migration', done)
     }
 
+    /** What runs is asked once; the image that answered is verified. */
     void deploy() {
         if (!deploys) {
             return
         }
-        Map<String, String> variables = names()
         helpers.withRegistry {
-            begun = true
-            Map<String, Object> deployed = helpers.ask('deploy', variables, Commands.DEPLOY)
-            runs = deployed.to ?: ''
-            note('previousImage', deployed.from ?: '')
-            if (deployed.exit != 0) {
-                helpers.hint = deployed.error?.hint ?: ''
-                steps.error(Helpers.sentence('deploy', deployed))
+            helpers.withSigningKey {
+                begun = true
+                Map<String, Object> deployed = helpers.ask('deploy', names(), Commands.DEPLOY, 30)
+                runs = deployed.to ?: ''
+                note('previousImage', deployed.from ?: '')
+                helpers.good('deploy', deployed)
             }
-            helpers.withSigningKey { helpers.run('smoke test and evidence', variables, Commands.SMOKE) }
             note('evidence', ['scan', 'sbom', 'staging-verified'])
             begun = false
         }
@@ -327,14 +333,20 @@ class StagingRelease extends Release {
         String where = settings.value('namespace')
         try {
             inFreshPod {
-                Map<String, Object> back = helpers.askTwice('staging back to its last good revision', names(), Commands.UNDO_STABLE)
-                rollback = back.exit == 0 ? "${where}: ${back.stable}" : Helpers.sentence(where, back)
+                if (!rollback) {
+                    Map<String, Object> back = helpers.askTwice('staging back to its last good revision', names(), Commands.UNDO_STABLE)
+                    rollback = back.exit == 0 ? "${where}: ${back.stable}" : Helpers.sentence(where, back)
+                    note('undone', rollback)
+                }
+                keepHere(failure)
             }
         } catch (Throwable failed) {
-            String why = Text.visible(failed.message ?: 'stopped')
-            rollback = "${where} may still run an image that is not verified (${why}); the next run replaces it"
+            if (!rollback) {
+                String why = Text.visible(failed.message ?: 'stopped')
+                rollback = "${where} may still run an image that is not verified (${why}); the next run replaces it"
+                note('undone', rollback)
+            }
         }
-        note('undone', rollback)
     }
 
     @Override

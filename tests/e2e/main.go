@@ -17,16 +17,17 @@ func main() {
 	answer := flag.String("answer", "yes", "how approvals are answered where the story leaves it open: yes or ask")
 	console := flag.String("console", "short", "what is shown of the pipelines' consoles: short or whole")
 	image := flag.String("image", "", "only build the lab's own agents' image, and keep it as this tar")
+	measure := flag.Int("measure", 0, "only ship this many small releases, and say what each run took")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := run(ctx, *answer, *console, *image); err != nil {
+	if err := run(ctx, *answer, *console, *image, *measure); err != nil {
 		fmt.Fprintln(os.Stderr, "demo: "+err.Error())
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, answer, console, image string) error {
+func run(ctx context.Context, answer, console, image string, measure int) error {
 	if answer != "yes" && answer != "ask" {
 		return fmt.Errorf("-answer %q is neither yes nor ask", answer)
 	}
@@ -45,10 +46,17 @@ func run(ctx context.Context, answer, console, image string) error {
 	if image != "" {
 		return site.BuildAgentImage(ctx, root, dir, image)
 	}
-	prepared, err := site.Prepare(ctx, root, dir, site.Options{Replicas: 9}, os.Stdout)
+	options := site.Options{Replicas: 9}
+	if measure > 0 { // the pipelines, and not how long the service's own pods take to start
+		options = site.Options{Replicas: 4, Light: true}
+	}
+	prepared, err := site.Prepare(ctx, root, dir, options, os.Stdout)
 	if err != nil {
 		return err
 	}
 	defer prepared.Stop()
+	if measure > 0 {
+		return story.Measure(ctx, prepared, measure, os.Stdout)
+	}
 	return story.Tell(ctx, prepared, answer, console == "whole", os.Stdout)
 }

@@ -46,7 +46,7 @@ func TestBothPipelinesRunAsAnUntrustedLibrary(t *testing.T) {
 		"production, failed":      {"Jenkinsfile.prod", "FAILURE", []string{"REPLAY_DIES=" + helperOf["promotion"]}, []string{"--answer", "yes"}},
 		"production, Prometheus":  {"Jenkinsfile.prod", "FAILURE", []string{"REPLAY_DIES=" + helperOf["canary health"]}, []string{"--answer", "yes", "--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example"}},
 		"staging":                 {"Jenkinsfile", "SUCCESS", nil, nil},
-		"staging, not verified":   {"Jenkinsfile", "FAILURE", []string{"REPLAY_DIES=" + helperOf["smoke test and evidence"]}, nil},
+		"staging, not verified":   {"Jenkinsfile", "FAILURE", []string{"REPLAY_DIES=" + helperOf["deploy"]}, nil},
 		"staging, Buildah":        {"Jenkinsfile", "SUCCESS", nil, []string{"--env", "SLIPWAY_BUILDER=buildah"}},
 		"staging, another branch": {"Jenkinsfile", "SUCCESS", nil, []string{"--env", "SLIPWAY_BRANCH=main"}},
 	} {

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway.dev/slipway/tests/pipelines/matrix"
+	"slipway.dev/slipway/tests/pipelines/replay"
 )
 
 // suspending are the steps at which a build waits for something outside, and so can be
@@ -107,18 +109,62 @@ var stops = []stop{
 // SLIPWAY_MATRIX=missing those that are not there yet or did not end as they must.
 func TestWhateverStopsAPipelineItEndsWell(t *testing.T) {
 	l := newLocal(t)
-	for _, pipeline := range []struct{ name, jenkinsfile string }{{"prodCanaryPipeline", "Jenkinsfile.prod"}, {"stagingPipeline", "Jenkinsfile"}} {
+	for _, pipeline := range []scenario{
+		{name: "prodCanaryPipeline", jenkinsfile: "Jenkinsfile.prod"}, {name: "stagingPipeline", jenkinsfile: "Jenkinsfile"},
+		{name: "prodCanaryPipeline, undoing", jenkinsfile: "Jenkinsfile.prod", refused: "promotion"},
+		{name: "stagingPipeline, undoing", jenkinsfile: "Jenkinsfile", refused: "deploy"},
+	} {
 		t.Run(pipeline.name, func(t *testing.T) {
-			reference, err := l.play(t.Context(), filepath.Join(t.TempDir(), "home"), pipeline.jenkinsfile, nil, "--answer", "yes")
+			if pipeline.refused != "" {
+				pipeline.environment = []string{l.refusing(t, helperOf[pipeline.refused])}
+			}
+			reference, err := l.play(t.Context(), filepath.Join(t.TempDir(), "home"), pipeline.jenkinsfile, pipeline.environment, "--answer", "yes")
 			require.NoError(t, err)
-			require.Equal(t, "SUCCESS", reference.result, reference.console)
+			require.Equal(t, pipeline.result(), reference.result, reference.console)
 			steps, err := reference.steps()
 			require.NoError(t, err)
 			steps = rows(steps)
-			require.Greater(t, len(steps), 10)
-			l.matrix(t, pipeline.name, pipeline.jenkinsfile, steps, os.Getenv("SLIPWAY_MATRIX"))
+			if at := slices.IndexFunc(steps, func(s step) bool { return s.label == pipeline.refused }); pipeline.refused != "" {
+				steps = steps[at+1:]
+			}
+			require.GreaterOrEqual(t, len(steps), 4)
+			l.matrix(t, pipeline, steps, os.Getenv("SLIPWAY_MATRIX"))
 		})
 	}
+}
+
+// scenario is a run that is stopped at each of its steps: a whole one, or the undoing of one in which a helper refuses.
+type scenario struct {
+	name, jenkinsfile string
+	refused           string // the label of the helper's sh
+	environment       []string
+}
+
+func (s scenario) result() string {
+	if s.refused != "" {
+		return "FAILURE"
+	}
+	return "SUCCESS"
+}
+
+// refusing are the recorded answers of a site whose helper refuses.
+func (l *local) refusing(t *testing.T, key string) string {
+	t.Helper()
+	name, word, _ := strings.Cut(key, " ")
+	body, err := json.Marshal([]replay.Call{{Helper: name, Arguments: []string{word},
+		Answer: `{"exit":1,"error":{"message":"it is refused","why":"","hint":""}}`}})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "refused.json")
+	require.NoError(t, os.WriteFile(file, body, 0o600))
+	return "REPLAY_FILES=" + file + ":" + l.recordings("production-rejected", "production-stopped", "production", "staging")
+}
+
+// undone judges a stop of the undoing: the run stays what it was, and what is not undone is told with the command that undoes it.
+func undone(p played) bool { return p.result == "FAILURE" || p.result == "ABORTED" }
+
+// byHand says whether the last lines tell what was not undone.
+func byHand(p played) bool {
+	return strings.Contains(p.console, "\n  next   slipway phase undo ") || strings.Contains(p.console, "; the next run replaces it")
 }
 
 // rows are the steps at which the build can be stopped.
@@ -138,7 +184,8 @@ func rows(steps []step) []step {
 var helperOf = map[string]string{
 	"image to promote": "phase find", "what would change": "phase compare", "migration plan": "phase plan", "migration": "migrate-diff apply",
 	"canary at 10 %": "phase canary", "canary health": "phase judge", "promotion": "phase promote", "canary to 0": "phase undo canary",
-	"push": "nexus-push", "deploy": "phase deploy", "smoke test and evidence": "phase smoke",
+	"undo": "phase undo stable canary", "staging back to its last good revision": "phase undo stable",
+	"push": "nexus-push", "migrate": "phase migrate", "deploy": "phase deploy",
 }
 
 type cell struct {
@@ -148,7 +195,7 @@ type cell struct {
 
 // matrix plays each step with each stop, two at a time.
 // It begins none when the test's time is nearly over.
-func (l *local) matrix(t *testing.T, name, jenkinsfile string, steps []step, which string) {
+func (l *local) matrix(t *testing.T, pipeline scenario, steps []step, which string) {
 	t.Helper()
 	type one struct {
 		step step
@@ -161,13 +208,13 @@ func (l *local) matrix(t *testing.T, name, jenkinsfile string, steps []step, whi
 				continue
 			}
 			cells = append(cells, one{s, stop})
-			if chosen(s, stop) {
+			if pipeline.refused == "" && chosen(s, stop) || pipeline.refused != "" && s.function == "node" && stop.name == "restart" {
 				chosenOnes = append(chosenOnes, one{s, stop})
 			}
 		}
 	}
 	count := len(cells)
-	table, err := matrix.Open(filepath.Join(root, "docs/stop-matrix.md"), name, lines(steps), names(), count)
+	table, err := matrix.Open(filepath.Join(root, "docs/stop-matrix.md"), pipeline.name, lines(steps), names(), count)
 	require.NoError(t, err)
 	switch which {
 	case "":
@@ -175,7 +222,7 @@ func (l *local) matrix(t *testing.T, name, jenkinsfile string, steps []step, whi
 	case "missing":
 		cells = slices.DeleteFunc(cells, func(c one) bool { return table.Good(c.step.row(), c.stop.name) })
 	}
-	t.Logf("%s: %d of %d cells are played", name, len(cells), count)
+	t.Logf("%s: %d of %d cells are played", pipeline.name, len(cells), count)
 	end, limited := t.Deadline()
 	slots := make(chan struct{}, 2)
 	var group sync.WaitGroup
@@ -187,7 +234,7 @@ func (l *local) matrix(t *testing.T, name, jenkinsfile string, steps []step, whi
 				return
 			}
 			t.Run(c.step.String()+", "+c.stop.name, func(t *testing.T) {
-				made, p, err := l.cell(t.Context(), filepath.Join(t.TempDir(), "home"), jenkinsfile, c.step, c.stop)
+				made, p, err := l.cell(t.Context(), filepath.Join(t.TempDir(), "home"), pipeline, c.step, c.stop)
 				assert.NoError(t, err)
 				assert.True(t, made.good, "%s\n%s", made.text, p.console)
 				if which != "" {
@@ -239,20 +286,21 @@ func chosen(s step, stop stop) bool {
 	case "restart":
 		return s.label == "canary at 10 %" || s.function == "input" && s.stage == "Promote to Production"
 	case "fails":
-		return s.label == "promotion" || s.label == "smoke test and evidence"
+		return s.label == "promotion" || s.label == "deploy"
 	}
 	return s.label == "promotion" || s.label == "canary health"
 }
 
-func (l *local) cell(ctx context.Context, home, jenkinsfile string, s step, stop stop) (cell, played, error) {
+func (l *local) cell(ctx context.Context, home string, pipeline scenario, s step, stop stop) (cell, played, error) {
 	arguments, environment := stop.at(s)
-	p, err := l.play(ctx, home, jenkinsfile, environment, append(arguments, "--answer", "yes")...)
+	environment = append(slices.Clone(pipeline.environment), environment...)
+	p, err := l.play(ctx, home, pipeline.jenkinsfile, environment, append(arguments, "--answer", "yes")...)
 	if err != nil {
 		return cell{text: "did not end"}, p, err
 	}
 	if stop.name == "restart" {
 		before := p.console
-		if p, err = l.play(ctx, home, jenkinsfile, environment, "--resume"); err != nil {
+		if p, err = l.play(ctx, home, pipeline.jenkinsfile, environment, "--resume"); err != nil {
 			return cell{text: "did not go on"}, p, err
 		}
 		p.console = before + p.console
@@ -263,7 +311,14 @@ func (l *local) cell(ctx context.Context, home, jenkinsfile string, s step, stop
 	if result == "" {
 		result = "none"
 	}
-	made := cell{text: result + ", " + how, good: good && stop.judge(p, left, s)}
+	right := stop.judge
+	if pipeline.refused != "" && stop.name != "gone" {
+		right = func(p played, _ state, _ step) bool { return undone(p) }
+		if !good && byHand(p) {
+			how, good = how+": by hand", true
+		}
+	}
+	made := cell{text: result + ", " + how, good: good && right(p, left, s)}
 	if made.good && stop.name != "gone" && !strings.Contains(p.console, "slipway: ") {
 		made.good, made.text = false, made.text+", no last words"
 	}

@@ -89,7 +89,7 @@ func TestTheRepositorysCodeRunsInAPodOfItsOwn(t *testing.T) {
 		}
 		assert.Equal(t, 2, in["sh scan"], name)
 		if c.arguments == nil {
-			for _, step := range []string{"checkout GitSCM", "sh push", "sh migration plan", "sh deploy"} {
+			for _, step := range []string{"checkout GitSCM", "sh push", "sh migrate", "sh deploy"} {
 				assert.Equal(t, 2, in[step], "%s: %s", name, step)
 			}
 		}
@@ -150,11 +150,11 @@ func TestARecordIsArchivedFromAPodOfItsOwn(t *testing.T) {
 		environment []string
 		arguments   []string
 	}{
-		"staging":           {"Jenkinsfile", []string{"REPLAY_DIES=nexus-push"}, nil},
-		"production":        {"Jenkinsfile.prod", nil, []string{"--answer", "migrate=no"}},
-		"a branch":          {"Jenkinsfile", nil, []string{"--folder", "build", "--env", "SLIPWAY_BRANCH=main", "--at", "12=fail"}},
-		"another folder's":  {"Jenkinsfile.prod", nil, []string{"--folder", "staging"}},
-		"staging, the plan": {"Jenkinsfile", []string{"REPLAY_DIES=phase plan"}, nil},
+		"staging":                 {"Jenkinsfile", []string{"REPLAY_DIES=nexus-push"}, nil},
+		"production":              {"Jenkinsfile.prod", nil, []string{"--answer", "migrate=no"}},
+		"a branch":                {"Jenkinsfile", nil, []string{"--folder", "build", "--env", "SLIPWAY_BRANCH=main", "--at", "12=fail"}},
+		"another folder's":        {"Jenkinsfile.prod", nil, []string{"--folder", "staging"}},
+		"staging, its migrations": {"Jenkinsfile", []string{"REPLAY_DIES=phase migrate"}, nil},
 	} {
 		home := filepath.Join(t.TempDir(), "home")
 		p := l.mustPlay(t, home, c.jenkinsfile, c.environment, c.arguments...)

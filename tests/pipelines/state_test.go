@@ -28,9 +28,9 @@ func after(calls []call) state {
 			if strings.Contains(c.Key, "canary") && s.canary == "open" {
 				s.canary = "back"
 			}
-		case c.Key == "migrate-diff apply" && c.What == "began":
+		case (c.Key == "migrate-diff apply" || c.Key == "phase migrate") && c.What == "began":
 			s.migration = "begun"
-		case c.Key == "migrate-diff apply" && ended:
+		case (c.Key == "migrate-diff apply" || c.Key == "phase migrate") && ended:
 			s.migration = "applied"
 		}
 	}

@@ -41,14 +41,48 @@ func count(t *testing.T, p played, function string) int {
 	return found
 }
 
+// Whatever a site has set up, and whatever is pending: a run asks the shell at most eight times, and a production run has at most three pods.
 func TestAWholeRunTakesAtMostEightShells(t *testing.T) {
 	l := newLocal(t)
-	for _, jenkinsfile := range []string{"Jenkinsfile", "Jenkinsfile.prod"} {
-		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, nil, "--answer", "yes")
-		require.Equal(t, "SUCCESS", p.result, p.console)
-		assert.LessOrEqual(t, count(t, p, "sh"), 8, jenkinsfile)
-		assert.Zero(t, count(t, p, "properties"), "the job's own properties are its own")
+	prometheus := []string{"--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example"}
+	pending := "REPLAY_FILES=" + l.recordings("production-rejected", "production-stopped", "production", "staging")
+	nothing := "REPLAY_FILES=" + l.recordings("production", "staging")
+	for name, c := range map[string]struct {
+		play func(t *testing.T) played
+		pods int
+	}{
+		"staging":                      {func(t *testing.T) played { return l.whole(t, "Jenkinsfile", pending) }, 2},
+		"staging, quarantine":          {func(t *testing.T) played { return l.quarantined(t, nil) }, 2},
+		"staging, Buildah, quarantine": {func(t *testing.T) played { return l.quarantined(t, nil, "--env", "SLIPWAY_BUILDER=buildah") }, 2},
+		"staging, a branch":            {func(t *testing.T) played { return l.whole(t, "Jenkinsfile", pending, "--env", "SLIPWAY_BRANCH=main") }, 2},
+		"production":                   {func(t *testing.T) played { return l.whole(t, "Jenkinsfile.prod", pending, "--answer", "yes") }, 3},
+		"production, Prometheus": {func(t *testing.T) played {
+			return l.whole(t, "Jenkinsfile.prod", pending, append(prometheus, "--answer", "yes")...)
+		}, 3},
+		"production, no migration": {func(t *testing.T) played { return l.whole(t, "Jenkinsfile.prod", nothing, "--answer", "yes") }, 2},
+		"production, back to a release": {func(t *testing.T) played {
+			return l.whole(t, "Jenkinsfile.prod", pending, "--env", "SLIPWAY_IMAGE_TAG=latest-2", "--answer", "yes")
+		}, 2},
+		"production, rejected": {func(t *testing.T) played {
+			return l.whole(t, "Jenkinsfile.prod", pending, "--answer", "migrate=yes", "--answer", "promote=no")
+		}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := c.play(t)
+			assert.LessOrEqual(t, count(t, p, "sh"), 8)
+			assert.Equal(t, c.pods, count(t, p, "node"), p.console)
+			assert.Zero(t, count(t, p, "properties"), "the job's own properties are its own")
+		})
 	}
+}
+
+// whole is a run that has come to its end, as its people wanted.
+func (l *local) whole(t *testing.T, jenkinsfile, recordings string, arguments ...string) played {
+	t.Helper()
+	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, []string{recordings}, arguments...)
+	require.Contains(t, []string{"SUCCESS", "ABORTED"}, p.result, p.console)
+	return p
 }
 
 // Two calls in one Jenkinsfile are two records.
@@ -66,6 +100,29 @@ func TestEachCallHasARecordOfItsOwn(t *testing.T) {
 	}
 }
 
+// Beside each other, too: each has a stash of its own, or one would deliver the other's image.
+func TestTwoCallsBesideEachOtherDoNotMixTheirImages(t *testing.T) {
+	l := newLocal(t)
+	l.with(t, "Jenkinsfile.beside", "@Library('slipway@v1') _\nparallel one: { stagingPipeline(app: 'one', image: 'one') }, "+
+		"two: { stagingPipeline(app: 'two', image: 'two') }\n")
+	home := filepath.Join(t.TempDir(), "home")
+	p := l.mustPlay(t, home, "Jenkinsfile.beside", nil)
+	require.Equal(t, "SUCCESS", p.result, p.console)
+	steps, err := p.steps()
+	require.NoError(t, err)
+	stashes := map[string]int{}
+	for _, s := range steps {
+		if s.function == "stash" || s.function == "unstash" {
+			stashes[s.function+" "+s.label]++
+		}
+	}
+	assert.Equal(t, map[string]int{"stash image": 1, "unstash image": 1, "stash image-2": 1, "unstash image-2": 1}, stashes)
+	for _, file := range []string{"slipway-record.json", "slipway-record-2.json"} {
+		_, err := os.Stat(filepath.Join(home, "jobs/release/1/archive", file))
+		assert.NoError(t, err)
+	}
+}
+
 func TestAJobWithoutABranchIsToldSo(t *testing.T) {
 	l := newLocal(t)
 	l.with(t, "Jenkinsfile.plain", "@Library('slipway@v1') _\nwithEnv(['BRANCH_NAME=']) { stagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app') }\n")
@@ -76,6 +133,46 @@ func TestAJobWithoutABranchIsToldSo(t *testing.T) {
 	assert.Contains(t, p.console, "nothing was pushed or deployed: this job has no branch", "the last lines say it too")
 	assert.NotContains(t, fmt.Sprint(keys(p)), "phase deploy")
 	assert.Zero(t, count(t, p, "lock"), "what only looks waits for nobody")
+}
+
+// What is delivered is the branch: not a tag that is called the same, and no pull request.
+func TestWhatIsNotTheBranchIsNotDelivered(t *testing.T) {
+	l := newLocal(t)
+	for variable, says := range map[string]string{
+		"TAG_NAME=Staging":  "the tag Staging is not the branch Staging: validate, build and scan, and nothing more",
+		"CHANGE_ID=7":       "pull request 7 is not the branch Staging: validate",
+		"CHANGE_ID=7\u202e": `pull request 7\u202e is not the branch Staging`,
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Parallel()
+			p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil, "--env", variable)
+			assert.Equal(t, "SUCCESS", p.result, p.console)
+			assert.Contains(t, p.console, says)
+			assert.Equal(t, []string{"began phase gate", "ended phase gate"}, keys(p), "nothing but the scan's gate")
+			assert.Zero(t, count(t, p, "lock"))
+		})
+	}
+}
+
+// Of a migration that was cut off, what is applied is not known: the last lines say so, and what tells it.
+func TestAMigrationThatIsCutOffIsSaidToBe(t *testing.T) {
+	l := newLocal(t)
+	for name, c := range map[string]struct {
+		jenkinsfile string
+		environment []string
+		arguments   []string
+	}{
+		"staging, killed":    {"Jenkinsfile", []string{"REPLAY_DIES=phase migrate"}, nil},
+		"production, killed": {"Jenkinsfile.prod", []string{"REPLAY_DIES=migrate-diff apply"}, []string{"--answer", "yes"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), c.jenkinsfile, c.environment, c.arguments...)
+			assert.Equal(t, "FAILURE", p.result, p.console)
+			assert.Regexp(t, `(?m)^  now .*the migration was interrupted: slipway migrate-diff status says what is applied`, p.console)
+			assert.NoError(t, p.validRecord())
+		})
+	}
 }
 
 // Going back to an image takes no commit; a release does, and says which one is gone.
@@ -159,6 +256,12 @@ ByteArrayOutputStream bytes = new ByteArrayOutputStream()
 new ObjectOutputStream(bytes).writeObject(answer)
 println 'as it must be'
 `), 0o600))
+	groovy(t, script)
+}
+
+// groovy runs a script with the library's classes, as plain Groovy.
+func groovy(t *testing.T, script string) {
+	t.Helper()
 	jars := filepath.Join(root, "tests/runner/target/lib")
 	command := exec.CommandContext(t.Context(), "java", "-Dfile.encoding=UTF-8", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "--add-opens", "java.base/java.util=ALL-UNNAMED",
 		"-cp", filepath.Join(jars, "*")+":"+filepath.Join(root, "src"), "groovy.ui.GroovyMain", "-c", "UTF-8", script)

@@ -157,7 +157,7 @@ var textScenes = []textScene{
 		return []string{"--answer", "yes", "--branch", branch, "--env", "SLIPWAY_IMAGE_TAG=" + tagOf(text)}
 	}},
 	{"staging", "Jenkinsfile", nil, onStaging},
-	{"staging, refused", "Jenkinsfile", []string{"REPLAY_REFUSES=phase smoke"}, onStaging},
+	{"staging, refused", "Jenkinsfile", []string{"REPLAY_REFUSES=phase deploy"}, onStaging},
 	{"staging, the registry refuses", "Jenkinsfile", []string{"REPLAY_REFUSES=nexus-push"}, onStaging},
 	{"staging, of another branch", "Jenkinsfile", nil, func(_, branch string) []string { return []string{"--branch", branch} }},
 	{"staging, of that branch, with that tag", "Jenkinsfile", nil, func(text, branch string) []string {

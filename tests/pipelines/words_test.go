@@ -200,12 +200,19 @@ func TestACallCannotOpenTheGate(t *testing.T) {
 	}
 }
 
-// Evidence is signed with the key of the site; without one that is said.
-func TestEvidenceIsSignedWithTheSitesKey(t *testing.T) {
+// Evidence, and the approvals of a promotion, are signed with the key of the site; without one that is said.
+func TestEvidenceAndApprovalsAreSignedWithTheSitesKey(t *testing.T) {
 	l := newLocal(t)
-	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil)
-	require.Equal(t, "SUCCESS", p.result, p.console)
-	assert.Contains(t, p.console, "WARNING: the evidence is not signed")
+	warnings := map[string]string{"Jenkinsfile": "WARNING: the evidence is not signed", "Jenkinsfile.prod": "WARNING: the approvals are recorded, and not signed"}
+	for jenkinsfile, warning := range warnings {
+		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, nil, "--answer", "yes")
+		require.Equal(t, "SUCCESS", p.result, p.console)
+		assert.Contains(t, p.console, warning)
+		p = l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, nil, "--answer", "yes", "--env", "SLIPWAY_SIGNING_CREDENTIALS_ID=absent")
+		assert.Equal(t, "FAILURE", p.result, p.console)
+		assert.Equal(t, "before", after(p.calls).stable, "a key that is missing is known before anything is changed")
+		assert.NotContains(t, p.console, "Input requested")
+	}
 
 	site := `credentials:
   system:
@@ -223,21 +230,26 @@ func TestEvidenceIsSignedWithTheSitesKey(t *testing.T) {
 		"'\nexec '"+real+"' \"$@\"\n"), 0o755))
 	t.Setenv("SIGNING_KEY", "a2V5LXNlY3JldA==")
 	t.Setenv("SIGNING_PASSWORD", "p4ss-secret")
-	p = l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil, "--config", written(t, site),
-		"--env", "SLIPWAY_SIGNING_CREDENTIALS_ID=staging-signing-key",
-		"--env", "SLIPWAY_SIGNING_PASSWORD_CREDENTIALS_ID=staging-signing-password")
-	require.Equal(t, "SUCCESS", p.result, p.console)
-	assert.NotContains(t, p.console, "WARNING: the evidence is not signed")
+	var consoles string
+	for jenkinsfile, warning := range warnings {
+		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, nil, "--config", written(t, site), "--answer", "yes",
+			"--env", "SLIPWAY_SIGNING_CREDENTIALS_ID=staging-signing-key",
+			"--env", "SLIPWAY_SIGNING_PASSWORD_CREDENTIALS_ID=staging-signing-password")
+		require.Equal(t, "SUCCESS", p.result, p.console)
+		require.NoError(t, p.validRecord())
+		assert.NotContains(t, p.console, warning)
+		consoles += p.console
+	}
 	body, err := os.ReadFile(seen)
 	require.NoError(t, err)
 	for _, line := range strings.Split(strings.TrimSpace(string(body)), "\n") {
 		before, arguments, _ := strings.Cut(line, "arguments=")
-		signs := strings.HasPrefix(line, "nexus-push ") || strings.HasPrefix(line, "phase smoke ")
+		signs := strings.HasPrefix(line, "nexus-push ") || strings.HasPrefix(line, "phase deploy ") || strings.HasPrefix(line, "phase promote ")
 		assert.Equal(t, signs, strings.Contains(before, "key=env://COSIGN_PRIVATE_KEY a2V5LXNlY3JldA== p4ss-secret"), line)
 		assert.NotContains(t, arguments, "a2V5LXNlY3JldA==")
 	}
-	assert.NotContains(t, p.console, "p4ss-secret")
-	assert.NotContains(t, p.console, "a2V5LXNlY3JldA==")
+	assert.NotContains(t, consoles, "p4ss-secret")
+	assert.NotContains(t, consoles, "a2V5LXNlY3JldA==")
 }
 
 // trivy is a scanner that says this instead.
@@ -273,9 +285,9 @@ func TestAHelperEndsBeforeTheStepAroundIt(t *testing.T) {
 	long := expires("--env", "SLIPWAY_MIGRATION_TIMEOUT=3h0.5m10s", "--env", "SLIPWAY_HOLD=90m")
 	assert.Contains(t, long, "apply --timeout 3h0.5m10s --statement-timeout 3h0.5m10s")
 	assert.Contains(t, long, "Timeout set to expire in 3 hr 2 min", "181 minutes, and one more")
-	assert.Contains(t, long, "Timeout set to expire in 3 hr 11 min", "the pod's")
+	assert.Contains(t, long, "Timeout set to expire in 6 hr 11 min", "the pod's, in which the canary is judged, too")
 	assert.Contains(t, long, "Timeout set to expire in 1 hr 50 min", "the canary's judgement")
-	assert.Contains(t, long, "Timeout set to expire in 2 hr 30 min", "its pod's")
+	assert.Contains(t, long, "Timeout set to expire in 3 hr 0 min", "the first pod's")
 }
 
 type approved struct{ What, By, Comment string }

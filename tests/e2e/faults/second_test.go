@@ -34,12 +34,12 @@ func TestAnotherServiceIsDeliveredByTheSameCall(t *testing.T) {
 	staging := play(t, site.Pipeline{Repository: "greeter", Jenkinsfile: "Jenkinsfile"})
 	require.Equal(t, "SUCCESS", staging.Result(), staging.Console)
 	assert.Contains(t, staging.Console, "there is no folder migrations: this service has no database to migrate")
-	assert.LessOrEqual(t, staging.Shells, 12)
+	assert.LessOrEqual(t, staging.Shells, 8)
 	first := play(t, site.Pipeline{Repository: "greeter", Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()})
 	require.Equal(t, "SUCCESS", first.Result(), first.Console)
 	assert.Contains(t, first.Console, "there is no folder migrations")
 	assert.NotContains(t, first.Console, "Apply ")
-	assert.LessOrEqual(t, first.Shells, 12)
+	assert.LessOrEqual(t, first.Shells, 8)
 	for _, run := range []site.Run{staging, first} {
 		valid(t, run)
 	}

@@ -100,7 +100,7 @@ func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers .
 	}
 	name := map[string]string{"Jenkinsfile": "staging", "Jenkinsfile.prod": "production"}[jenkinsfile]
 	t.rows = append(t.rows, row{release: release, pipeline: name, outcome: run.Result(), stage: run.LastStage(), run: run, prod: short(image), failures: counts.Failed})
-	t.check(run.Shells <= 12, "%s of release %s used %d sh steps, at most 12", name, release, run.Shells)
+	t.check(run.Shells <= 8, "%s of release %s used %d sh steps, at most 8", name, release, run.Shells)
 	return run, counts, nil
 }
 

@@ -14,8 +14,10 @@ import (
 
 // paging are the flags by which the last phase of a run writes the page of the release, which so takes no command of its own.
 var paging = []cli.Flag{
-	&cli.StringFlag{Name: "page", EnvVars: []string{"SLIPWAY_PAGE"}, Usage: "where it goes well, write the page of the release to this `FILE`"},
-	&cli.StringFlag{Name: "page-of", EnvVars: []string{"SLIPWAY_PAGE_OF"}, Usage: "the record of the run as it is when this phase is done, `JSON`"},
+	&cli.StringFlag{Name: "page", EnvVars: []string{"SLIPWAY_PAGE"},
+		Usage: "where it goes well, write the page of the release to this `FILE`"},
+	&cli.StringFlag{Name: "page-of", EnvVars: []string{"SLIPWAY_PAGE_OF"},
+		Usage: "the record of the run as it is when this phase is done, `JSON`"},
 }
 
 // writePage writes it where the flags ask for it, and the phase went well. Of a run that did not come to its end, undone says what

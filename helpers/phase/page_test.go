@@ -14,7 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The last phase of a run writes the page: of a run that came to its end only where the phase went well, of another one with what was undone.
+// The last phase of a run writes the page: of a run that came to its end only where the phase went well, of another one with what was
+// undone.
 func TestTheLastPhaseWritesThePage(t *testing.T) {
 	const begun = `{"pipeline":"prodCanaryPipeline","app":"a","build":"b","began":"2026-11-30T20:00:00Z","ended":"2026-11-30T20:01:00Z",`
 	for _, test := range []struct {

@@ -120,7 +120,7 @@ lint: ## gofmt, vet, staticcheck, ruff, mypy, shellcheck, CodeNarc
 	done
 	$(MAKE) -C tests/app lint
 	tests/pipelines/codenarc/run
-	shellcheck tests/pipelines/codenarc/run .ci/run tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh findings/*.sh
+	shellcheck tests/pipelines/codenarc/run .ci/run .ci/release tests/needs tests/runner/run tests/runner/build tests/lab/images/*.sh findings/*.sh
 
 bench: bench-rollout bench-registry bench-migrate bench-canary ## each helper beside what a user would pick instead, in the same run
 
@@ -155,6 +155,9 @@ image: program ## the agents' image on jenkins/inbound-agent, as slipway-agent:v
 	if [ "$(notdir $(BUILDER))" = buildah ]; then $(BUILDER) push slipway-agent:v1 docker-archive:bin/slipway-agent.tar:slipway-agent:v1
 	else $(BUILDER) save --output bin/slipway-agent.tar slipway-agent:v1; fi
 
+release: ## a release: changelog, tags, the agents' image, the library as a git bundle (VERSION=v1.2.0, BASE=, BUILDER=)
+	@.ci/release "$(if $(filter command line environment,$(origin VERSION)),$(VERSION))"
+
 lab-image: setup build ## the lab's own agents' image, which no Jenkins can use, as slipway-agent-lab:v1 in bin/slipway-agent-lab.tar
 	@$(LAB) run --with registry -- bin/demo -image $(CURDIR)/bin/slipway-agent-lab.tar
 
@@ -170,4 +173,4 @@ setup: ## what demo and test need: Debian's packages, the cluster's programs, th
 clean: ## what was built here; the cache stays
 	@rm -rf bin tests/runner/target tests/pipelines/codenarc/target
 
-.PHONY: help demo test test-on-lab test-others test-units test-histories test-undo test-guard test-check test-runner test-pods test-canary test-rollout test-crashes test-faults test-attacks test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean
+.PHONY: help release demo test test-on-lab test-others test-units test-histories test-undo test-guard test-check test-runner test-pods test-canary test-rollout test-crashes test-faults test-attacks test-scenes test-adoption routers build lint bench bench-rollout bench-registry bench-migrate bench-canary program image lab-image conformance setup clean

@@ -202,10 +202,11 @@ class Settings implements Serializable {
         List<String> missing = []
         if (step == 'stagingPipeline' && value('buildCloud') == value('cloud')) {
             missing.add('WARNING: buildCloud is not set: the code of the repository is built and tested in the cloud that delivers, ' +
-                value('cloud'))
+                value('cloud') + ' (deprecated, works until 2027-06-30)')
         }
         if (!isGiven('serviceAccount') && !site('serviceAccount')) {
-            missing.add('WARNING: serviceAccount is not set: every pipeline delivers as the ServiceAccount ' + value('serviceAccount'))
+            missing.add('WARNING: serviceAccount is not set: every pipeline delivers as the ServiceAccount ' + value('serviceAccount') +
+                ' (deprecated, works until 2027-06-30)')
         }
         return missing
     }

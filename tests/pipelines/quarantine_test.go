@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -113,7 +114,10 @@ func TestWhatIsNotSetUpIsNamed(t *testing.T) {
 		assert.Equal(t, "SUCCESS", p.result, p.console)
 		assert.Equal(t, len(missing), strings.Count(p.console, " is not set: every pipeline")+strings.Count(p.console, " is not set: the code"), p.console)
 		for _, name := range missing {
-			assert.Contains(t, p.console, "WARNING: "+name+" is not set: ")
+			assert.Regexp(t, `(?m)^.*WARNING: `+name+` is not set: .* \(deprecated, works until \d{4}-\d\d-\d\d\)$`, p.console)
+			date := regexp.MustCompile(name + ` is not set: .* works until (\S+)\)`).FindStringSubmatch(p.console)
+			require.NotNil(t, date)
+			assert.Regexp(t, `(?m)^\|.*`+"`"+name+"`"+`.*\| `+date[1]+` \|`, read(t, "docs/upgrade.md"), "the guide has the same date")
 		}
 	}
 }

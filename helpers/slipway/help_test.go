@@ -86,7 +86,8 @@ var quotes = regexp.MustCompile(`'[^']*'|"[^"]*"|\S+`)
 func TestEachExampleIsACallThatIsUnderstood(t *testing.T) {
 	each(t, func(t *testing.T, name string, app *cli.App, command *cli.Command) {
 		for _, example := range examples(name, app, command) {
-			words := quotes.FindAllString(strings.Split(example, " > ")[0], -1)
+			call := regexp.MustCompile(` (?:#|>|\|) .*`).ReplaceAllString(example, "")
+			words := quotes.FindAllString(regexp.MustCompile(`^(?:[A-Z_]+=\S+ )+`).ReplaceAllString(call, ""), -1)
 			app, arguments := choose(words)
 			if arguments[0] == "slipway" && arguments[1] != "link" {
 				t.Fatalf("%q calls no command", example)

@@ -28,7 +28,7 @@ func init() {
 		"Who and why":  "run record reason commit build-url",
 		"Time limits":  "timeout hold lock-timeout lock-wait lock-attempts statement-timeout api-grace wait-for-create proof expires",
 		"The output":   "output answer log-level markdown report explain logs exit-code help version dry-run",
-		"Grace periods": "grace-pull grace-pull-refused grace-config grace-create grace-unschedulable grace-claim grace-quota " +
+		"Grace periods": "grace-pull grace-pull-refused grace-config grace-crash grace-create grace-unschedulable grace-claim grace-quota " +
 			"grace-webhook grace-stuck",
 	} {
 		for _, name := range strings.Fields(names) {

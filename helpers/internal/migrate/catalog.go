@@ -12,30 +12,31 @@ import (
 // catalog is what the database says of the objects that a plan names, each as the
 // plan writes it. The zero value knows nothing: then the text alone decides.
 type catalog struct {
-	schema      string                // which an unqualified name is in
-	columns     map[string]column     // by table and column: "users email"
-	checks      map[string]check      // by table and constraint
-	checked     map[string]bool       // by table and column: a validated CHECK looks at it
-	indexed     map[string]bool       // by table and column
-	volatile    map[string]bool       // of the functions that the plan's defaults call
-	unique      map[string]bool       // by index, and by table and constraint: ON CONFLICT may name it
-	hidden      map[string]bool       // by function, with and without its schema: nobody knows what it does
-	indexes     map[string]string     // by index: its table
-	keys        map[string][]string   // by index: its columns that may be NULL
-	exists      map[string]bool       // the tables that the plan creates IF NOT EXISTS
-	partitioned map[string]bool       // of the tables
-	rest        map[string]string     // by partitioned table: its default partition
-	names       map[string]string     // of the tables and indexes, as the catalog writes them
-	kinds       map[string]string     // of the tables: relkind and relpersistence of pg_class, such as rp
-	leaves      map[string]bool       // the tables that have, or whose heirs have, rows of their own
-	constraints map[string]constraint // by table and name
-	bounded     map[string]bool       // of the types: a domain with a constraint
-	users       map[string][]string   // by domain: the tables with such a column
-	referenced  map[string]bool       // of the tables: a foreign key refers to it
-	typeFacts   map[string]typeFact   // by change of a type
-	state       map[string]string     // by table and what is kept
-	server      int                   // the major version; 0 without a database
-	utc         bool                  // the session's time zone is UTC
+	schema      string                 // which an unqualified name is in
+	columns     map[string]column      // by table and column: "users email"
+	checks      map[string]check       // by table and constraint
+	checked     map[string]bool        // by table and column: a validated CHECK looks at it
+	indexed     map[string]bool        // by table and column
+	volatile    map[string]bool        // of the functions that the plan's defaults call
+	unique      map[string]bool        // by index, and by table and constraint: ON CONFLICT may name it
+	signatures  map[string][]signature // by function
+	hidden      map[string]bool        // by function, with and without its schema: nobody knows what it does
+	indexes     map[string]string      // by index: its table
+	keys        map[string][]string    // by index: its columns that may be NULL
+	exists      map[string]bool        // the tables that the plan creates IF NOT EXISTS
+	partitioned map[string]bool        // of the tables
+	rest        map[string]string      // by partitioned table: its default partition
+	names       map[string]string      // of the tables and indexes, as the catalog writes them
+	kinds       map[string]string      // of the tables: relkind and relpersistence of pg_class, such as rp
+	leaves      map[string]bool        // the tables that have, or whose heirs have, rows of their own
+	constraints map[string]constraint  // by table and name
+	bounded     map[string]bool        // of the types: a domain with a constraint
+	users       map[string][]string    // by domain: the tables with such a column
+	referenced  map[string]bool        // of the tables: a foreign key refers to it
+	typeFacts   map[string]typeFact    // by change of a type
+	state       map[string]string      // by table and what is kept
+	server      int                    // the major version; 0 without a database
+	utc         bool                   // the session's time zone is UTC
 }
 
 type column struct {
@@ -58,8 +59,9 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 		keys: map[string][]string{}, exists: map[string]bool{}, partitioned: map[string]bool{}, rest: map[string]string{},
 		names: map[string]string{}, kinds: map[string]string{}, leaves: map[string]bool{}, constraints: map[string]constraint{},
 		bounded: map[string]bool{}, users: map[string][]string{}, referenced: map[string]bool{},
+		signatures: map[string][]signature{},
 	}
-	var tables, functions, indexes, types []string
+	var tables, functions, overloaded, indexes, types []string
 	for _, migration := range migrations {
 		for _, s := range migration.Statements {
 			for _, lock := range s.Locks {
@@ -78,6 +80,10 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 				functions = append(functions, unquoted(last))
 			}
 			tables = append(tables, s.made.reads...)
+			for _, made := range s.made.functionsMade {
+				_, last := splitName(made.name)
+				overloaded = append(overloaded, unquoted(last))
+			}
 			types = append(append(types, s.made.newTypes...), s.made.domainNow.over)
 			functions = append(functions, s.made.domainNow.functions...)
 			indexes = append(indexes, s.made.usingIndex, s.made.from)
@@ -148,6 +154,10 @@ func (d *Database) catalog(ctx context.Context, migrations []Migration) (catalog
 				known.hidden[identifier(name)] = known.hidden[identifier(name)] || hidden
 				known.hidden[qualified(schema, name)] = hidden
 			}},
+		{overloaded, `SELECT proname, nspname, concat_ws(' ', pronargs - pronargdefaults, (SELECT string_agg(typname, ' ' ORDER BY o)
+				FROM unnest(proargtypes) WITH ORDINALITY a(t, o) JOIN pg_type y ON y.oid = t)), pg_function_is_visible(p.oid)
+			FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace WHERE proname = ANY($1) AND provariadic = 0 AND prokind IN ('f', 'p')`,
+			known.known},
 		{indexes, `SELECT n.name, i.indrelid::regclass::text, '', true FROM unnest($1::text[]) n(name)
 			JOIN pg_index i ON i.indexrelid = to_regclass(n.name)`,
 			func(index, table, _ string, _ bool) { known.indexes[index] = table }},

@@ -23,6 +23,7 @@ type function struct {
 	name   string
 	fickle bool // VOLATILE: it may change the database
 	isNew  bool
+	signature
 }
 
 // classifyCode looks into what runs other statements, and notes the functions that are called.
@@ -135,7 +136,7 @@ var builtinText string
 var builtin = set(builtinText)
 
 func classifyFunction(n *pgquery.CreateFunctionStmt, s *Statement) {
-	made := function{nameOf(n.Funcname), true, !n.Replace}
+	made := function{nameOf(n.Funcname), true, !n.Replace, signatureOf(n.Parameters)}
 	if !n.Replace {
 		s.made.makes = append(s.made.makes, object{kind: "function", name: made.name, types: typesOf(n.Parameters)})
 	}

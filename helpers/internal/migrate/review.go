@@ -88,6 +88,7 @@ func (r *reviewer) statement(s *Statement) {
 	s.skipped()
 	r.parts(s)
 	r.unseen(s)
+	r.overloads(s)
 	r.types(s)
 	r.notNull(s, table)
 	r.domains(s, table)

@@ -189,6 +189,12 @@ var Rules = []Rule{
 		Example: `DROP VIEW active_users`,
 	},
 	{
+		Name: "overload", Level: Danger, Breaking: true,
+		Message: "a call of the older function of that name fits both, and fails: function is not unique",
+		Instead: "another name; or, where the version that still runs does not call it, DROP FUNCTION the older one before",
+		Example: `CREATE FUNCTION greet(name text, loud boolean DEFAULT false) RETURNS text LANGUAGE sql AS 'SELECT name'`,
+	},
+	{
 		Name: "drop-constraint", Level: Warning, users: true,
 		Message: "what it kept out can come in from now on",
 		Instead: "be sure that nothing relies on it",

@@ -6,6 +6,7 @@ import groovy.lang.Binding;
 import groovy.lang.GroovyObject;
 import groovy.lang.MissingPropertyException;
 import hudson.AbortException;
+import java.util.Collections;
 import org.codehaus.groovy.runtime.InvokerHelper;
 import org.jenkinsci.plugins.workflow.cps.EnvActionImpl;
 import org.jenkinsci.plugins.workflow.support.steps.build.RunWrapper;
@@ -67,7 +68,7 @@ public abstract class CpsScript extends SerializableScript {
         Build build = Build.current();
         return switch (name) {
             case "env" -> new EnvActionImpl();
-            case "params" -> build.parameters();
+            case "params" -> Collections.unmodifiableMap(build.parameters());
             case "currentBuild" -> RunWrapper.current();
             case "scm" -> scm(build);
             case "steps", "docker", "pipeline" -> this;

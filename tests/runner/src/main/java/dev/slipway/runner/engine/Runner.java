@@ -97,6 +97,7 @@ public final class Runner {
         build = new Build(options, site, store, source, cloud, terminal);
         build.state.parameters.putAll(parameters);
         build.state.causes.addAll(Causes.of(options, site.people));
+        build.store.began(build.state.causes);
     }
 
     /** Of a build that goes on, what it has; else what is given, or what the replayed build had. */

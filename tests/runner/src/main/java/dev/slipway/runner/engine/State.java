@@ -18,6 +18,7 @@ public final class State implements Serializable {
     public Result result;
     public String description;
     public String displayName;
+    public boolean keepLog;
     /** Set by env.X = ... */
     public final Map<String, String> environment = new LinkedHashMap<>();
     /** What was given to the build, or was the default of its job when it began. */

@@ -1,5 +1,6 @@
 package dev.slipway.runner.engine;
 
+import groovy.json.JsonOutput;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -16,6 +17,7 @@ import java.util.stream.Stream;
 /** One build on disk, HOME/jobs/JOB/N, and the builds of its job beside it. */
 public final class Store {
     private static final String RESULT = "build.properties";
+    private static final String CAUSES = "causes.json";
 
     private final Path home;
     private final String job;
@@ -115,7 +117,12 @@ public final class Store {
     }
 
     public String url() {
-        return jenkinsUrl + path();
+        return url(fullName, number);
+    }
+
+    /** The address of a build. */
+    public String url(String project, int build) {
+        return jenkinsUrl + "job/" + project.replace("/", "/job/") + "/" + build + "/";
     }
 
     public String fullName() {
@@ -167,31 +174,54 @@ public final class Store {
         }
     }
 
-    /** The results of earlier builds, the newest first, by their numbers. */
-    public Map<Integer, Properties> earlier() {
+    /** Who or what began it, as getBuildCauses tells it. */
+    void began(List<Map<String, Object>> causes) throws IOException {
+        Files.writeString(directory.resolve(CAUSES), JsonOutput.toJson(causes));
+    }
+
+    /** What is recorded of any build of this home, or null where there is none. */
+    public Properties of(String project, int build) {
+        Path folder = home.resolve("jobs").resolve(project.substring(project.lastIndexOf('/') + 1)).resolve(String.valueOf(build));
+        if (!Files.exists(folder.resolve("started"))) {
+            return null;
+        }
+        Properties found = new Properties();
+        try {
+            if (Files.exists(folder.resolve(RESULT))) {
+                try (var in = Files.newBufferedReader(folder.resolve(RESULT))) {
+                    found.load(in);
+                }
+            }
+            found.setProperty("started", Files.readString(folder.resolve("started")));
+            if (Files.exists(folder.resolve(CAUSES))) {
+                found.setProperty("causes", Files.readString(folder.resolve(CAUSES)));
+            }
+        } catch (IOException lost) {
+            throw new java.io.UncheckedIOException("reading build " + build + " of " + project, lost);
+        }
+        found.setProperty("fullName", project);
+        return found;
+    }
+
+    /** The builds of a job before one, the newest first, by their numbers. */
+    public Map<Integer, Properties> earlier(String project, int before) {
         Map<Integer, Properties> found = new LinkedHashMap<>();
         try {
-            for (int each : numbers(root)) {
-                Path file = root.resolve(String.valueOf(each)).resolve(RESULT);
-                if (each < number) {
-                    Properties build = new Properties();
-                    if (Files.exists(file)) {
-                        try (var in = Files.newBufferedReader(file)) {
-                            build.load(in);
-                        }
-                    }
+            for (int each : numbers(home.resolve("jobs").resolve(project.substring(project.lastIndexOf('/') + 1)))) {
+                Properties build = each < before ? of(project, each) : null;
+                if (build != null) {
                     found.put(each, build);
                 }
             }
         } catch (IOException lost) {
-            throw new java.io.UncheckedIOException("reading the builds of " + job, lost);
+            throw new java.io.UncheckedIOException("reading the builds of " + project, lost);
         }
         return found;
     }
 
     /** The commit of the last build, or of the last that succeeded; null where there is none. */
     public String previousCommit(boolean successful) {
-        return earlier().values().stream().filter(build -> build.getProperty("commit") != null && (!successful || "SUCCESS".equals(build.getProperty("result"))))
+        return earlier(fullName, number).values().stream().filter(build -> build.getProperty("commit") != null && (!successful || "SUCCESS".equals(build.getProperty("result"))))
                 .map(build -> build.getProperty("commit")).findFirst().orElse(null);
     }
 
@@ -199,6 +229,8 @@ public final class Store {
         Properties properties = new Properties();
         properties.setProperty("result", build.state.result.name());
         properties.setProperty("duration", String.valueOf(build.clock.now() - started));
+        properties.setProperty("environment", JsonOutput.toJson(build.state.environment));
+        properties.setProperty("keepLog", String.valueOf(build.state.keepLog));
         if (build.state.description != null) {
             properties.setProperty("description", build.state.description);
         }

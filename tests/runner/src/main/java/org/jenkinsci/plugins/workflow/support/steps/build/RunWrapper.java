@@ -1,13 +1,18 @@
 package org.jenkinsci.plugins.workflow.support.steps.build;
 
 import dev.slipway.runner.engine.Build;
+import groovy.json.JsonSlurper;
 import hudson.AbortException;
 import hudson.model.Result;
 import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.TreeMap;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
 import net.sf.json.JSONArray;
 import net.sf.json.JSONObject;
 import org.jenkinsci.plugins.workflow.job.WorkflowRun;
@@ -33,10 +38,15 @@ public final class RunWrapper implements Serializable {
         return Build.current();
     }
 
-    private void requireCurrent() throws AbortException {
+    private void requireCurrent(String property) {
         if (record != null) {
-            throw new AbortException("can only set the properties of the current build");
+            throw new SecurityException("can only set the " + property + " property on the current build");
         }
+    }
+
+    /** What is recorded of the build, or else what is so of the current one. */
+    private String recorded(String key, Supplier<String> now) {
+        return record != null ? record.getProperty(key) : now.get();
     }
 
     public String getResult() {
@@ -47,7 +57,7 @@ public final class RunWrapper implements Serializable {
     }
 
     public void setResult(String result) throws AbortException {
-        requireCurrent();
+        requireCurrent("result");
         build().worsen(Result.fromString(result));
     }
 
@@ -68,7 +78,7 @@ public final class RunWrapper implements Serializable {
     }
 
     public void setDescription(String description) throws AbortException {
-        requireCurrent();
+        requireCurrent("description");
         build().state.description = description;
     }
 
@@ -78,24 +88,21 @@ public final class RunWrapper implements Serializable {
     }
 
     public void setDisplayName(String name) throws AbortException {
-        requireCurrent();
+        requireCurrent("displayName");
         build().state.displayName = name;
     }
 
     public String getFullDisplayName() {
-        return build().store.fullName().replace("/", " » ") + " " + getDisplayName();
+        return getFullProjectName().replace("/", " » ") + " " + getDisplayName();
     }
 
     public boolean isKeepLog() {
-        return false;
-    }
-
-    public boolean getKeepLog() {
-        return false;
+        return Boolean.parseBoolean(recorded("keepLog", () -> String.valueOf(build().state.keepLog)));
     }
 
     public void setKeepLog(boolean keep) throws AbortException {
-        requireCurrent();
+        requireCurrent("keepLog");
+        build().state.keepLog = keep;
     }
 
     public int getNumber() {
@@ -107,39 +114,55 @@ public final class RunWrapper implements Serializable {
     }
 
     public String getProjectName() {
-        return build().store.job();
+        return getFullProjectName().substring(getFullProjectName().lastIndexOf('/') + 1);
     }
 
     public String getFullProjectName() {
-        return build().store.fullName();
+        return recorded("fullName", build().store::fullName);
     }
 
     public String getAbsoluteUrl() {
-        return build().store.url().replaceAll("/[0-9]+/$", "/" + number + "/");
+        return build().store.url(getFullProjectName(), number);
+    }
+
+    public String getExternalizableId() {
+        return getFullProjectName() + "#" + number;
     }
 
     public long getStartTimeInMillis() {
-        return build().store.started();
+        return Long.parseLong(recorded("started", () -> String.valueOf(build().store.started())));
     }
 
     public long getTimeInMillis() {
-        return build().store.started();
+        return getStartTimeInMillis();
     }
 
     public long getDuration() {
-        return record != null ? Long.parseLong(record.getProperty("duration", "0")) : build().clock.now() - build().store.started();
+        String whole = recorded("duration", () -> null);
+        return whole != null ? Long.parseLong(whole) : build().clock.now() - getStartTimeInMillis();
     }
 
     public String getDurationString() {
-        return getDuration() / 1000 + " sec" + (record == null ? " and counting" : "");
+        return timeSpan(getDuration()) + (getResult() == null || record == null ? " and counting" : "");
     }
 
     public Map<String, Object> getBuildVariables() {
-        return new java.util.LinkedHashMap<>(build().state.parameters);
+        return Collections.unmodifiableMap(new TreeMap<>(record == null ? build().state.environment
+                : (Map<String, Object>) new JsonSlurper().parseText(record.getProperty("environment", "{}"))));
     }
 
-    public List<Object> getUpstreamBuilds() {
-        return List.of();
+    public List<RunWrapper> getUpstreamBuilds() {
+        List<RunWrapper> found = new ArrayList<>();
+        for (Map<String, Object> cause : causes()) {
+            String job = (String) cause.get("upstreamProject");
+            Properties upstream = job == null ? null : build().store.of(job, (Integer) cause.get("upstreamBuild"));
+            if (upstream != null) {
+                RunWrapper run = new RunWrapper((Integer) cause.get("upstreamBuild"), upstream);
+                found.add(run);
+                found.addAll(run.getUpstreamBuilds());
+            }
+        }
+        return found;
     }
 
     public List<Object> getChangeSets() {
@@ -155,7 +178,11 @@ public final class RunWrapper implements Serializable {
     }
 
     private JSONArray causes(Predicate<Map<String, Object>> which) {
-        return new JSONArray(build().state.causes.stream().filter(which).map(JSONObject::new).toList());
+        return new JSONArray(causes().stream().filter(which).map(JSONObject::new).toList());
+    }
+
+    private List<Map<String, Object>> causes() {
+        return record == null ? build().state.causes : (List<Map<String, Object>>) new JsonSlurper().parseText(record.getProperty("causes", "[]"));
     }
 
     public RunWrapper getPreviousBuild() {
@@ -170,9 +197,53 @@ public final class RunWrapper implements Serializable {
         return before(build -> "SUCCESS".equals(build.getProperty("result")));
     }
 
+    public RunWrapper getPreviousBuildInProgress() {
+        return before(build -> build.getProperty("result") == null);
+    }
+
+    public RunWrapper getPreviousCompletedBuild() {
+        return before(build -> build.getProperty("result") != null);
+    }
+
+    public RunWrapper getPreviousFailedBuild() {
+        return before(build -> "FAILURE".equals(build.getProperty("result")));
+    }
+
+    public RunWrapper getPreviousNotFailedBuild() {
+        return before(build -> !"FAILURE".equals(build.getProperty("result")));
+    }
+
+    /** Of an earlier build only: what comes after the current one is another program's. */
+    public RunWrapper getNextBuild() {
+        int next = number + 1;
+        if (record != null && getFullProjectName().equals(build().store.fullName()) && next == build().store.number()) {
+            return current();
+        }
+        Properties found = build().store.of(getFullProjectName(), next);
+        return found == null ? null : new RunWrapper(next, found);
+    }
+
     private RunWrapper before(Predicate<Properties> which) {
-        return build().store.earlier().entrySet().stream().filter(build -> build.getKey() < number && which.test(build.getValue()))
+        return build().store.earlier(getFullProjectName(), number).entrySet().stream().filter(build -> which.test(build.getValue()))
                 .map(build -> new RunWrapper(build.getKey(), build.getValue())).findFirst().orElse(null);
+    }
+
+    /** As hudson.Util.getTimeSpanString writes it, up to hours. */
+    static String timeSpan(long milliseconds) {
+        long hours = milliseconds / 3_600_000;
+        long minutes = milliseconds / 60_000 % 60;
+        long seconds = milliseconds / 1000 % 60;
+        long rest = milliseconds % 1000;
+        if (hours > 0) {
+            return hours + " hr" + (hours < 10 ? " " + minutes + " min" : "");
+        } else if (minutes > 0) {
+            return minutes + " min" + (minutes < 10 ? " " + seconds + " sec" : "");
+        } else if (seconds >= 10) {
+            return seconds + " sec";
+        } else if (seconds > 0) {
+            return (seconds * 10 + rest / 100) / 10.0 + " sec";
+        }
+        return rest >= 100 ? rest / 10 / 100.0 + " sec" : rest + " ms";
     }
 
     /** No script in the sandbox gets that far. */

@@ -17,7 +17,7 @@ import java.util.stream.Stream;
 /** One build on disk, HOME/jobs/JOB/N, and the builds of its job beside it. */
 public final class Store {
     private static final String RESULT = "build.properties";
-    private static final String CAUSES = "causes.json";
+    private static final String CAUSES = "causes";
 
     private final Path home;
     private final String job;
@@ -182,7 +182,7 @@ public final class Store {
     /** What is recorded of any build of this home, or null where there is none. */
     public Properties of(String project, int build) {
         Path folder = home.resolve("jobs").resolve(project.substring(project.lastIndexOf('/') + 1)).resolve(String.valueOf(build));
-        if (!Files.exists(folder.resolve("started"))) {
+        if (!Files.isDirectory(folder)) {
             return null;
         }
         Properties found = new Properties();
@@ -192,9 +192,10 @@ public final class Store {
                     found.load(in);
                 }
             }
-            found.setProperty("started", Files.readString(folder.resolve("started")));
-            if (Files.exists(folder.resolve(CAUSES))) {
-                found.setProperty("causes", Files.readString(folder.resolve(CAUSES)));
+            for (String each : List.of("started", CAUSES)) {
+                if (Files.exists(folder.resolve(each))) {
+                    found.setProperty(each, Files.readString(folder.resolve(each)));
+                }
             }
         } catch (IOException lost) {
             throw new java.io.UncheckedIOException("reading build " + build + " of " + project, lost);

@@ -182,7 +182,8 @@ public final class RunWrapper implements Serializable {
     }
 
     private List<Map<String, Object>> causes() {
-        return record == null ? build().state.causes : (List<Map<String, Object>>) new JsonSlurper().parseText(record.getProperty("causes", "[]"));
+        return record == null ? build().state.causes
+                : (List<Map<String, Object>>) new JsonSlurper().parseText(record.getProperty("causes", "[]"));
     }
 
     public RunWrapper getPreviousBuild() {

@@ -46,7 +46,7 @@ func run(ctx context.Context, answer, console, image string, measure int) error 
 	if image != "" {
 		return site.BuildAgentImage(ctx, root, dir, image)
 	}
-	options := site.Options{Replicas: 9}
+	options := site.Options{Replicas: 9, Signed: true}
 	if measure > 0 { // the pipelines, and not how long the service's own pods take to start
 		options = site.Options{Replicas: 4, Light: true}
 	}

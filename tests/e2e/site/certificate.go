@@ -20,7 +20,9 @@ func (s *Site) certificate(ctx context.Context, namespace string) error {
 		return err
 	}
 	name := "postgres-0.postgres." + namespace + ".svc.cluster.local"
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "postgres"}, DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "postgres"},
+		DNSNames:  []string{"postgres-0.postgres", name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return fmt.Errorf("the certificate of %s: %w", name, err)
@@ -29,8 +31,8 @@ func (s *Site) certificate(ctx context.Context, namespace string) error {
 	if err != nil {
 		return err
 	}
-	return s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": map[string]any{"name": "postgres-tls"}, "stringData": map[string]string{
-		"tls.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})),
-		"tls.key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
-	}})
+	public := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}))
+	return s.secret(ctx, namespace, "postgres-tls", "kubernetes.io/tls", map[string]string{
+		"tls.crt": public, "ca.crt": public, "tls.key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
+	})
 }

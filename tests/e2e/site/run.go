@@ -99,9 +99,9 @@ func (s *Site) arguments(p *Pipeline) []string {
 	}
 	arguments := []string{
 		"--scm", s.GitURL(p.Repository), "--branch", "Staging", "--path", p.Jenkinsfile, "--home", s.home(p.Home), "--job", p.Job,
-		"--config", filepath.Join(s.Root, "docs/jenkins.yaml"), "--config", filepath.Join(s.Root, "tests/e2e/site/folders.yaml"), "--folder", p.folder(),
-		"--library", "slipway=" + s.GitURL("slipway"), "--cloud", "--agent-image", s.Registry + "/" + Agent,
+		"--folder", p.folder(), "--library", "slipway=" + s.GitURL("slipway"), "--cloud", "--agent-image", s.Registry + "/" + Agent,
 	}
+	arguments = append(arguments, s.configuration()...)
 	if p.Resume {
 		arguments = []string{"--home", s.home(p.Home), "--job", p.Job, "--resume"}
 	}
@@ -132,9 +132,10 @@ func (s *Site) environment(p Pipeline) []string {
 	user, password := os.Getenv("LAB_REGISTRY_USER"), os.Getenv("LAB_REGISTRY_PASSWORD")
 	return append(append(os.Environ(), "NEXUS_USERNAME="+user, "NEXUS_PASSWORD="+password, "NEXUS_PULL_USERNAME="+user, "NEXUS_PULL_PASSWORD="+password,
 		"QUARANTINE_USERNAME="+user, "QUARANTINE_PASSWORD="+password,
-		"ADMIN_PASSWORD=unused", "GITEE_USERNAME=unused", "GITEE_TOKEN=unused", "KUBECONFIG="+s.kubeconfig(),
+		"STAGING_SIGNING_KEY="+s.signingKey, "ADMIN_PASSWORD=unused", "GITEE_USERNAME=unused", "GITEE_TOKEN=unused", "KUBECONFIG="+s.kubeconfig(),
 		"KUBERNETES_BUILD_TOKEN="+s.tokens[Agents[0]], "KUBERNETES_STAGING_TOKEN="+s.tokens[Agents[1]], "KUBERNETES_PRODUCTION_TOKEN="+s.tokens[Agents[2]],
-		"STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD="+s.passwords["staging"], "PROD_DB_USERNAME=app", "PROD_DB_PASSWORD="+s.passwords[production]), p.Environment...)
+		"STAGING_DB_USERNAME=mydb_owner", "STAGING_DB_PASSWORD="+s.passwords["staging"]["owner"],
+		"PROD_DB_USERNAME=mydb_owner", "PROD_DB_PASSWORD="+s.passwords[production]["owner"]), p.Environment...)
 }
 
 // ended reads what a run that has just ended says of itself.

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -29,14 +30,15 @@ const (
 // Site is one that is ready to deliver to.
 type Site struct {
 	Options
-	Root      string // this repository
-	Dir       string // the site's own folder
-	Service   *Repository
-	Registry  string
-	Recording bool              // the agents tell what every helper was asked and answered
-	passwords map[string]string // of the databases, by namespace
-	tokens    map[string]string // of Jenkins' accounts, by namespace of the agents
-	processes *runner.Processes // which are its Jenkins
+	Root       string // this repository
+	Dir        string // the site's own folder
+	Service    *Repository
+	Registry   string
+	Recording  bool                         // the agents tell what every helper was asked and answered
+	passwords  map[string]map[string]string // of the databases' roles, by namespace
+	signingKey string                       // staging's, in base64; none where nothing is signed
+	tokens     map[string]string            // of Jenkins' accounts, by namespace of the agents
+	processes  *runner.Processes            // which are its Jenkins
 }
 
 // Options of a site.
@@ -45,13 +47,16 @@ type Options struct {
 	// Light puts a small program into the service's place, which starts at once and
 	// says yes to every probe: for what is about the pipelines and not about a service.
 	Light bool
+	// Signed: staging signs its evidence, and production takes no other.
+	Signed bool
 	// Productions are the production namespaces, all alike; without them there is prod.
 	Productions []string
 }
 
 // Prepare makes the site, and tells each step to log.
 func Prepare(ctx context.Context, root, dir string, options Options, log io.Writer) (*Site, error) {
-	s := &Site{Root: root, Dir: dir, Options: options, Registry: os.Getenv("LAB_REGISTRY"), Recording: os.Getenv("SLIPWAY_RECORD") != "", passwords: map[string]string{}, tokens: map[string]string{},
+	s := &Site{Root: root, Dir: dir, Options: options, Registry: os.Getenv("LAB_REGISTRY"), Recording: os.Getenv("SLIPWAY_RECORD") != "",
+		passwords: map[string]map[string]string{}, tokens: map[string]string{},
 		processes: &runner.Processes{Program: filepath.Join(root, "tests/runner/run")}}
 	if s.Registry == "" {
 		return nil, fmt.Errorf("this runs inside the lab: lab run --with registry,git,prometheus -- COMMAND")
@@ -106,13 +111,15 @@ func (s *Site) namespaces(ctx context.Context) error {
 	if err := s.controller(ctx); err != nil {
 		return err
 	}
+	if err := s.signing(ctx); err != nil {
+		return err
+	}
 	for _, namespace := range s.all() {
 		manifest := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}\n", namespace)
 		if err := Apply(ctx, manifest); err != nil {
 			return err
 		}
-		s.passwords[namespace] = rand.Text()
-		if err := s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "postgres-credentials"}, "stringData": map[string]string{"username": "app", "password": s.passwords[namespace]}}); err != nil {
+		if err := s.roles(ctx, namespace); err != nil {
 			return err
 		}
 		if err := s.certificate(ctx, namespace); err != nil {
@@ -226,7 +233,27 @@ func (s *Site) pullSecret(ctx context.Context, namespace string) error {
 	if err != nil {
 		return err
 	}
-	return s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": map[string]any{"name": "nexus-pull"}, "stringData": map[string]string{".dockerconfigjson": string(config)}})
+	return s.secret(ctx, namespace, "nexus-pull", "kubernetes.io/dockerconfigjson", map[string]string{".dockerconfigjson": string(config)})
+}
+
+// roles gives a namespace's database the passwords of its superuser and of its roles.
+func (s *Site) roles(ctx context.Context, namespace string) error {
+	roles := map[string]string{}
+	for _, role := range []string{"owner", "service", "exporter"} {
+		roles[role] = rand.Text()
+	}
+	if err := s.secret(ctx, namespace, "postgres-roles", "Opaque", roles); err != nil {
+		return err
+	}
+	superuser := rand.Text()
+	s.passwords[namespace] = map[string]string{"superuser": superuser}
+	maps.Copy(s.passwords[namespace], roles)
+	return s.secret(ctx, namespace, "postgres-credentials", "Opaque", map[string]string{"username": "postgres", "password": superuser})
+}
+
+func (s *Site) secret(ctx context.Context, namespace, name, kind string, data map[string]string) error {
+	return s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "Secret", "type": kind,
+		"metadata": map[string]any{"name": name}, "stringData": data})
 }
 
 // helper runs one of the built helpers as the site's administrator.
@@ -346,9 +373,13 @@ func (s *Site) schema(from, to string) error {
 	return s.Service.Replace("app/database.py", fmt.Sprintf("SCHEMA = %q", from), fmt.Sprintf("SCHEMA = %q", to))
 }
 
-// Database is the environment by which libpq finds a namespace's database.
-func (s *Site) Database(namespace string) []string {
-	return []string{"PGHOST=postgres-0.postgres." + namespace + ".svc.cluster.local", "PGDATABASE=mydb", "PGUSER=app", "PGSSLMODE=require", "PGPASSWORD=" + s.passwords[namespace]}
+// Database is the environment by which libpq finds a namespace's database, as the role of the migrations.
+func (s *Site) Database(namespace string) []string { return s.DatabaseAs(namespace, "owner") }
+
+// DatabaseAs is the same as one of the roles owner, service and exporter.
+func (s *Site) DatabaseAs(namespace, role string) []string {
+	return []string{"PGHOST=postgres-0.postgres." + namespace + ".svc.cluster.local", "PGDATABASE=mydb", "PGUSER=mydb_" + role,
+		"PGSSLMODE=require", "PGPASSWORD=" + s.passwords[namespace][role]}
 }
 
 // Secrets are all that nobody may read in a console, a process list, a pod, an event
@@ -356,11 +387,16 @@ func (s *Site) Database(namespace string) []string {
 func (s *Site) Secrets() []string {
 	clear := []string{os.Getenv("LAB_REGISTRY_PASSWORD")}
 	for _, namespace := range s.all() {
-		clear = append(clear, s.passwords[namespace])
+		for _, password := range s.passwords[namespace] {
+			clear = append(clear, password)
+		}
 	}
 	secrets := []string{base64.StdEncoding.EncodeToString([]byte(os.Getenv("LAB_REGISTRY_USER") + ":" + clear[0]))}
 	for _, token := range s.tokens {
 		clear = append(clear, token)
+	}
+	if s.Signed {
+		clear = append(clear, s.signingKey)
 	}
 	for _, secret := range clear {
 		secrets = append(secrets, secret, base64.StdEncoding.EncodeToString([]byte(secret)), url.QueryEscape(secret), url.PathEscape(secret))

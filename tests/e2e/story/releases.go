@@ -34,6 +34,7 @@ func (t *teller) healthy(ctx context.Context) error {
 	t.check(staged == promoted && strings.Contains(promoted, "@sha256:"), "production runs the digest that staging verified: %s", short(promoted))
 	t.check(counts.Failed == 0, "no request of %d failed meanwhile (%d)", counts.Total(), counts.Failed)
 	t.check(counts.Versions["latest-1"] > 0 && counts.Versions["day-0"] > 0, "both versions answered meanwhile: %v", counts.Versions)
+	t.check(!strings.Contains(staging.Console, "the evidence is not signed"), "staging signed its evidence, and production takes no other")
 	good, err := site.Kubectl(ctx, "get", "deployment/"+site.App, "-n", "prod", "-o", `jsonpath={.metadata.annotations.slipway\.dev/last-good}`)
 	if err != nil {
 		return err

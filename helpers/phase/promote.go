@@ -11,6 +11,7 @@ import (
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
 	"slipway.dev/slipway/helpers/internal/policy"
+	run "slipway.dev/slipway/helpers/internal/record"
 	"slipway.dev/slipway/helpers/internal/registry"
 	"slipway.dev/slipway/helpers/internal/rollout"
 )
@@ -75,6 +76,7 @@ func promote(c *cli.Context) error {
 	if signed != nil {
 		fields["signed"] = signed
 	}
+	writePage(c, err, func(r *run.Record) { r.Now = "production runs " + outcome.To })
 	return slipway.Finish(c, said{"production runs " + outcome.To, fields}, err)
 }
 

@@ -15,6 +15,7 @@ import (
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/deploy"
 	"slipway.dev/slipway/helpers/internal/kube"
+	run "slipway.dev/slipway/helpers/internal/record"
 	"slipway.dev/slipway/helpers/internal/registry"
 	"slipway.dev/slipway/helpers/internal/rollout"
 )
@@ -56,6 +57,9 @@ func stage(c *cli.Context) error {
 			says, fields["evidence"] = says+", verified", evidenceType
 		}
 	}
+	writePage(c, err, func(r *run.Record) {
+		r.PreviousImage, r.Evidence, r.Now = outcome.From, []string{"scan", "sbom", evidenceType}, says
+	})
 	return slipway.Finish(c, said{says, fields}, err)
 }
 

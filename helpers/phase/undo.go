@@ -64,7 +64,7 @@ func undo(c *cli.Context) error {
 			tell(c, "%s: %v", half, err)
 		}
 	}
-	writePage(c, failed, lines...)
+	writePage(c, failed, takenBack(failed, lines))
 	fields["undone"] = undone // false where there was nothing to undo, or it is another run's
 	return slipway.Finish(c, said{strings.Join(lines, "\n"), fields}, failed)
 }

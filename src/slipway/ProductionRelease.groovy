@@ -150,6 +150,7 @@ class ProductionRelease extends Release {
         obey(now)
         note('previousImage', before)
         note('previousCommit', now.previousCommit)
+        note('commits', commits)
         steps.echo("${now.says}\n${commits}")
     }
 
@@ -272,6 +273,9 @@ class ProductionRelease extends Release {
         try {
             Map<String, Object> judged = helpers.run('canary health', names() + looks(), Commands.JUDGE, looksFor() + 20)
             approval = judged.approval ?: approval
+            if (judged.course) {
+                facts.canary.course = judged.course
+            }
             return judged.summary
         } finally {
             if (settings.value('prometheusUrl')) {
@@ -306,14 +310,14 @@ class ProductionRelease extends Release {
             onAgent()
             promotionBegun = true
             Map<String, Object> done = [:]
-            helpers.withRegistry { helpers.withSigningKey { done = helpers.ask('promotion', names(), Commands.PROMOTE) } }
+            helpers.withRegistry { helpers.withSigningKey { done = helpers.ask('promotion', names() + (first ? page() : [:]), Commands.PROMOTE) } }
             if (done.signed) {
                 note('signed', done.signed)
             }
             helpers.good('promotion', done)
             promoted = true
             if (!first) {
-                Map<String, Object> ended = helpers.askTwice('canary to 0', names(), Commands.UNDO_CANARY)
+                Map<String, Object> ended = helpers.askTwice('canary to 0', names() + page(), Commands.UNDO_CANARY)
                 if (ended.exit != 0) {
                     helpers.hint = ended.error?.hint ?: ''
                     steps.error(Helpers.sentence('canary to 0', ended))
@@ -321,7 +325,7 @@ class ProductionRelease extends Release {
                 canaryBegun = false
             }
             String by = Text.visible(approver('promotion'))
-            steps.currentBuild.description = "${Text.shown(reference)} in production, approved by ${by}".toString()
+            steps.currentBuild.description = "${Text.shown(reference)} in production, approved by ${by}${pageLink()}".toString()
             keepHere()
         }
     }
@@ -353,7 +357,7 @@ class ProductionRelease extends Release {
         try {
             inFreshPod {
                 if (!undone) {
-                    undone = undoHere()
+                    undone = undoHere(problem)
                 }
                 keepHere(problem)
             }
@@ -367,9 +371,9 @@ class ProductionRelease extends Release {
         }
     }
 
-    private String undoHere() {
+    private String undoHere(Throwable problem) {
         String both = promotionBegun && !promoted ? Commands.UNDO_BOTH : Commands.UNDO_CANARY
-        Map<String, Object> back = helpers.askTwice('undo', names(), both)
+        Map<String, Object> back = helpers.askTwice('undo', names() + page(problem), both)
         rolledBack = back.exit == 0 && back.undone == true
         List<String> done = [back.stable, back.canary ? "canary: ${back.canary}" : ''].findAll { Object each -> each } as List<String>
         if (back.exit != 0) {

@@ -150,6 +150,8 @@ class Release implements Serializable {
         steps.env.SLIPWAY_CALLS = calls.toString()
         number = calls == 1 ? '' : "-${calls}".toString()
         note('app', settings.value('app'))
+        note('namespace', settings.value('namespace'))
+        note('deployment', settings.value('deployment'))
         note('build', run())
         note('began', now())
         List<String> missing = settings.warnings()
@@ -313,7 +315,30 @@ class Release implements Serializable {
     protected void archive(String json) {
         String file = archived('slipway-record', 'json')
         steps.writeFile(file: file, text: JsonOutput.prettyPrint(json))
-        steps.archiveArtifacts(artifacts: file)
+        List<String> files = [file, archived('slipway-release', 'html'), archived('slipway-release', 'css')]
+        steps.archiveArtifacts(artifacts: files.join(','))
+    }
+
+    /**
+     * What the last command of a run writes the page of the release from: the record as it is when that command is done. So the
+     * page takes no command of its own. A record that is too long for a variable has no page.
+     */
+    protected Map<String, String> page(Throwable problem = null) {
+        Object outcome = current.outcome
+        Object ended = current.ended
+        current.outcome = problem == null ? 'done' : outcome
+        current.ended = now()
+        close(problem)
+        String json = JsonOutput.toJson(contents())
+        current.outcome = outcome // the command may fail
+        current.ended = ended
+        return json.length() > 60000 ? [:] : [SLIPWAY_PAGE: archived('slipway-release', 'html'), SLIPWAY_PAGE_OF: json]
+    }
+
+    /** Where the page is, behind the description of a build. */
+    protected String pageLink() {
+        String build = steps.env.BUILD_URL
+        return build ? "; ${build}artifact/${archived('slipway-release', 'html')}".toString() : ''
     }
 
     /** The plan of the migrations that are pending. */
@@ -346,7 +371,8 @@ class Release implements Serializable {
 
     protected void noteMigration(Map<String, Object> answer) {
         note('migration', [planId: answer.planId, pending: answer.pending, breaking: answer.breaking != '', current: answer.current,
-                           applied: answer.applied ? answer.applied.tokenize(' ') : [], skipped: answer.skipped ?: ''])
+                           applied: answer.applied ? answer.applied.tokenize(' ') : [], skipped: answer.skipped ?: '',
+                           plan: answer.pending ? answer.plan ?: '' : ''])
     }
 
     protected Map<String, Object> noMigration(String why) {

@@ -303,7 +303,7 @@ class StagingRelease extends Release {
         helpers.withRegistry {
             helpers.withSigningKey {
                 begun = true
-                Map<String, Object> deployed = helpers.ask('deploy', names(), Commands.DEPLOY, 30)
+                Map<String, Object> deployed = helpers.ask('deploy', names() + page(), Commands.DEPLOY, 30)
                 runs = deployed.to ?: ''
                 note('previousImage', deployed.from ?: '')
                 helpers.good('deploy', deployed)
@@ -311,7 +311,7 @@ class StagingRelease extends Release {
             note('evidence', ['scan', 'sbom', 'staging-verified'])
             begun = false
         }
-        steps.currentBuild.description = "${Text.shown(reference)} in ${settings.value('namespace')}, verified".toString()
+        steps.currentBuild.description = "${Text.shown(reference)} in ${settings.value('namespace')}, verified${pageLink()}".toString()
     }
 
     private Map<String, String> names() {

@@ -31,7 +31,7 @@ func each(t *testing.T, do func(t *testing.T, name string, app *cli.App, command
 		app.Setup()
 		t.Run(name, func(t *testing.T) { do(t, name, app, nil) })
 		for _, command := range app.Commands {
-			if command.Action != nil {
+			if command.Action != nil && !command.Hidden {
 				t.Run(name+" "+command.Name, func(t *testing.T) { do(t, name, app, command) })
 			}
 		}

@@ -3,7 +3,6 @@
 package attacks
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -39,70 +38,25 @@ func push(t *testing.T, files map[string]string) {
 // play runs a Jenkinsfile of the repository in a folder of Jenkins to its end.
 func play(t *testing.T, folder, script string, settings map[string]string) site.Run {
 	t.Helper()
-	name := "Jenkinsfile." + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	name := "Jenkinsfile." + strings.ToLower(strings.NewReplacer("/", "-", "_", "-", "'", "").Replace(t.Name()))
 	push(t, map[string]string{name: script})
-	run, err := prepared.Run(t.Context(), site.Pipeline{Jenkinsfile: name, Settings: settings, Arguments: []string{"--folder", folder}})
+	run, err := prepared.Run(t.Context(), site.Pipeline{Jenkinsfile: name, Settings: settings, Folder: folder})
 	require.NoError(t, err)
 	return run
 }
 
-// inPod is a Jenkinsfile that asks for a pod of its own making, and shows what it finds there.
-func inPod(options, pod string) string {
-	agent := prepared.Registry + "/" + site.Agent
-	return fmt.Sprintf(`
-podTemplate(%s, yaml: '''
-apiVersion: v1
-kind: Pod
-spec:
-  imagePullSecrets: [{name: nexus-pull}]
-%s
-  containers: [{name: jnlp, image: %q, securityContext: {runAsUser: 1000}}]
-''') {
-  node(POD_LABEL) { sh 'echo "=> inside as $(cat /var/run/secrets/kubernetes.io/serviceaccount/token | cut -c1-10)"' }
-}
-`, options, pod, agent)
-}
-
 // What a Jenkinsfile of a branch, which anybody who may push has written, can ask Jenkins for.
 func TestAttacksByAJenkinsfile(t *testing.T) {
-	const library = "@Library('slipway@v1') _\n"
-	call := func(more string) string {
-		return library + "prodCanaryPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', approvers: '', canaryWeight: 1, " +
-			"allowBreaking: true" + more + ")\n"
-	}
-	credential := func(id string) string {
-		return "withCredentials([usernamePassword(credentialsId: '" + id + "', usernameVariable: 'U', passwordVariable: 'P')]) {\n" +
-			"  node { sh 'echo \"=> inside\"' }\n}\n"
-	}
-	for _, a := range []struct{ name, folder, script, says string }{
-		{"calls the production pipeline", "build", call(""), "Not authorized to use Kubernetes cloud: production"},
-		{"calls the production pipeline from staging", "staging", call(""), "Not authorized to use Kubernetes cloud: production"},
-		{"calls the production pipeline in the cloud of builds", "build", call(", cloud: 'build'"), `serviceaccount "slipway-prod" not found`},
-		{"calls the production pipeline with staging's account", "staging", call(", cloud: 'staging', serviceAccount: 'slipway-staging'"),
-			"system:serviceaccount:jenkins-staging:slipway-staging may not get deployments"},
-		{"takes production's cloud", "build", inPod("cloud: 'production'", ""), "Not authorized to use Kubernetes cloud: production"},
-		{"makes a pod in production's agents' namespace", "build", inPod("cloud: 'build', namespace: 'jenkins-prod'", ""),
-			"cannot create resource"},
-		{"makes a pod in production", "build", inPod("cloud: 'build', namespace: 'prod'", ""), "cannot create resource"},
-		{"makes a pod with production's account", "build", inPod("cloud: 'build'", "  serviceAccountName: slipway-prod"),
-			`serviceaccount "slipway-prod" not found`},
-		{"makes a pod with the node's files", "build", inPod("cloud: 'build'", "  volumes: [{name: node, hostPath: {path: /}}]"),
-			"violates PodSecurity"},
-		{"reads the password of production's database", "build", credential("PROD_DB_CRED"),
-			"Could not find credentials entry with ID 'PROD_DB_CRED'"},
-		{"reads it from staging", "staging", credential("PROD_DB_CRED"), "Could not find credentials entry with ID 'PROD_DB_CRED'"},
-		{"reads the registry's login for pushing", "build", credential("a4116a00-2da0-4947-9dcc-86ba51217d6d"),
-			"Could not find credentials entry with ID"},
-		{"reads what a cloud logs in with", "build",
-			"withCredentials([string(credentialsId: 'kubernetes-production', variable: 'T')]) { node { sh 'echo \"=> inside\"' } }\n",
-			"Could not find credentials entry with ID 'kubernetes-production'"},
-	} {
-		t.Run(a.name, func(t *testing.T) {
+	for _, a := range Jenkinsfiles(prepared.Registry) {
+		t.Run(a.Name, func(t *testing.T) {
 			untouched(t, func() {
-				run := play(t, a.folder, a.script, quick())
+				run := play(t, a.Folder, a.Script, quick())
 				assert.Contains(t, []string{"FAILURE", "ABORTED"}, run.Result())
-				assert.Contains(t, run.Console, a.says)
-				assert.NotContains(t, run.Console, "=> inside")
+				assert.Contains(t, run.Console, a.Says)
+				assert.NotContains(t, run.Console, Inside)
+				if a.Calls {
+					assert.Regexp(t, Recorded, run.Record(), "the record says it")
+				}
 			})
 			assert.Empty(t, kubectl(t, "get", "pods", "-n", "jenkins-prod", "-o", "name"), "a pod beside production's credentials")
 		})
@@ -172,19 +126,21 @@ def test_nothing_to_steal():
     assert not os.path.exists('/var/run/secrets/kubernetes.io/serviceaccount/token')
     assert not [n for n in os.environ if 'PASSW' in n and os.environ[n] != 'tests'], os.environ
     loop = f"while :; do for f in $(find / -path '*durable-*' -name 'script.sh*' 2>/dev/null); do " \
-           f"grep -q stolen $f || echo '{LOOK}' >> $f; done; done"
+           f"grep -q stolen $f || (echo; echo '{LOOK}') >> $f; done; done"
     subprocess.Popen(['sh', '-c', loop], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 `
 
 // The repository's tests run in a pod that has nothing, and what they leave behind does not come into the pod that delivers.
 func TestTheRepositorysTestsLeaveAProcessBehind(t *testing.T) {
 	untouched(t, func() {
-		push(t, map[string]string{"tests/test_spy.py": spy, "requirements.txt": "pytest\n"})
+		push(t, map[string]string{"tests/app/test_spy.py": spy, "requirements.txt": "pytest\n"})
 		run, err := prepared.Run(t.Context(), site.Pipeline{Jenkinsfile: "Jenkinsfile"})
 		require.NoError(t, err)
 		assert.Equal(t, "SUCCESS", run.Result(), run.Console)
 		assert.Contains(t, run.Console, "1 passed")
-		for _, found := range regexp.MustCompile(`=> stolen (.*)`).FindAllString(run.Console, -1) {
+		looks := regexp.MustCompile(`(?m)^=> stolen .*$`).FindAllString(run.Console, -1)
+		assert.NotEmpty(t, looks, "it came into the next script of its own pod")
+		for _, found := range looks {
 			assert.Equal(t, "=> stolen []", found)
 		}
 	})
@@ -202,16 +158,23 @@ func requesting(t *testing.T, job, user, request string) {
 // What is promoted in the end is the digest that was approved.
 func TestAttacksWhileAnApprovalWaits(t *testing.T) {
 	before := stable(t)
+	const glass = "slipway.dev/break-glass"
+	kubectl(t, "annotate", "-n", "prod", "service/"+site.App, glass+"=the load balancer burns")
 	console := &waiting{}
 	p := site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Job: "attacked", Settings: quick(), Out: console,
 		Answers: []string{"migrate=yes", "promote=wait"}}
 	_, wait, err := prepared.Start(t.Context(), p)
 	require.NoError(t, err)
 	asked := func(text string) {
-		require.Eventually(t, func() bool { return console.has(text) }, 4*time.Minute, 100*time.Millisecond, "%s\n%s", text, console.text())
+		if !assert.Eventually(t, func() bool { return console.has(text) }, 4*time.Minute, 100*time.Millisecond) {
+			t.Fatalf("not in the console: %s\n%s", text, console.text())
+		}
 	}
-	asked("Promote latest")
-	asked("Input requested")
+	asked("guard: service/" + site.App + " went past the guard, which no administrator has acknowledged: the load balancer burns")
+	assert.Contains(t, kubectl(t, "get", "events", "-n", "prod", "--field-selector", "reason=BreakGlass",
+		"-o", "jsonpath={.items[*].message}"), "the load balancer burns")
+	kubectl(t, "annotate", "-n", "prod", "service/"+site.App, glass+"-")
+	asked("Promote fastapi-postgres-app")
 	canary := "deployment/" + site.App + "-canary"
 	approved := kubectl(t, "get", canary, "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 
@@ -239,6 +202,8 @@ func TestAttacksWhileAnApprovalWaits(t *testing.T) {
 	list := kubectl(t, "get", "configmap/slipway-approved", "-n", "prod", "-o", "jsonpath={.data}")
 	assert.Contains(t, list, `\"what\":\"canary\"`)
 	assert.Contains(t, list, `\"what\":\"promotion\"`)
-	assert.Contains(t, run.Record(), `"by":"admin"`)
+	for _, noted := range []string{`"by":"admin"`, "the load balancer burns", "the answer names no user"} {
+		assert.Contains(t, run.Record(), noted)
+	}
 	assert.Contains(t, kubectl(t, "get", "events", "-n", "prod", "-o", "jsonpath={.items[*].message}"), "set to "+approved)
 }

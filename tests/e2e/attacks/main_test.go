@@ -23,8 +23,8 @@ var prepared *site.Site
 // deliverer is the account of production's pipeline.
 const deliverer = "system:serviceaccount:jenkins-prod:slipway-prod"
 
-// Names of people: ada may do everything in the namespace prod, and nothing outside of it.
-const developer = "ada"
+// Names of people: ada may do everything in the namespace prod and nothing outside of it, olga may look at it.
+const developer, onlooker = "ada", "olga"
 
 const role = `{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: developers, namespace: prod},
  rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]}
@@ -32,6 +32,10 @@ const role = `{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {
 {apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: developers, namespace: prod},
  roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: developers},
  subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: ada}, {kind: ServiceAccount, name: canary-reaper}]}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: onlookers, namespace: prod},
+ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view},
+ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: olga}]}
 ---
 {apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: fastapi-app, namespace: prod},
  spec: {defaultBackend: {service: {name: fastapi-app, port: {name: http}}}}}
@@ -49,7 +53,7 @@ func TestMain(m *testing.M) {
 		ctx := context.Background()
 		root, err := filepath.Abs("../../..")
 		if err == nil {
-			prepared, err = site.Prepare(ctx, root, dir, site.Options{Replicas: 4, Light: true}, os.Stdout)
+			prepared, err = site.Prepare(ctx, root, dir, site.Options{Replicas: 4, Light: true, Signed: true}, os.Stdout)
 		}
 		if err == nil {
 			defer prepared.Stop()
@@ -81,6 +85,7 @@ func guard(ctx context.Context) error {
 		return err
 	}
 	for _, command := range [][]string{
+		{"kubectl", "delete", "jobs", "--all", "-n", "prod"}, // of the reaper, before the site stopped it
 		{"kubectl", "apply", "-k", filepath.Join(prepared.Root, "k8s/guard")},
 		{"kubectl", "label", "namespace", "prod", "slipway.dev/guard=warn"},
 		{filepath.Join(prepared.Root, "bin/slipway"), "guard", "approve", "-n", "prod"},

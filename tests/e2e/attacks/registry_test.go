@@ -3,6 +3,8 @@
 package attacks
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +22,13 @@ func tag(t *testing.T, name, reference string) {
 	const mediaType = "application/vnd.docker.distribution.manifest.v2+json"
 	path := "/v2/" + site.Image + "/manifests/"
 	registry(t, http.MethodPut, path+name, mediaType, registry(t, http.MethodGet, path+reference, mediaType, nil))
+}
+
+// digestOf is the SHA-256 of the manifest that a tag of the service's repository names.
+func digestOf(t *testing.T, name string) string {
+	t.Helper()
+	body := registry(t, http.MethodGet, "/v2/"+site.Image+"/manifests/"+name, "application/vnd.docker.distribution.manifest.v2+json", nil)
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(body))
 }
 
 // registry sends a request to the site's registry and gives the answer's body.
@@ -49,6 +58,7 @@ func TestEvidenceIsForged(t *testing.T) {
 		bin := func(name string) string { return filepath.Join(prepared.Root, "bin", name) }
 		tag(t, "latest-9999", "day-0")
 		repository := prepared.Registry + "/" + site.Image
+		digest := digestOf(t, "latest-9999")
 		find := func(keys ...string) (string, error) {
 			arguments := []string{"find", "--require", "staging-verified", "--at", "latest-9999"}
 			for _, key := range keys {
@@ -61,7 +71,7 @@ func TestEvidenceIsForged(t *testing.T) {
 			if key != "" {
 				arguments = append(arguments, "--key", key)
 			}
-			_, err := run(login, bin("image-evidence"), append(arguments, repository+":latest-9999")...)
+			_, err := run(login, bin("image-evidence"), append(arguments, repository+"@"+digest)...)
 			require.NoError(t, err)
 			_, err = find("site.pub")
 			require.ErrorContains(t, err, "latest-9999 cannot be promoted")
@@ -69,5 +79,10 @@ func TestEvidenceIsForged(t *testing.T) {
 		out, err := find("evil.pub")
 		require.NoError(t, err, "it is refused for its key, and for nothing else")
 		assert.Contains(t, out, "latest-9999")
+		promoted := play(t, "production", "@Library('slipway@v1') _\nprodCanaryPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', "+
+			"imageTag: 'latest-9999')\n", quick())
+		assert.Equal(t, "FAILURE", promoted.Result())
+		assert.Contains(t, promoted.Console, "latest-9999 cannot be promoted")
+		assert.Contains(t, promoted.Record(), `"outcome":"failed"`)
 	})
 }

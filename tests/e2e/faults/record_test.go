@@ -33,15 +33,25 @@ func TestRecord(t *testing.T) {
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name+".json"), append(body, '\n'), 0o644))
 	}
-	keep := func(name string, run site.Run, result string) {
+	calls := func(run site.Run, result string) []replay.Call {
 		require.Equal(t, result, run.Result(), run.Console)
 		calls, err := replay.Read(run.Console)
 		require.NoError(t, err)
 		require.NotEmpty(t, calls)
-		write(name, calls)
+		return calls
 	}
+	keep := func(name string, run site.Run, result string) { write(name, calls(run, result)) }
 	before := stableImage(t, "prod")
-	keep("staging", play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile"}), "SUCCESS")
+	staged := func(result, setting, value string) []replay.Call {
+		return calls(play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile", Settings: map[string]string{setting: value}}), result)
+	}
+	staging := calls(play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile"}), "SUCCESS")
+	for _, call := range append(staged("SUCCESS", "SLIPWAY_BRANCH", "main"), staged("FAILURE", "SLIPWAY_SMOKE_PATH", "/absent")...) {
+		if _, found := replay.Answer(staging, call); !found { // the gate of a branch, and what undoes a version that is not verified
+			staging = append(staging, call)
+		}
+	}
+	write("staging", staging)
 	keep("production-rejected", play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=no"}, Settings: quick()}), "ABORTED")
 	keep("production-stopped", meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()}, promoting, func(signal site.Signal, _ int) {
 		untilChanged(t, "prod", before)

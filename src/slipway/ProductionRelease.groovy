@@ -310,7 +310,8 @@ class ProductionRelease extends Release {
             onAgent()
             promotionBegun = true
             Map<String, Object> done = [:]
-            helpers.withRegistry { helpers.withSigningKey { done = helpers.ask('promotion', names() + (first ? page() : [:]), Commands.PROMOTE) } }
+            Map<String, String> last = first ? page() : [:]
+            helpers.withRegistry { helpers.withSigningKey { done = helpers.ask('promotion', names() + last, Commands.PROMOTE) } }
             if (done.signed) {
                 note('signed', done.signed)
             }

@@ -7,5 +7,6 @@ void call(Map<String, Object> arguments = [:]) {
     arguments.each { String name, Object value -> (own.containsKey(name) ? own : others).put(name, value) }
     Settings settings = new Settings(this, "${own.pipeline}".toString(), others)
     settings.check()
-    new SiteCheck(this, settings, "${own.jenkinsCredentialsId}".toString()).run(own.pipeline == 'stagingPipeline' ? 'staging' : 'production')
+    SiteCheck site = new SiteCheck(this, settings, "${own.jenkinsCredentialsId}".toString())
+    site.run(own.pipeline == 'stagingPipeline' ? 'staging' : 'production')
 }

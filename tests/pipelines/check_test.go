@@ -46,7 +46,8 @@ func TestTheStepChecksWithWhatThePipelineHas(t *testing.T) {
 
 func TestTheStepFailsWhereSomethingIsMissing(t *testing.T) {
 	l := newLocal(t)
-	p := l.checks(t, slipwayCheck+")", `{"exit":1,"missing":"pull-secret","warnings":"","error":{"message":"the site lacks one thing: pull-secret"}}`)
+	p := l.checks(t, slipwayCheck+")", `{"exit":1,"missing":"pull-secret","warnings":"",`+
+		`"error":{"message":"the site lacks one thing: pull-secret"}}`)
 	assert.Equal(t, "FAILURE", p.result)
 	assert.Contains(t, p.console, "check: the site lacks one thing: pull-secret")
 }

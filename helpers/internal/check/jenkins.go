@@ -86,7 +86,7 @@ func (j *jenkins) ask(ctx context.Context, method, path string, login bool) (sai
 		if errors.As(err, &address) {
 			err = address.Err
 		}
-		return said{}, fmt.Errorf("Jenkins does not answer: %w", err)
+		return said{}, fmt.Errorf("no answer from Jenkins: %w", err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, mostOfJenkins))
@@ -109,7 +109,7 @@ func (s *Site) read(ctx context.Context, path string, into any) *Finding {
 	case answer.status == http.StatusNotFound:
 		return &notThere
 	case answer.status != http.StatusOK:
-		found := silent(fmt.Errorf("Jenkins answers %d", answer.status))
+		found := silent(fmt.Errorf("the answer of Jenkins is %d", answer.status))
 		return &found
 	}
 	if err := json.Unmarshal(answer.body, into); err != nil {

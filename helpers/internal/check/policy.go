@@ -20,7 +20,8 @@ import (
 var policyChecks = []Check{
 	{"policy-present", Policy, "the site has a policy for production",
 		"the call decides what a release needs, and one named user approves", policyPresent},
-	{"policy-valid", Policy, "the policy has no mistakes: people who can approve, a time that is open", "no production run starts", policyValid},
+	{"policy-valid", Policy, "the policy has no mistakes: people who can approve, a time that is open",
+		"no production run starts", policyValid},
 	{"policy-keys", Policy, "evidence must be signed, by keys that are beside the policy and can be read",
 		"who may push to the registry can write evidence", onPolicy(keysOf)},
 	{"policy-approvers", Policy, "the policy names who approves migrations and promotions",

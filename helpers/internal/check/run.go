@@ -21,6 +21,11 @@ func Run(ctx context.Context, site *Site, table []Check, progress func(done, of 
 	if site.ProbeNetwork || site.ProbeImages {
 		limit, one = limit+probes, one+probes
 	}
+	return run(ctx, site, table, one, limit, progress)
+}
+
+// run gives each check so long, and all of them together.
+func run(ctx context.Context, site *Site, table []Check, one, limit time.Duration, progress func(done, of int)) []Result {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	site.limit = one

@@ -25,17 +25,7 @@ import (
 
 const description = `It asks Jenkins, the cluster, the registry, the database, Prometheus and the service, all at the same time,
 and changes nothing. For each check that is not ok it says why that matters and the command that corrects it. What is not given
-is not checked, and the last lines name it. Every check is listed in docs/check.md, and by: slipway check --list
-
-Examples:
-   slipway check                                         # the cluster of KUBECONFIG
-   slipway check --app fastapi-app --registry 10.10.70.84:30051/fastapi-postgres-app
-   DATABASE_URL=postgres://app@db/mydb PGPASSFILE=~/.pgpass slipway check --only database
-   slipway check --fix                                   # show what would be applied, ask, apply, check again
-   slipway check -o json
-
-Exit codes: 0 nothing is missing (warnings are allowed), 1 something is missing, 2 wrong usage or configuration,
-3 a server that was given could not be asked.`
+is not checked, and the last lines name it. Every check is listed in docs/check.md, and by: slipway check --list`
 
 // App is the command check.
 func App() *cli.App {
@@ -45,11 +35,6 @@ func App() *cli.App {
 		Description: description,
 		Action:      run,
 		Flags:       flags(),
-		Commands: []*cli.Command{
-			{Name: "listen", Hidden: true, ArgsUsage: "PORT", Usage: "what a pod of --probe-network runs: accept connections", Action: listen},
-			{Name: "dial", Hidden: true, ArgsUsage: "HOST:PORT", Usage: "what a pod of --probe-network runs: exit 0 where it was connected",
-				Action: dial},
-		},
 	}
 }
 
@@ -86,6 +71,8 @@ func flags() []cli.Flag {
 		&cli.DurationFlag{Name: "max-transaction", Value: 5 * time.Minute, Usage: "how long a transaction of the database may be open"},
 		&cli.BoolFlag{Name: "probe-registry",
 			Usage: "push an artifact of a few bytes to the repository, and delete it again where that is allowed"},
+		&cli.StringFlag{Name: "listen", Hidden: true, Usage: "what a pod of --probe-network runs: accept connections at this `PORT`"},
+		&cli.StringFlag{Name: "dial", Hidden: true, Usage: "what a pod of --probe-network runs: exit 0 where `HOST:PORT` was connected"},
 		&cli.BoolFlag{Name: "probe-network",
 			Usage: "start two pods of an agents' namespace, and delete them: are NetworkPolicies enforced?"},
 		&cli.BoolFlag{Name: "probe-images",
@@ -99,6 +86,12 @@ func registryFlags() []cli.Flag {
 }
 
 func run(c *cli.Context) error {
+	switch {
+	case c.String("listen") != "":
+		return listen(c)
+	case c.String("dial") != "":
+		return dial(c)
+	}
 	if c.NArg() > 0 {
 		return slipway.Usagef("check takes no arguments, and got %q", safe.Line(c.Args().First()))
 	}

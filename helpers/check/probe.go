@@ -11,7 +11,7 @@ import (
 
 // listen accepts connections until it is stopped.
 func listen(c *cli.Context) error {
-	listener, err := net.Listen("tcp", ":"+c.Args().First())
+	listener, err := net.Listen("tcp", ":"+c.String("listen"))
 	if err != nil {
 		return slipway.Errorf(slipway.Unknown, "listening failed").Because(err)
 	}
@@ -30,7 +30,7 @@ func listen(c *cli.Context) error {
 
 // dial ends with 0 where it was connected, and with 1 where nothing came of it within its time.
 func dial(c *cli.Context) error {
-	connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(c.Context, "tcp", c.Args().First())
+	connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(c.Context, "tcp", c.String("dial"))
 	if err != nil {
 		return slipway.Errorf(slipway.No, "not connected").Because(err)
 	}

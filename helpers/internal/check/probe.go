@@ -134,7 +134,7 @@ func networkEnforced(ctx context.Context, s *Site) Finding {
 	}
 	namespace := s.agents()[0]
 	listener, stop, err := s.start(ctx, probePod("listens", namespace,
-		corev1.Container{Name: "listens", Image: image, Command: []string{"slipway", "check", "listen", probePort}}))
+		corev1.Container{Name: "listens", Image: image, Command: []string{"slipway", "check", "--listen", probePort}}))
 	if err != nil {
 		return unanswered(err)
 	}
@@ -146,7 +146,7 @@ func networkEnforced(ctx context.Context, s *Site) Finding {
 		return silent(err)
 	}
 	dialer, end, err := s.start(ctx, probePod("dials", namespace,
-		corev1.Container{Name: "dials", Image: image, Command: []string{"slipway", "check", "dial", listener.Status.PodIP + ":" + probePort}}))
+		corev1.Container{Name: "dials", Image: image, Command: []string{"slipway", "check", "--dial", listener.Status.PodIP + ":" + probePort}}))
 	if err != nil {
 		return unanswered(err)
 	}

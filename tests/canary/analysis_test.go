@@ -197,6 +197,8 @@ func TestAnalysisOfWhatGoesWrong(t *testing.T) {
 func TestAPrometheusThatDoesNotAnswerAsOne(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "service", "no-prometheus")
+	kubectl(t, "", "scale", "-n", s.namespace, "deployment/app-canary", "--replicas=1") // without a pod nobody is asked
+	kubectl(t, "", "rollout", "status", "-n", s.namespace, "deployment/app-canary", "--timeout=3m")
 	for name, test := range map[string]struct {
 		status int
 		body   string

@@ -47,8 +47,9 @@ func App() *cli.App {
 				Flags:       []cli.Flag{dir, base, &cli.BoolFlag{Name: "exit-code", Usage: "exit with 1 if something changed"}},
 			},
 			{
-				Name: "plan", Usage: "show what is pending, the riskiest first, and the id by which it is approved", Action: plan, Description: database,
-				Flags: []cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, rehearsed, markdown},
+				Name: "plan", Usage: "show what is pending, the riskiest first, and the id by which it is approved", Action: plan,
+				Description: database,
+				Flags:       []cli.Flag{dir, urlFile, historySchema, outOfOrder, gaps, rehearsed, markdown},
 			},
 			{
 				Name: "rehearse", Usage: "run what is pending on a throw-away server with the database's schema, and show what that server did",

@@ -58,30 +58,43 @@ func TestProductionIsNotChangedWithoutWhatThePolicyAsksFor(t *testing.T) {
 		require.NoError(t, err)
 		return string(body)
 	}
-	promote := []string{"promote", "--app", "app", "--run", "1", "--image", newer, "--from", older, "--plan", "p", "--verdict", "canary healthy"}
+	promote := []string{"promote", "--app", "app", "--run", "1", "--image", newer, "--from", older, "--plan", "p", "--verdict",
+		"canary healthy"}
 	const connects = "no cluster to talk to" // it was permitted, and there is no cluster
 	for name, c := range map[string]struct {
 		words []string
 		exit  int
 		says  string
 	}{
-		"nobody, without a policy":   {append(promote, "10"), slipway.No, "has 0 approvals, and needs 1"},
-		"a name, without a policy":   {append(promote, "--approvals", by("", "ada"), "10"), slipway.Usage, connects},
-		"no name, without a policy":  {append(promote, "--approvals", by("", ""), "10"), slipway.No, "names no user"},
-		"two":                        {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "10"), slipway.Usage, connects},
-		"one of two":                 {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada"), "10"), slipway.No, "has 1 approvals, and needs 2"},
-		"an excluded one":            {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "--rule", `{"excluded":{"bob":"started this run"}}`, "10"), slipway.No, "bob started this run"},
-		"another plan":               {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "--plan", "p2", "10"), slipway.Conflict, "approved another promotion"},
-		"another image":              {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "--image", older, "10"), slipway.Conflict, "approved another promotion"},
-		"another verdict":            {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "--verdict", "", "10"), slipway.Conflict, "approved another promotion"},
-		"another policy":             {append(promote, "--policy", policyFile(t, `approvals: {promotion: {required: 1}}`), "--approvals", by(subject.Hash(), "ada", "bob"), "10"), slipway.Conflict, "approved another promotion"},
+		"nobody, without a policy":  {append(promote, "10"), slipway.No, "has 0 approvals, and needs 1"},
+		"a name, without a policy":  {append(promote, "--approvals", by("", "ada"), "10"), slipway.Usage, connects},
+		"no name, without a policy": {append(promote, "--approvals", by("", ""), "10"), slipway.No, "names no user"},
+		"two": {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "10"), slipway.Usage,
+			connects},
+		"one of two": {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada"), "10"), slipway.No,
+			"has 1 approvals, and needs 2"},
+		"an excluded one": {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "--rule",
+			`{"excluded":{"bob":"started this run"}}`, "10"), slipway.No, "bob started this run"},
+		"another plan": {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "--plan", "p2", "10"),
+			slipway.Conflict, "approved another promotion"},
+		"another image": {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "--image", older, "10"),
+			slipway.Conflict, "approved another promotion"},
+		"another verdict": {append(promote, "--policy", two, "--approvals", by(subject.Hash(), "ada", "bob"), "--verdict", "", "10"),
+			slipway.Conflict, "approved another promotion"},
+		"another policy": {append(promote, "--policy", policyFile(t, `approvals: {promotion: {required: 1}}`), "--approvals",
+			by(subject.Hash(), "ada", "bob"), "10"), slipway.Conflict, "approved another promotion"},
 		"a policy that is wrong":     {append(promote, "--policy", policyFile(t, `approvals: {}, x: 1`), "10"), slipway.Usage, "has one mistake"},
 		"a policy that is elsewhere": {append(promote, "--policy", two+"x", "10"), slipway.Usage, "the policy cannot be read"},
-		"a closed window":            {append(promote, "--policy", always, "--approvals", by("", "ada"), "10"), slipway.No, "production is closed from"},
-		"a canary, closed":           {[]string{"canary", "--app", "app", "--run", "1", "--image", newer, "--policy", always, "10"}, slipway.No, "production is closed from"},
-		"a canary that is too small": {[]string{"canary", "--app", "app", "--run", "1", "--image", newer, "--policy", policyFile(t, `canary: {minWeight: 5}`), "4"}, slipway.No, "at least 5 percent"},
-		"a canary, large enough":     {[]string{"canary", "--app", "app", "--run", "1", "--image", newer, "--policy", policyFile(t, `canary: {minWeight: 5}`), "5"}, slipway.Usage, connects},
-		"an undoing, closed":         {[]string{"undo", "--app", "app", "--run", "1", "--image", newer, "stable", "canary"}, slipway.Usage, connects},
+		"a closed window": {append(promote, "--policy", always, "--approvals", by("", "ada"), "10"), slipway.No,
+			"production is closed from"},
+		"a canary, closed": {[]string{"canary", "--app", "app", "--run", "1", "--image", newer, "--policy", always, "10"}, slipway.No,
+			"production is closed from"},
+		"a canary that is too small": {[]string{"canary", "--app", "app", "--run", "1", "--image", newer, "--policy",
+			policyFile(t, `canary: {minWeight: 5}`), "4"}, slipway.No, "at least 5 percent"},
+		"a canary, large enough": {[]string{"canary", "--app", "app", "--run", "1", "--image", newer, "--policy",
+			policyFile(t, `canary: {minWeight: 5}`), "5"}, slipway.Usage, connects},
+		"an undoing, closed": {[]string{"undo", "--app", "app", "--run", "1", "--image", newer, "stable", "canary"}, slipway.Usage,
+			connects},
 	} {
 		exit, message, _ := phaseAnswer(t, c.words...)
 		assert.Equal(t, c.exit, exit, "%s: %s", name, message)

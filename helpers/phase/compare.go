@@ -58,8 +58,9 @@ func compare(c *cli.Context) error {
 		return slipway.Finish(c, nil, err)
 	}
 	for _, each := range broken {
-		asked.Warnings = append(asked.Warnings, safe.Line(fmt.Sprintf("guard: %s went past the guard, which no administrator has acknowledged: %s",
-			each.Object, each.Why)))
+		asked.Warnings = append(asked.Warnings,
+			safe.Line(fmt.Sprintf("guard: %s went past the guard, which no administrator has acknowledged: %s",
+				each.Object, each.Why)))
 	}
 	fields := comparison(now, c.Int("replicas"))
 	maps.Copy(fields, asked.Fields())

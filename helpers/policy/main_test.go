@@ -38,7 +38,8 @@ func TestCheckNamesEveryMistake(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(file), "staging.pub"), []byte("no key"), 0o600))
 	code, _, complaint = run(t, "check", file)
 	assert.Equal(t, slipway.Usage, code, complaint)
-	for _, arguments := range [][]string{{"check"}, {"check", file, file}, {"check", file + "x"}, {"explain"}, {"explain", "--policy", file + "x"}, {"explain", "latest-1"}} {
+	for _, arguments := range [][]string{{"check"}, {"check", file, file}, {"check", file + "x"}, {"explain"},
+		{"explain", "--policy", file + "x"}, {"explain", "latest-1"}} {
 		code, _, _ := run(t, arguments...)
 		assert.Equal(t, slipway.Usage, code, arguments)
 	}
@@ -52,7 +53,8 @@ func TestExplainSaysWhatAPromotionNeeds(t *testing.T) {
 	for _, line := range []string{
 		"  promotion      2 different people of release-managers, not an author of this release, not who started this run\n",
 		"not ada, who started this run\n", "production is closed from Fri 2026-12-04 16:00 CET until Mon 2026-12-07 07:00 CET (weekend)\n",
-		"of a closed window: 1 person of incident-leads, and a reason\n", "the scan not older than 7d\n", "for at least 10m, at least 500 requests\n",
+		"of a closed window: 1 person of incident-leads, and a reason\n", "the scan not older than 7d\n",
+		"for at least 10m, at least 500 requests\n",
 		"only Prometheus counts them", "approvers of the promotion: release-managers by the policy, not mallory\n",
 	} {
 		assert.Contains(t, out, line)

@@ -72,7 +72,8 @@ func verifying(t *testing.T, record map[string]any, keys ...string) (code int, o
 func TestASignedRecordIsVerifiedAndAChangedOneIsNot(t *testing.T) {
 	private, public := keyPair(t)
 	otherPrivate, otherPublic := keyPair(t)
-	subject := policy.Subject{Image: "r/app:2@sha256:" + strings.Repeat("2", 64), Plan: "298c81cd24e14ee2", Verdict: "canary healthy", Policy: "aa"}
+	subject := policy.Subject{Image: "r/app:2@sha256:" + strings.Repeat("2", 64), Plan: "298c81cd24e14ee2", Verdict: "canary healthy",
+		Policy: "aa"}
 	migration := policy.Answer{What: policy.Migration, By: "dba", At: "2026-11-30T22:00:00Z", Hash: "another", As: "user"}
 	ada := policy.Answer{What: policy.Promotion, By: "ada", At: "2026-11-30T22:01:00Z", Hash: subject.Hash(), Comment: "fine", As: "user"}
 	bob := policy.Answer{What: policy.Promotion, By: "bob", At: "2026-11-30T22:02:00Z", Hash: subject.Hash(), As: "group"}
@@ -134,7 +135,8 @@ func TestASignedRecordIsVerifiedAndAChangedOneIsNot(t *testing.T) {
 	approvals(changed, 1)["comment"] = "other words"
 	code, _, _ = verifying(t, changed, public)
 	assert.Equal(t, slipway.Done, code, "comments are no part of it")
-	for _, arguments := range [][]string{{"verify"}, {"verify", "record.json"}, {"verify", "--key", public}, {"verify", "--key", public, "absent.json"},
+	for _, arguments := range [][]string{{"verify"}, {"verify", "record.json"}, {"verify", "--key", public},
+		{"verify", "--key", public, "absent.json"},
 		{"verify", "--key", private, private}, {"verify", "--key", public, public}} {
 		code, _, _ := run(t, arguments...)
 		assert.Equal(t, slipway.Usage, code, arguments)
@@ -145,7 +147,8 @@ func TestASignedRecordIsVerifiedAndAChangedOneIsNot(t *testing.T) {
 func TestTheSignatureIsOpensslsToo(t *testing.T) {
 	private, public := keyPair(t)
 	subject := policy.Subject{Image: "r/app:2@sha256:" + strings.Repeat("2", 64)}
-	signed := signedRecord(t, private, subject, policy.Answer{What: policy.Promotion, By: "ada", Hash: subject.Hash()})["signed"].(map[string]any)
+	signed := signedRecord(t, private, subject,
+		policy.Answer{What: policy.Promotion, By: "ada", Hash: subject.Hash()})["signed"].(map[string]any)
 	for _, name := range []string{"payload", "signature"} {
 		body, err := base64.StdEncoding.DecodeString(signed[name].(string))
 		require.NoError(t, err)

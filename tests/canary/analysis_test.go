@@ -48,7 +48,8 @@ func (s site) analyze(t *testing.T, more ...string) (answer, analysed) {
 	t.Helper()
 	said := newAPI(
 		t,
-	).run(t, s.arguments("analyze", append([]string{"-o", "json", "--interval", "3s", "--duration", "15s", "--min-requests", "50", "--max-p95-ratio", "5"}, more...)...)...)
+	).run(t, s.arguments("analyze",
+		append([]string{"-o", "json", "--interval", "3s", "--duration", "15s", "--min-requests", "50", "--max-p95-ratio", "5"}, more...)...)...)
 	var result analysed
 	require.NoError(t, json.Unmarshal([]byte(said.out), &result), said)
 	return said, result

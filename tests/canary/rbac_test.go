@@ -36,7 +36,8 @@ var needed = map[string][]permission{
 			"",
 			"services",
 			"list",
-		}, {"", "resourcequotas", "list"}, {"traefik.io", "traefikservices", "get"}, {"traefik.io", "traefikservices", "list"}, {"traefik.io", "traefikservices", "patch"},
+		}, {"", "resourcequotas", "list"}, {"traefik.io", "traefikservices", "get"}, {"traefik.io", "traefikservices", "list"},
+		{"traefik.io", "traefikservices", "patch"},
 		{"discovery.k8s.io", "endpointslices", "list"}, {"discovery.k8s.io", "endpointslices", "watch"},
 		{
 			"coordination.k8s.io",

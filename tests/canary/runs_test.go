@@ -168,20 +168,23 @@ func TestWhatIsBadIsSaidInOneSentence(t *testing.T) {
 		arguments []string
 		say       string
 	}{
-		"over 100":              {s.arguments("set", "101"), `the weight "101" is no whole number from 0 to 100`},
-		"negative":              {s.arguments("set", "-1"), `the weight "-1" is no whole number from 0 to 100`},
-		"no number":             {s.arguments("set", "ten"), `the weight "ten" is no whole number`},
-		"the same twice":        {s.arguments("set", "10", "--canary", "app"), "--stable and --canary both name deployment/app"},
-		"no name":               {[]string{"set", "10", "-n", s.namespace}, "canary-weight set needs the application's name"},
-		"no such router":        {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "nginx"}, `--router "nginx" is none of service, gateway, ingress-nginx, traefik, istio`},
+		"over 100":       {s.arguments("set", "101"), `the weight "101" is no whole number from 0 to 100`},
+		"negative":       {s.arguments("set", "-1"), `the weight "-1" is no whole number from 0 to 100`},
+		"no number":      {s.arguments("set", "ten"), `the weight "ten" is no whole number`},
+		"the same twice": {s.arguments("set", "10", "--canary", "app"), "--stable and --canary both name deployment/app"},
+		"no name":        {[]string{"set", "10", "-n", s.namespace}, "canary-weight set needs the application's name"},
+		"no such router": {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "nginx"},
+			`--router "nginx" is none of service, gateway, ingress-nginx, traefik, istio`},
 		"no Service of its own": {s.arguments("set", "10"), "no Service selects the pods of deployment/app-canary and not the other version's"},
-		"a Service of one":      {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "service", "--service", "app-stable"}, "service/app-stable does not select the pods of both"},
+		"a Service of one": {[]string{"set", "10", "-n", s.namespace, "--app", "app", "--router", "service", "--service", "app-stable"},
+			"service/app-stable does not select the pods of both"},
 		"HTML for Prometheus": {s.arguments("analyze", "--prometheus", page, "--interval", "1s", "--duration", "1s"), "what " +
 			"answers at --prometheus is no Prometheus"},
 		"a query that is wrong": {s.arguments("analyze", "--prometheus", page, "--query", "x"), `--query "x" is not NAME=PROMQL`},
 		"no room for one look": {s.arguments("analyze", "--prometheus", page, "--duration", "1s"), "--duration 1s has no room for " +
 			"one --interval 30s"},
-		"percent that is not so": {s.arguments("analyze", "--prometheus", page, "--max-error-rate", "x"), `--max-error-rate "x" is no percentage`},
+		"percent that is not so": {s.arguments("analyze", "--prometheus", page, "--max-error-rate", "x"),
+			`--max-error-rate "x" is no percentage`},
 	} {
 		said := newAPI(t).run(t, test.arguments...)
 		assert.Equal(t, 2, said.code, "%s: %s", name, said)

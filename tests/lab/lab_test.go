@@ -83,7 +83,8 @@ func TestTheImagesOfPinsYamlRunByTheirNames(t *testing.T) {
 	for _, each := range []struct{ key, shell string }{{"kaniko", "/busybox/sh"}, {"trivy", "sh"}, {"python", "sh"}, {"buildah", "sh"}} {
 		script += fmt.Sprintf("kubectl run %[1]s --image=%[2]s --command -- %[3]s -c 'sleep 600' >&2\n", each.key, names[each.key], each.shell)
 		script += fmt.Sprintf("kubectl wait --for=condition=Ready pod/%[1]s --timeout=120s >&2\n", each.key)
-		script += fmt.Sprintf("kubectl exec %[1]s -- %[2]s -c 'nohup %[2]s -c \"grep SigIgn /proc/self/status && echo %[1]s\" 2>/dev/null'\n", each.key, each.shell)
+		script += fmt.Sprintf("kubectl exec %[1]s -- %[2]s -c 'nohup %[2]s -c \"grep SigIgn /proc/self/status && echo %[1]s\" 2>/dev/null'\n",
+			each.key, each.shell)
 	}
 	command := lab(t, "run", "--", "sh", "-c", script)
 	command.Stderr = os.Stderr
@@ -145,7 +146,8 @@ func TestABuildThatFailsSaysWhy(t *testing.T) {
 	empty, programs := t.TempDir(), t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(empty, "slipway-lab"), 0o755))
 	require.NoError(t, os.Symlink(filepath.Join(dir, "images"), filepath.Join(empty, "slipway-lab", "images")))
-	require.NoError(t, os.WriteFile(filepath.Join(programs, "go"), []byte("#!/bin/sh\necho 'main.go:1: does not compile' >&2\nexit 1\n"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(programs, "go"), []byte("#!/bin/sh\necho 'main.go:1: does not compile' >&2\nexit 1\n"),
+		0o755))
 	command := lab(t, "setup", "etcd")
 	command.Env = append(os.Environ(), "XDG_CACHE_HOME="+empty, "PATH="+programs+":"+os.Getenv("PATH"))
 	out, err := command.CombinedOutput()

@@ -107,7 +107,8 @@ func (g governed) begins(home string, arguments ...string) *running {
 	g.t.Helper()
 	r := &running{calls: filepath.Join(home, "calls")}
 	var err error
-	r.build, err = g.start(g.t.Context(), home, "calls", "Jenkinsfile.prod", g.environment, r, append([]string{"--answer", "wait", "--sandbox", "--untrusted"}, arguments...)...)
+	r.build, err = g.start(g.t.Context(), home, "calls", "Jenkinsfile.prod", g.environment, r,
+		append([]string{"--answer", "wait", "--sandbox", "--untrusted"}, arguments...)...)
 	require.NoError(g.t, err)
 	return r
 }
@@ -121,7 +122,8 @@ func (g governed) press(home, id, user, comment string) {
 
 func (r *running) asks(t *testing.T, times int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Count(r.text(), "Input requested") >= times }, 2*time.Minute, 20*time.Millisecond, "%s", r.text())
+	require.Eventually(t, func() bool { return strings.Count(r.text(), "Input requested") >= times }, 2*time.Minute, 20*time.Millisecond,
+		"%s", r.text())
 }
 
 // passed are the variables with which the program was called that changes production.
@@ -148,7 +150,8 @@ func (p played) record(t *testing.T) (record struct {
 func TestTwoPeopleApproveAndOthersAreRefused(t *testing.T) {
 	l := newLocal(t)
 	l.with(t, "change", "by Bob")
-	run(t, l.repository, "git", "-c", "user.name=Bob", "-c", "user.email=BOB@example.org", "commit", "-q", "--amend", "--reset-author", "--no-edit")
+	run(t, l.repository, "git", "-c", "user.name=Bob", "-c", "user.email=BOB@example.org", "commit", "-q", "--amend", "--reset-author",
+		"--no-edit")
 	g := l.governs(t, strings.Replace(twoOf, "from: [managers]}", "from: [managers, carol], notAuthors: true, notStarter: true}", 1), "",
 		"--git", l.repository, "--from", "HEAD~1", "--to", "HEAD", "--started-by", "eve")
 	l.commit = strings.TrimSpace(run(t, l.repository, "git", "rev-parse", "HEAD"))
@@ -157,7 +160,8 @@ func TestTwoPeopleApproveAndOthersAreRefused(t *testing.T) {
 	build.asks(t, 1)
 	g.press(home, "Migrate", "dba", "")
 	build.asks(t, 2)
-	assert.Contains(t, build.text(), "2 different people of managers, carol, not an author of this release, not who started this run may approve this")
+	assert.Contains(t, build.text(),
+		"2 different people of managers, carol, not an author of this release, not who started this run may approve this")
 	assert.Contains(t, build.text(), "approved: "+g.hashes["promotion"])
 	for i, refusal := range []struct{ user, why string }{
 		{"bob", "bob is an author of this release"}, {"eve", "eve started this run"},
@@ -247,7 +251,8 @@ const weekend = `windows: [{deny: "Fri 16:00 - Mon 07:00", timezone: UTC, reason
 func TestAClosedWindowStopsARunBeforeItTouchesAnything(t *testing.T) {
 	l := newLocal(t)
 	closed := l.governs(t, weekend, "2026-12-05T12:00:00Z")
-	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", closed.environment, "--answer", "yes", "--sandbox", "--untrusted")
+	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", closed.environment, "--answer", "yes", "--sandbox",
+		"--untrusted")
 	assert.Equal(t, "FAILURE", p.result, p.console)
 	assert.Contains(t, p.console, "why    production is closed from Fri 2026-12-04 16:00 UTC until Mon 2026-12-07 07:00 UTC (weekend)\n")
 	assert.Contains(t, p.console, "next   run the pipeline again when it is open\n")
@@ -307,9 +312,11 @@ func TestThePolicyIsStricterThanTheCall(t *testing.T) {
 	l := newLocal(t)
 	g := l.governs(t, `canary: {minWeight: 25, minDuration: 2m}, approvals: {promotion: {from: [managers]}}, groups: {managers: [admin]}`, "",
 		"--approvers", "mallory")
-	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", g.environment, "--answer", "yes", "--env", "SLIPWAY_APPROVERS=mallory")
+	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", g.environment, "--answer", "yes", "--env",
+		"SLIPWAY_APPROVERS=mallory")
 	assert.Equal(t, "SUCCESS", p.result, p.console)
-	for _, line := range []string{"canaryWeight: 25 by the policy's canary.minWeight, not 10\n", "hold: 2m by the policy's canary.minDuration, not 1s\n",
+	for _, line := range []string{"canaryWeight: 25 by the policy's canary.minWeight, not 10\n",
+		"hold: 2m by the policy's canary.minDuration, not 1s\n",
 		"approvers of the promotion: managers by the policy, not mallory\n", "WARNING: the policy has no production.windows"} {
 		assert.Contains(t, p.console, line)
 	}

@@ -47,7 +47,8 @@ func (l *local) waiting(t *testing.T, home, calls string) *running {
 
 func (r *running) says(t *testing.T, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(r.text(), text) }, 2*time.Minute, 20*time.Millisecond, "it never says %q", text)
+	require.Eventually(t, func() bool { return strings.Contains(r.text(), text) }, 2*time.Minute, 20*time.Millisecond, "it never says %q",
+		text)
 }
 
 func (r *running) ends(t *testing.T) played {
@@ -61,7 +62,8 @@ func (r *running) ends(t *testing.T) played {
 // answer answers the approval of a build as its page does.
 func (l *local) answer(t *testing.T, home, build, answer string) {
 	t.Helper()
-	run(t, l.root, filepath.Join(l.root, "tests/runner/run"), "--home", home, "--job", "release", "--build", build, "--request", "input Promote "+answer)
+	run(t, l.root, filepath.Join(l.root, "tests/runner/run"), "--home", home, "--job", "release", "--build", build, "--request",
+		"input Promote "+answer)
 }
 
 // noted is a time of the record, whose text sorts as it passes.

@@ -160,10 +160,13 @@ func TestConstantsAreLiterals(t *testing.T) {
 
 func TestAConstantThatIsCodeIsFound(t *testing.T) {
 	for text, good := range map[string]bool{
-		"    static final String A = 'a'": true, "    static final String A = 'a' +\n        ' b'": true, "    private static final long A = 60 * 60L": true,
+		"    static final String A = 'a'": true, "    static final String A = 'a' +\n        ' b'": true,
+		"    private static final long A = 60 * 60L":     true,
 		"    static final String A = '''\n  $B + x\n'''": true, "    static final String A = 'it\\'s' + 'b'": true,
-		"    static final String A = B + 'a'": false, "    static final String A = 'a' +\n        B": false, "    static final String A = \"a\"": false,
-		"    static final List<String> A = ['a', B]": false, "    static final String A = Other.A": false, "    static final String A = a()": false,
+		"    static final String A = B + 'a'": false, "    static final String A = 'a' +\n        B": false,
+		"    static final String A = \"a\"":          false,
+		"    static final List<String> A = ['a', B]": false, "    static final String A = Other.A": false,
+		"    static final String A = a()":                           false,
 		"    private static final String A = '''a''' + B + '''b'''": false, "    static final Pattern A = ~/a/": false,
 	} {
 		found := initialisers(text)

@@ -41,10 +41,11 @@ func TestBothPipelinesRunAsAnUntrustedLibrary(t *testing.T) {
 		environment         []string
 		arguments           []string
 	}{
-		"production":              {"Jenkinsfile.prod", "SUCCESS", nil, []string{"--answer", "yes"}},
-		"production, rejected":    {"Jenkinsfile.prod", "ABORTED", nil, []string{"--answer", "migrate=yes", "--answer", "promote=no"}},
-		"production, failed":      {"Jenkinsfile.prod", "FAILURE", []string{"REPLAY_DIES=" + helperOf["promotion"]}, []string{"--answer", "yes"}},
-		"production, Prometheus":  {"Jenkinsfile.prod", "FAILURE", []string{"REPLAY_DIES=" + helperOf["canary health"]}, []string{"--answer", "yes", "--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example"}},
+		"production":           {"Jenkinsfile.prod", "SUCCESS", nil, []string{"--answer", "yes"}},
+		"production, rejected": {"Jenkinsfile.prod", "ABORTED", nil, []string{"--answer", "migrate=yes", "--answer", "promote=no"}},
+		"production, failed":   {"Jenkinsfile.prod", "FAILURE", []string{"REPLAY_DIES=" + helperOf["promotion"]}, []string{"--answer", "yes"}},
+		"production, Prometheus": {"Jenkinsfile.prod", "FAILURE", []string{"REPLAY_DIES=" + helperOf["canary health"]},
+			[]string{"--answer", "yes", "--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example"}},
 		"staging":                 {"Jenkinsfile", "SUCCESS", nil, nil},
 		"staging, not verified":   {"Jenkinsfile", "FAILURE", []string{"REPLAY_DIES=" + helperOf["deploy"]}, nil},
 		"staging, Buildah":        {"Jenkinsfile", "SUCCESS", nil, []string{"--env", "SLIPWAY_BUILDER=buildah"}},
@@ -52,7 +53,8 @@ func TestBothPipelinesRunAsAnUntrustedLibrary(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := l.play(t.Context(), filepath.Join(t.TempDir(), "home"), scene.jenkinsfile, scene.environment, append(scene.arguments, "--sandbox", "--untrusted")...)
+			p, err := l.play(t.Context(), filepath.Join(t.TempDir(), "home"), scene.jenkinsfile, scene.environment,
+				append(scene.arguments, "--sandbox", "--untrusted")...)
 			require.NoError(t, err)
 			assert.Equal(t, scene.result, p.result, p.console)
 			assert.NotContains(t, p.console, "Scripts not permitted to use")

@@ -18,7 +18,8 @@ func TestInitWritesTheReferenceServicesOwnCallsAndJobs(t *testing.T) {
 	absolute, err := filepath.Abs(root)
 	require.NoError(t, err)
 	run(t, folder, filepath.Join(absolute, "bin/slipway"), "init", "--app", "fastapi-app", "--image", "fastapi-postgres-app",
-		"--registry", "10.10.70.84:30051", "--health", "/healthz", "--smoke", "/version", "--git-url", "https://gitee.example/team/fastapi-app.git")
+		"--registry", "10.10.70.84:30051", "--health", "/healthz", "--smoke", "/version", "--git-url",
+		"https://gitee.example/team/fastapi-app.git")
 	written := func(name string) string {
 		body, err := os.ReadFile(filepath.Join(folder, name))
 		require.NoError(t, err)

@@ -89,7 +89,8 @@ func TestEachCloudIsRestrictedAndHasAnAccountOfItsOwn(t *testing.T) {
 			}
 		}
 	}
-	namespaces := map[string]string{"build": "k8s/site/build/namespace.yaml", "staging": "k8s/site/staging/agents/agents.yaml", "production": "k8s/site/prod/agents/agents.yaml"}
+	namespaces := map[string]string{"build": "k8s/site/build/namespace.yaml", "staging": "k8s/site/staging/agents/agents.yaml",
+		"production": "k8s/site/prod/agents/agents.yaml"}
 	require.Len(t, c.Jenkins.Clouds, len(namespaces))
 	for _, each := range c.Jenkins.Clouds {
 		cloud := each.Kubernetes
@@ -129,7 +130,8 @@ func TestTheSiteNamesWhatThereIs(t *testing.T) {
 	for name, folder := range map[string]string{"SLIPWAY_STAGING_SERVICE_ACCOUNT": "staging", "SLIPWAY_PRODUCTION_SERVICE_ACCOUNT": "prod"} {
 		account := site[name]
 		assert.Contains(t, read(t, "k8s/site/"+folder+"/agents/agents.yaml"), "kind: ServiceAccount\nmetadata:\n  name: "+account+"\n")
-		assert.Contains(t, read(t, "k8s/site/"+folder+"/delivery/binding.yaml"), "{kind: ServiceAccount, name: "+account+", namespace: jenkins-"+folder+"}")
+		assert.Contains(t, read(t, "k8s/site/"+folder+"/delivery/binding.yaml"),
+			"{kind: ServiceAccount, name: "+account+", namespace: jenkins-"+folder+"}")
 	}
 	for _, each := range configuration(t).Unclassified.GlobalLibraries.Libraries {
 		require.NotNil(t, each.AllowVersionOverride)
@@ -140,7 +142,8 @@ func TestTheSiteNamesWhatThereIs(t *testing.T) {
 // made is what job-dsl makes of the scripts, run by its own language: one line a value, with the blocks around it.
 func made(t *testing.T, scripts ...string) (string, error) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "java", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "--add-opens", "java.base/java.util=ALL-UNNAMED",
+	command := exec.CommandContext(t.Context(), "java", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "--add-opens",
+		"java.base/java.util=ALL-UNNAMED",
 		"-cp", filepath.Join(root, "tests/runner/target/lib/groovy-all-2.4.21.jar"), "groovy.ui.GroovyMain", "jobs.groovy")
 	command.Stdin = strings.NewReader(strings.Join(scripts, "\n----\n"))
 	command.Env = os.Environ()
@@ -181,7 +184,8 @@ func TestTheJobsScriptsAreJobDsl(t *testing.T) {
 		assert.Contains(t, read(t, file), "@Library('slipway@v1') _")
 	}
 	for wrong, complaint := range map[string]string{
-		strings.Replace(all[3], "scriptPath(", "scriptPth(", 1):        "job-dsl has no scriptPth in build/fastapi-app/factory/workflowBranchProjectFactory",
+		strings.Replace(all[3], "scriptPath(", "scriptPth(",
+			1): "job-dsl has no scriptPth in build/fastapi-app/factory/workflowBranchProjectFactory",
 		strings.Replace(all[3], "numToKeep(20)", "numToKeep('20')", 1): "takes one Integer",
 		strings.TrimSuffix(strings.TrimSpace(all[3]), "}"):             "expecting '}'",
 	} {

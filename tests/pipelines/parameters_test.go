@@ -20,7 +20,8 @@ const parametersTitle = "Parameters, the same for both pipelines:\n\n"
 // Settings.groovy. The help of a step in Jenkins has the same text: go test -C tests/pipelines -run TestTheHelp . -update
 func TestTheHelpOfAStepHasTheParametersOfTheDocumentation(t *testing.T) {
 	var list strings.Builder
-	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z]\w+(?:, \w+)*) \| (.*?) \| (.*?) ?\|$`).FindAllStringSubmatch(read(t, "docs/pipelines.md"), -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z]\w+(?:, \w+)*) \| (.*?) \| (.*?) ?\|$`).FindAllStringSubmatch(read(t,
+		"docs/pipelines.md"), -1) {
 		if row[1] == "parameter" {
 			continue
 		}

@@ -17,7 +17,8 @@ import (
 func (l *local) quarantined(t *testing.T, environment []string, arguments ...string) played {
 	t.Helper()
 	digest := strings.Repeat("ab", 32)
-	body, err := json.Marshal([]replay.Call{{Helper: "phase", Arguments: []string{"fetch"}, Answer: `{"exit":0,"digest":"sha256:` + digest + `"}`}})
+	body, err := json.Marshal([]replay.Call{{Helper: "phase", Arguments: []string{"fetch"}, Answer: `{"exit":0,"digest":"sha256:` + digest +
+		`"}`}})
 	require.NoError(t, err)
 	fetched := filepath.Join(t.TempDir(), "fetch.json")
 	require.NoError(t, os.WriteFile(fetched, body, 0o600))
@@ -44,7 +45,8 @@ func TestAnImageCrossesByItsDigestWhereThereIsAQuarantine(t *testing.T) {
 	require.Len(t, pushes, 2)
 	assert.Contains(t, pushes[0], "--force 10.10.70.84:30051/quarantine/fastapi-postgres-app:latest-1")
 	assert.NotContains(t, pushes[0], "--evidence")
-	assert.Contains(t, pushes[1], "--require-revision "+l.commit+" --mount-from 10.10.70.84:30051/quarantine/fastapi-postgres-app 10.10.70.84:30051/fastapi-postgres-app:latest-1")
+	assert.Contains(t, pushes[1],
+		"--require-revision "+l.commit+" --mount-from 10.10.70.84:30051/quarantine/fastapi-postgres-app 10.10.70.84:30051/fastapi-postgres-app:latest-1")
 	require.Len(t, fetches, 1)
 	assert.Contains(t, fetches[0], "@sha256:", "by its digest")
 
@@ -103,16 +105,19 @@ func TestWhatIsNotSetUpIsNamed(t *testing.T) {
 	bare := filepath.Join(t.TempDir(), "jenkins.yaml")
 	require.NoError(t, os.WriteFile(bare, []byte(`jenkins: {clouds: [{kubernetes: {name: kubernetes, namespace: jenkins}}]}`), 0o600))
 	none := []string{"--config", bare}
-	for _, name := range []string{"BUILD_CLOUD", "STAGING_CLOUD", "PRODUCTION_CLOUD", "STAGING_SERVICE_ACCOUNT", "PRODUCTION_SERVICE_ACCOUNT"} {
+	for _, name := range []string{"BUILD_CLOUD", "STAGING_CLOUD", "PRODUCTION_CLOUD", "STAGING_SERVICE_ACCOUNT",
+		"PRODUCTION_SERVICE_ACCOUNT"} {
 		none = append(none, "--env", "SLIPWAY_"+name+"=")
 	}
-	for jenkinsfile, missing := range map[string][]string{"Jenkinsfile": {"buildCloud", "serviceAccount"}, "Jenkinsfile.prod": {"serviceAccount"}} {
+	for jenkinsfile, missing := range map[string][]string{"Jenkinsfile": {"buildCloud", "serviceAccount"},
+		"Jenkinsfile.prod": {"serviceAccount"}} {
 		set := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, nil, "--answer", "yes")
 		assert.NotContains(t, set.console, "buildCloud is not set", jenkinsfile)
 		assert.NotContains(t, set.console, "serviceAccount is not set", jenkinsfile)
 		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, nil, append(none, "--answer", "yes")...)
 		assert.Equal(t, "SUCCESS", p.result, p.console)
-		assert.Equal(t, len(missing), strings.Count(p.console, " is not set: every pipeline")+strings.Count(p.console, " is not set: the code"), p.console)
+		assert.Equal(t, len(missing), strings.Count(p.console, " is not set: every pipeline")+strings.Count(p.console, " is not set: the code"),
+			p.console)
 		for _, name := range missing {
 			assert.Regexp(t, `(?m)^.*WARNING: `+name+` is not set: .* \(deprecated, works until \d{4}-\d\d-\d\d\)$`, p.console)
 			date := regexp.MustCompile(name + ` is not set: .* works until (\S+)\)`).FindStringSubmatch(p.console)
@@ -141,7 +146,8 @@ func TestASitesOwnScriptDeliversTheServicesRepository(t *testing.T) {
 		assert.Contains(t, wrong.console, "is not the URL of a Git repository, without a password")
 		assert.Equal(t, strings.Contains(url, "@"), !strings.Contains(wrong.console, "s3cret"), wrong.console)
 	}
-	for _, url := range []string{"git@gitee.example:team/app.git", "ssh://git@gitee.example:2222/team/app.git", "https://ada@gitee.example/~ada/app.git"} {
+	for _, url := range []string{"git@gitee.example:team/app.git", "ssh://git@gitee.example:2222/team/app.git",
+		"https://ada@gitee.example/~ada/app.git"} {
 		assert.NotContains(t, l.mustPlay(t, filepath.Join(t.TempDir(), "home"), script(url), nil, "--at", "1=fail").console, "cannot start", url)
 	}
 }

@@ -27,7 +27,8 @@ func releasable(t *testing.T) string {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
 	}
-	for _, arguments := range [][]string{{"init", "-q", "-b", "main"}, {"config", "user.name", "Ada"}, {"config", "user.email", "ada@example.com"},
+	for _, arguments := range [][]string{{"init", "-q", "-b", "main"}, {"config", "user.name", "Ada"},
+		{"config", "user.email", "ada@example.com"},
 		{"add", "-A"}, {"commit", "-q", "-m", "The library"}, {"tag", "v1.0.0"}, {"tag", "v1"}, {"commit", "-q", "--allow-empty", "-m", "More"}} {
 		run(t, folder, "git", arguments...)
 	}

@@ -18,13 +18,17 @@ func TestASiteHasValuesOfItsOwnForEachPipeline(t *testing.T) {
 		site        []string
 		says        string
 	}{
-		"both":                  {"Jenkinsfile.prod", []string{"SLIPWAY_APPROVAL_TIMEOUT=8"}, "timed out after 8 min\n"},
-		"its own":               {"Jenkinsfile.prod", []string{"SLIPWAY_PRODUCTION_APPROVAL_TIMEOUT=7", "SLIPWAY_APPROVAL_TIMEOUT=8"}, "timed out after 7 min\n"},
-		"its own is empty":      {"Jenkinsfile.prod", []string{"SLIPWAY_PRODUCTION_APPROVAL_TIMEOUT=", "SLIPWAY_APPROVAL_TIMEOUT=8"}, "timed out after 8 min\n"},
-		"the other pipeline's":  {"Jenkinsfile.prod", []string{"SLIPWAY_STAGING_APPROVAL_TIMEOUT=9"}, "timed out after 30 min\n"},
-		"the call's":            {"Jenkinsfile.prod-given", []string{"SLIPWAY_PRODUCTION_APPROVAL_TIMEOUT=7"}, "timed out after 6 min\n"},
-		"a mistake of its own":  {"Jenkinsfile.prod", []string{"SLIPWAY_PRODUCTION_HOLD=long"}, "hold 'long' (the site's SLIPWAY_PRODUCTION_HOLD) is not a duration"},
-		"a mistake for staging": {"Jenkinsfile", []string{"SLIPWAY_STAGING_DB_NAME=mydb ", "SLIPWAY_DB_NAME=x"}, "(the site's SLIPWAY_STAGING_DB_NAME) is not a text"},
+		"both": {"Jenkinsfile.prod", []string{"SLIPWAY_APPROVAL_TIMEOUT=8"}, "timed out after 8 min\n"},
+		"its own": {"Jenkinsfile.prod", []string{"SLIPWAY_PRODUCTION_APPROVAL_TIMEOUT=7", "SLIPWAY_APPROVAL_TIMEOUT=8"},
+			"timed out after 7 min\n"},
+		"its own is empty": {"Jenkinsfile.prod", []string{"SLIPWAY_PRODUCTION_APPROVAL_TIMEOUT=", "SLIPWAY_APPROVAL_TIMEOUT=8"},
+			"timed out after 8 min\n"},
+		"the other pipeline's": {"Jenkinsfile.prod", []string{"SLIPWAY_STAGING_APPROVAL_TIMEOUT=9"}, "timed out after 30 min\n"},
+		"the call's":           {"Jenkinsfile.prod-given", []string{"SLIPWAY_PRODUCTION_APPROVAL_TIMEOUT=7"}, "timed out after 6 min\n"},
+		"a mistake of its own": {"Jenkinsfile.prod", []string{"SLIPWAY_PRODUCTION_HOLD=long"},
+			"hold 'long' (the site's SLIPWAY_PRODUCTION_HOLD) is not a duration"},
+		"a mistake for staging": {"Jenkinsfile", []string{"SLIPWAY_STAGING_DB_NAME=mydb ", "SLIPWAY_DB_NAME=x"},
+			"(the site's SLIPWAY_STAGING_DB_NAME) is not a text"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

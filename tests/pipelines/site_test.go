@@ -49,13 +49,15 @@ func newLocal(t *testing.T) *local {
 	for _, name := range []string{"executor", "buildah", "trivy", "python3", "pip", "curl"} {
 		require.NoError(t, os.WriteFile(filepath.Join(l.bin, name), []byte(tool), 0o755))
 	}
-	for _, name := range []string{"Jenkinsfile", "Jenkinsfile.prod", "requirements.txt", "requirements-test.txt", "migrations/001_create_users_table.sql", "app/main.py"} {
+	for _, name := range []string{"Jenkinsfile", "Jenkinsfile.prod", "requirements.txt", "requirements-test.txt",
+		"migrations/001_create_users_table.sql", "app/main.py"} {
 		body, err := os.ReadFile(filepath.Join(absolute, name))
 		require.NoError(t, err)
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(l.repository, name)), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(l.repository, name), body, 0o644))
 	}
-	for _, arguments := range [][]string{{"init", "-q", "-b", "Staging"}, {"add", "-A"}, {"-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-q", "-m", "A release"}} {
+	for _, arguments := range [][]string{{"init", "-q", "-b", "Staging"}, {"add", "-A"},
+		{"-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-q", "-m", "A release"}} {
 		run(t, l.repository, "git", arguments...)
 	}
 	l.commit = strings.TrimSpace(run(t, l.repository, "git", "rev-parse", "HEAD"))
@@ -116,7 +118,8 @@ func (l *local) play(ctx context.Context, home, jenkinsfile string, environment 
 }
 
 // start begins a build of the Jenkinsfile; the file of the home gets a line for each call of a helper.
-func (l *local) start(ctx context.Context, home, calls, jenkinsfile string, environment []string, console io.Writer, arguments ...string) (*runner.Build, error) {
+func (l *local) start(ctx context.Context, home, calls, jenkinsfile string, environment []string, console io.Writer,
+	arguments ...string) (*runner.Build, error) {
 	script := []string{"--scm", "file://" + l.repository, "--branch", "Staging", "--path", jenkinsfile}
 	if filepath.IsAbs(jenkinsfile) { // the site's own
 		script = []string{"--jenkinsfile", jenkinsfile}
@@ -125,11 +128,13 @@ func (l *local) start(ctx context.Context, home, calls, jenkinsfile string, envi
 		"--config", filepath.Join(l.root, "docs/jenkins.yaml"), "--config", filepath.Join(l.root, "tests/e2e/site/folders.yaml"),
 		"--folder", folderOf(filepath.Base(jenkinsfile)), "--library", "slipway="+l.root,
 		"--local-pods", "--local-path", l.bin, "--env", "SLIPWAY_HOLD=1s")
-	replay := []string{"REPLAY_FILES=" + l.recordings("production-rejected", "production-stopped", "production", "staging"), "REPLAY_CALLS=" + filepath.Join(home, calls), "REPLAY_COMMIT=" + l.commit}
+	replay := []string{"REPLAY_FILES=" + l.recordings("production-rejected", "production-stopped", "production", "staging"), "REPLAY_CALLS=" +
+		filepath.Join(home, calls), "REPLAY_COMMIT=" + l.commit}
 	for _, variable := range append(replay, environment...) {
 		options = append(options, "--env", variable)
 	}
-	credentials := []string{"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "NEXUS_PULL_USERNAME=nexus", "NEXUS_PULL_PASSWORD=n3xus-secret",
+	credentials := []string{"NEXUS_USERNAME=nexus", "NEXUS_PASSWORD=n3xus-secret", "NEXUS_PULL_USERNAME=nexus",
+		"NEXUS_PULL_PASSWORD=n3xus-secret",
 		"QUARANTINE_USERNAME=builds", "QUARANTINE_PASSWORD=qu4rantine-secret",
 		"STAGING_DB_USERNAME=app", "STAGING_DB_PASSWORD=st4ging-secret",
 		"PROD_DB_USERNAME=app", "PROD_DB_PASSWORD=pr0d-secret", "ADMIN_PASSWORD=4dmin-secret",

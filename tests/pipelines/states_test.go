@@ -41,7 +41,8 @@ func count(t *testing.T, p played, function string) int {
 	return found
 }
 
-// Whatever a site has set up, and whatever is pending: a run asks the shell at most eight times, and a production run has at most three pods.
+// Whatever a site has set up, and whatever is pending: a run asks the shell at most eight times, and a production run has at most three
+// pods.
 func TestAWholeRunTakesAtMostEightShells(t *testing.T) {
 	l := newLocal(t)
 	prometheus := []string{"--env", "SLIPWAY_PROMETHEUS_URL=http://prometheus.example"}
@@ -54,8 +55,9 @@ func TestAWholeRunTakesAtMostEightShells(t *testing.T) {
 		"staging":                      {func(t *testing.T) played { return l.whole(t, "Jenkinsfile", pending) }, 2},
 		"staging, quarantine":          {func(t *testing.T) played { return l.quarantined(t, nil) }, 2},
 		"staging, Buildah, quarantine": {func(t *testing.T) played { return l.quarantined(t, nil, "--env", "SLIPWAY_BUILDER=buildah") }, 2},
-		"staging, a branch":            {func(t *testing.T) played { return l.whole(t, "Jenkinsfile", pending, "--env", "SLIPWAY_BRANCH=main") }, 2},
-		"production":                   {func(t *testing.T) played { return l.whole(t, "Jenkinsfile.prod", pending, "--answer", "yes") }, 3},
+		"staging, a branch": {func(t *testing.T) played { return l.whole(t, "Jenkinsfile", pending, "--env", "SLIPWAY_BRANCH=main") },
+			2},
+		"production": {func(t *testing.T) played { return l.whole(t, "Jenkinsfile.prod", pending, "--answer", "yes") }, 3},
 		"production, Prometheus": {func(t *testing.T) played {
 			return l.whole(t, "Jenkinsfile.prod", pending, append(prometheus, "--answer", "yes")...)
 		}, 3},
@@ -125,7 +127,8 @@ func TestTwoCallsBesideEachOtherDoNotMixTheirImages(t *testing.T) {
 
 func TestAJobWithoutABranchIsToldSo(t *testing.T) {
 	l := newLocal(t)
-	l.with(t, "Jenkinsfile.plain", "@Library('slipway@v1') _\nwithEnv(['BRANCH_NAME=']) { stagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app') }\n")
+	l.with(t, "Jenkinsfile.plain",
+		"@Library('slipway@v1') _\nwithEnv(['BRANCH_NAME=']) { stagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app') }\n")
 	p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.plain", nil)
 	assert.Equal(t, "SUCCESS", p.result, p.console)
 	assert.Contains(t, p.console, "this job has no branch, as only a multibranch job has one, and what is deployed is the branch Staging")
@@ -179,7 +182,8 @@ func TestAMigrationThatIsCutOffIsSaidToBe(t *testing.T) {
 func TestAnImageWhoseCommitIsGone(t *testing.T) {
 	l := newLocal(t)
 	gone := []string{"REPLAY_COMMIT=" + strings.Repeat("0123", 10)}
-	back := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", gone, "--env", "SLIPWAY_IMAGE_TAG=latest-2", "--answer", "yes")
+	back := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", gone, "--env", "SLIPWAY_IMAGE_TAG=latest-2", "--answer",
+		"yes")
 	assert.Equal(t, "SUCCESS", back.result, back.console)
 	assert.Contains(t, back.console, "the database is left as it is")
 	assert.Equal(t, "good", after(back.calls).stable)
@@ -187,18 +191,21 @@ func TestAnImageWhoseCommitIsGone(t *testing.T) {
 	release := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", gone, "--answer", "yes")
 	assert.Equal(t, "FAILURE", release.result, release.console)
 	assert.Contains(t, release.console, "why    checkout: the commit "+strings.Repeat("0123", 10)+", of which ")
-	assert.Contains(t, release.console, "next   build and verify a commit that the repository has; or go back to an image by its tag: imageTag")
+	assert.Contains(t, release.console,
+		"next   build and verify a commit that the repository has; or go back to an image by its tag: imageTag")
 }
 
 func TestWhatStoppedAnApprovalIsNamedWhereItIsKnown(t *testing.T) {
 	l := newLocal(t)
-	late := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", nil, "--answer", "migrate=yes", "--answer", "promote=timeout")
+	late := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", nil, "--answer", "migrate=yes", "--answer",
+		"promote=timeout")
 	assert.Equal(t, "ABORTED", late.result)
 	assert.Contains(t, late.console, "why    the approval of the promotion timed out after 30 min\n")
 	assert.Contains(t, late.console, "next   run the pipeline again when somebody can approve it")
 	assert.Contains(t, late.console, `"why":"the approval of the promotion timed out after 30 min"`)
 	rejected := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile.prod", nil, "--answer", "migrate=no")
-	assert.Contains(t, rejected.console, "why    stopped while the approval of the migration waited: the lines above say whether it was rejected or aborted, and by whom\n")
+	assert.Contains(t, rejected.console,
+		"why    stopped while the approval of the migration waited: the lines above say whether it was rejected or aborted, and by whom\n")
 }
 
 // The controller goes while the undoing waits for its pod: what waits in Jenkins then waits for ever, and one more pod is asked for.
@@ -232,7 +239,8 @@ func TestAnUndoingWhosePodIsLostAtARestartIsTriedOnceMore(t *testing.T) {
 func TestAWorkspaceWithABlankIsBuiltByBoth(t *testing.T) {
 	l := newLocal(t)
 	for _, builder := range []string{"kaniko", "buildah"} {
-		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil, "--job", "a release", "--env", "SLIPWAY_BUILDER="+builder, "--env", "SLIPWAY_BASE_IMAGES=docker.io=10.1.2.3:8083,ghcr.io=mirror.example")
+		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), "Jenkinsfile", nil, "--job", "a release", "--env", "SLIPWAY_BUILDER="+builder,
+			"--env", "SLIPWAY_BASE_IMAGES=docker.io=10.1.2.3:8083,ghcr.io=mirror.example")
 		assert.Equal(t, "SUCCESS", p.result, p.console)
 	}
 }
@@ -263,7 +271,8 @@ println 'as it must be'
 func groovy(t *testing.T, script string) {
 	t.Helper()
 	jars := filepath.Join(root, "tests/runner/target/lib")
-	command := exec.CommandContext(t.Context(), "java", "-Dfile.encoding=UTF-8", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "--add-opens", "java.base/java.util=ALL-UNNAMED",
+	command := exec.CommandContext(t.Context(), "java", "-Dfile.encoding=UTF-8", "--add-opens", "java.base/java.lang=ALL-UNNAMED",
+		"--add-opens", "java.base/java.util=ALL-UNNAMED",
 		"-cp", filepath.Join(jars, "*")+":"+filepath.Join(root, "src"), "groovy.ui.GroovyMain", "-c", "UTF-8", script)
 	out, err := command.CombinedOutput()
 	require.NoError(t, err, string(out))

@@ -109,7 +109,8 @@ func TestTheLastLinesSayWhyAndWhatToDo(t *testing.T) {
 			"the approval of the migration timed out after 7 min", "run the pipeline again when somebody can approve it"},
 		"it is rejected": {"Jenkinsfile.prod", []string{"--answer", "migrate=yes", "--answer", "promote=no"},
 			"stopped while the approval of the promotion waited", "run the pipeline again"},
-		"staging is aborted": {"Jenkinsfile", []string{"--at", fmt.Sprintf("%d=abort", built)}, "stopped in Build, Scan & Push", "run the pipeline again"},
+		"staging is aborted": {"Jenkinsfile", []string{"--at", fmt.Sprintf("%d=abort", built)}, "stopped in Build, Scan & Push",
+			"run the pipeline again"},
 	} {
 		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), c.jenkinsfile, nil, c.arguments...)
 		assert.Equal(t, "ABORTED", p.result, name)
@@ -189,7 +190,8 @@ func TestWaivedFindingsAreToldToWhoApproves(t *testing.T) {
 // A call adds to what the site counts, and takes nothing away.
 func TestACallCannotOpenTheGate(t *testing.T) {
 	l := newLocal(t)
-	for call, want := range map[string]string{"CRITICAL": "HIGH,CRITICAL", "UNKNOWN": "HIGH,CRITICAL,UNKNOWN", "LOW,HIGH": "HIGH,CRITICAL,LOW"} {
+	for call, want := range map[string]string{"CRITICAL": "HIGH,CRITICAL", "UNKNOWN": "HIGH,CRITICAL,UNKNOWN",
+		"LOW,HIGH": "HIGH,CRITICAL,LOW"} {
 		jenkinsfile := "@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', severity: '" + call + "')\n"
 		require.NoError(t, os.WriteFile(filepath.Join(l.repository, "Jenkinsfile"), []byte(jenkinsfile), 0o600))
 		run(t, l.repository, "git", "-c", "user.name=Eve", "-c", "user.email=eve@example.com", "commit", "-qam", call)
@@ -203,12 +205,14 @@ func TestACallCannotOpenTheGate(t *testing.T) {
 // Evidence, and the approvals of a promotion, are signed with the key of the site; without one that is said.
 func TestEvidenceAndApprovalsAreSignedWithTheSitesKey(t *testing.T) {
 	l := newLocal(t)
-	warnings := map[string]string{"Jenkinsfile": "WARNING: the evidence is not signed", "Jenkinsfile.prod": "WARNING: the approvals are recorded, and not signed"}
+	warnings := map[string]string{"Jenkinsfile": "WARNING: the evidence is not signed",
+		"Jenkinsfile.prod": "WARNING: the approvals are recorded, and not signed"}
 	for jenkinsfile, warning := range warnings {
 		p := l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, nil, "--answer", "yes")
 		require.Equal(t, "SUCCESS", p.result, p.console)
 		assert.Contains(t, p.console, warning)
-		p = l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, nil, "--answer", "yes", "--env", "SLIPWAY_SIGNING_CREDENTIALS_ID=absent")
+		p = l.mustPlay(t, filepath.Join(t.TempDir(), "home"), jenkinsfile, nil, "--answer", "yes", "--env",
+			"SLIPWAY_SIGNING_CREDENTIALS_ID=absent")
 		assert.Equal(t, "FAILURE", p.result, p.console)
 		assert.Equal(t, "before", after(p.calls).stable, "a key that is missing is known before anything is changed")
 		assert.NotContains(t, p.console, "Input requested")

@@ -36,7 +36,8 @@ func listen(t *testing.T) net.Listener {
 // as many seconds as it may fail.
 func lateReady(failures int) string {
 	return simple(1, "tool:1", `[sh, -c, "sleep 15; touch /tmp/ready; exec sleep 100000"]`,
-		fmt.Sprintf(", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: %d}", failures))
+		fmt.Sprintf(", readinessProbe: {exec: {command: [test, -e, /tmp/ready]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: %d}",
+			failures))
 }
 
 // all are rollout-wait's watches of one Deployment: itself, its ReplicaSets, its pods.
@@ -54,7 +55,8 @@ func through(t *testing.T, wrong func(*gate.Gate), arguments ...string) (Workloa
 	s.apply(lateReady(12))
 	var group sync.WaitGroup
 	group.Go(func() { wrong(g) })
-	answer := Helper(t.Context(), config, "rollout-wait", append([]string{"-n", s.name, "deployment/app", "--timeout", "3m", "-o", "json"}, arguments...)...)
+	answer := Helper(t.Context(), config, "rollout-wait",
+		append([]string{"-n", s.name, "deployment/app", "--timeout", "3m", "-o", "json"}, arguments...)...)
 	group.Wait()
 	if len(answer.Result.Workloads) == 0 {
 		return Workload{}, answer

@@ -78,7 +78,8 @@ func TestThePhasesOfAProductionRun(t *testing.T) {
 	assert.Contains(t, phase(0, "judge", of("run-1", newer, "--hold", "2s", "--expires", "10m")...)["summary"], "stayed up for 2s")
 	assert.Contains(t, said(phase(4, "canary", of("run-2", newer, "25")...)), "another run holds the traffic of app: run-1")
 	assert.Contains(t, said(phase(4, "judge", of("run-2", newer, "--hold", "2s")...)), "not this run's")
-	assert.Contains(t, said(phase(4, "promote", of("run-1", newer, "--approvals", approved, "--from", newer, "25")...)), "was changed while the approval waited")
+	assert.Contains(t, said(phase(4, "promote", of("run-1", newer, "--approvals", approved, "--from", newer, "25")...)),
+		"was changed while the approval waited")
 	assert.Contains(t, phase(0, "undo", of("run-1", newer, "stable")...)["stable"], "stable was left alone", "nothing was promoted")
 	assert.Equal(t, older, s.imageOf())
 
@@ -94,7 +95,8 @@ func TestThePhasesOfAProductionRun(t *testing.T) {
 	assert.Equal(t, false, phase(0, "compare", "--image", newer, "--plain-http", "--timeout", "5s", nowhere)["changes"])
 
 	// A release that fails, half way promoted, goes back to image and replicas of before.
-	assert.Contains(t, said(phase(4, "promote", of("run-3", bad(3), "--approvals", approved, "--from", newer, "--first", "--replicas", "1", "25")...)), "it has run")
+	assert.Contains(t, said(phase(4, "promote",
+		of("run-3", bad(3), "--approvals", approved, "--from", newer, "--first", "--replicas", "1", "25")...)), "it has run")
 	require.Zero(t, s.deploy(bad(3)).Exit)
 	back := phase(0, "undo", of("run-3", bad(3), "stable", "canary")...)
 	assert.Contains(t, back["stable"], "with 3 replicas")
@@ -112,7 +114,8 @@ func TestAFirstReleaseThatFailsLeavesNoPod(t *testing.T) {
 	now := s.phase(0, "compare", "--image", bad(2), "--plain-http", "--timeout", "5s", nowhere)
 	assert.Equal(t, []any{true, true, 2.0}, []any{now["first"], now["changes"], now["replicas"]})
 	assert.Contains(t, now["says"], "first release")
-	failed := s.phase(1, "promote", "--app", "app", "--run", "run-1", "--image", bad(2), "--approvals", approved, "--from", "tool:1", "--first", "--replicas", "2", "10")
+	failed := s.phase(1, "promote", "--app", "app", "--run", "run-1", "--image", bad(2), "--approvals", approved, "--from", "tool:1",
+		"--first", "--replicas", "2", "10")
 	assert.Contains(t, said(failed), "IMAGE_NOT_FOUND")
 	back := s.phase(0, "undo", "--app", "app", "--run", "run-1", "--image", bad(2), "stable", "canary")
 	assert.Contains(t, back["stable"], "no pod runs, as before")

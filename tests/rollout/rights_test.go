@@ -59,7 +59,8 @@ const pullSecret = "nexus-pull"
 
 func errands(t *testing.T) []errand {
 	file := filepath.Join(t.TempDir(), "app.yaml")
-	pulling := strings.Replace(simple(1, "tool:1", forever, ""), "spec: {terminationGracePeriodSeconds", "spec: {imagePullSecrets: [{name: nexus-pull}], terminationGracePeriodSeconds", 1)
+	pulling := strings.Replace(simple(1, "tool:1", forever, ""), "spec: {terminationGracePeriodSeconds",
+		"spec: {imagePullSecrets: [{name: nexus-pull}], terminationGracePeriodSeconds", 1)
 	require.NoError(t, os.WriteFile(file, []byte(pulling), 0o600))
 	login := filepath.Join(t.TempDir(), "config.json")
 	require.NoError(t, os.WriteFile(login, []byte(`{"auths":{"nexus.lab":{"auth":"bm9ib2R5OnNlY3JldA=="}}}`), 0o600))
@@ -83,10 +84,12 @@ func errands(t *testing.T) []errand {
 			},
 			needs: []string{"get deployments", "get serviceaccounts", "patch deployments", "get secrets", "patch secrets", "create events"}},
 		{name: "wait", helper: "rollout-wait", run: []string{"deployment/app", "--mark-good"}, prepare: applied(simple(1, "tool:1", forever, "")),
-			needs: []string{"list deployments", "watch deployments", "list replicasets", "watch replicasets", "list pods", "watch pods", "patch deployments"}},
+			needs: []string{"list deployments", "watch deployments", "list replicasets", "watch replicasets", "list pods", "watch pods",
+				"patch deployments"}},
 		{name: "crash", helper: "rollout-wait", run: []string{"deployment/app"}, prepare: applied(sceneOf("crash-loop")), exit: 1,
 			needs: []string{"list events", "get pods/log"}},
-		{name: "claim", helper: "rollout-wait", run: []string{"deployment/app", "--grace-claim", "15s"}, prepare: applied(sceneOf("claim-pending")), exit: 1,
+		{name: "claim", helper: "rollout-wait", run: []string{"deployment/app", "--grace-claim", "15s"},
+			prepare: applied(sceneOf("claim-pending")), exit: 1,
 			needs: []string{"get persistentvolumeclaims"}},
 		{name: "stateful", helper: "rollout-wait", run: []string{"statefulset/app"}, prepare: applied(sceneOf("stateful-min-ready")),
 			needs: []string{"list statefulsets", "watch statefulsets"}},
@@ -98,7 +101,8 @@ func errands(t *testing.T) []errand {
 // ours are the resources of which no other helper needs more than these two:
 // what the Role grants on them, an errand has to need. The rest, and the scale of
 // a Deployment, is canary-weight's, whose own tests ask for it.
-var ours = []string{"deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions", "pods", "pods/log", "events", "persistentvolumeclaims", "serviceaccounts", "secrets"}
+var ours = []string{"deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions", "pods", "pods/log", "events",
+	"persistentvolumeclaims", "serviceaccounts", "secrets"}
 
 // TestTheRoleIsEnoughAndLeast plays each errand with the whole Role, then with
 // each verb taken away that it needs, and sees that this one is missed by name.
@@ -143,9 +147,11 @@ func (e errand) play(t *testing.T, rules []rule) Answer {
 
 // agent gives the kubeconfig of somebody who has these rights here, and no others.
 func (s stage) agent(rules []rule) string {
-	role, err := yaml.Marshal(map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": map[string]string{"name": "slipway"}, "rules": rules})
+	role, err := yaml.Marshal(map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+		"metadata": map[string]string{"name": "slipway"}, "rules": rules})
 	require.NoError(s, err)
-	s.apply(string(role) + "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: slipway}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: slipway}\nsubjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: " + s.user() + "}]\n")
+	s.apply(string(role) +
+		"---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: slipway}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: slipway}\nsubjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: " + s.user() + "}]\n")
 	g, err := gate.Open(os.Getenv("KUBECONFIG"))
 	require.NoError(s, err)
 	s.Cleanup(g.Close)

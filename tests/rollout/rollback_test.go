@@ -141,7 +141,8 @@ func TestDeployImage(t *testing.T) {
 	require.NoError(t, err)
 	good := s.good()
 	login := filepath.Join(t.TempDir(), "config.json")
-	require.NoError(t, os.WriteFile(login, []byte(`{"auths":{"nexus.lab":{"auth":"bm9ib2R5OnNlY3JldA=="},"other.lab":{"auth":"b3RoZXI6b3RoZXI="}}}`), 0o600))
+	require.NoError(t, os.WriteFile(login,
+		[]byte(`{"auths":{"nexus.lab":{"auth":"bm9ib2R5OnNlY3JldA=="},"other.lab":{"auth":"b3RoZXI6b3RoZXI="}}}`), 0o600))
 
 	dry := s.deploy(good, "--dry-run")
 	require.Zero(t, dry.Exit, "%+v", dry)
@@ -151,10 +152,12 @@ func TestDeployImage(t *testing.T) {
 	s.kubectl("create", "secret", "docker-registry", "pull", "--docker-server=third.lab", "--docker-username=u", "--docker-password=p")
 	private := "nexus.lab/tool:1@" + s.digest()
 	before := g.Requests.Load()
-	changed := Helper(t.Context(), config, "deploy-image", "-n", s.name, "deployment/app", "--image", private, "--pull-secret", "pull", "--docker-config", login, "--record", "build=https://ci/7", "-o", "json")
+	changed := Helper(t.Context(), config, "deploy-image", "-n", s.name, "deployment/app", "--image", private, "--pull-secret", "pull",
+		"--docker-config", login, "--record", "build=https://ci/7", "-o", "json")
 	require.Zero(t, changed.Exit, "%+v", changed)
 	t.Logf("%d requests: %s", g.Requests.Load()-before, strings.Join(g.Asked, "\n"))
-	assert.LessOrEqual(t, g.Requests.Load()-before, int64(8), "5, one for the ServiceAccount that uses the Secret, two for a login that changed")
+	assert.LessOrEqual(t, g.Requests.Load()-before, int64(8),
+		"5, one for the ServiceAccount that uses the Secret, two for a login that changed")
 	assert.Equal(t, private, s.imageOf())
 	assert.Contains(t, s.kubectl("get", "deployment/app", "-o", "yaml"), `value: "1"`, "the rest of the template stays")
 	secret := s.kubectl("get", "secret", "pull", "-o", `go-template={{index .data ".dockerconfigjson" | base64decode}}`)
@@ -179,8 +182,10 @@ func TestDeployImage(t *testing.T) {
 		"no digest":         {[]string{"deployment/app", "--image", "tool:1"}, 2, "names no digest"},
 		"absent":            {[]string{"deployment/none", "--image", good}, 1, "--create-from"},
 		"unknown container": {[]string{"deployment/app", "--image", good, "--container", "x"}, 2, "there are: c"},
-		"nobody uses it":    {[]string{"deployment/app", "--image", private, "--pull-secret", "unused", "--docker-config", login}, 2, "nothing uses the pull secret unused"},
-		"no login":          {[]string{"deployment/app", "--image", "none.lab/tool:1@" + s.digest(), "--pull-secret", "pull", "--docker-config", login}, 2, "no login for none.lab"},
+		"nobody uses it": {[]string{"deployment/app", "--image", private, "--pull-secret", "unused", "--docker-config", login}, 2,
+			"nothing uses the pull secret unused"},
+		"no login": {[]string{"deployment/app", "--image", "none.lab/tool:1@" + s.digest(), "--pull-secret", "pull", "--docker-config",
+			login}, 2, "no login for none.lab"},
 	} {
 		answer := s.helper("deploy-image", append([]string{"-n", s.name}, test.arguments...)...)
 		assert.Equal(t, test.exit, answer.Exit, name)
@@ -194,7 +199,8 @@ func TestDeployImageThatAdmissionRefuses(t *testing.T) {
 	s := newStage(t)
 	s.apply(simple(1, "tool:1", forever, ""))
 	s.done("deployment/app")
-	s.apply(strings.NewReplacer("closed", s.name, "resources: [pods]", "resources: [deployments]", `apiGroups: [""]`, "apiGroups: [apps]", "operations: [CREATE]", "operations: [UPDATE]",
+	s.apply(strings.NewReplacer("closed", s.name, "resources: [pods]", "resources: [deployments]", `apiGroups: [""]`, "apiGroups: [apps]",
+		"operations: [CREATE]", "operations: [UPDATE]",
 		"kubernetes.io/metadata.name: admission-policy", "kubernetes.io/metadata.name: "+s.name).Replace(scenes.Policy))
 	t.Cleanup(func() {
 		_, err := scenes.Kubectl(context.Background(), "", "delete", "validatingadmissionpolicybinding", s.name)

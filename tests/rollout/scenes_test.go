@@ -43,7 +43,8 @@ func TestEachWayToFail(t *testing.T) {
 		t.Run(scene.Name, func(t *testing.T) {
 			t.Parallel()
 			require.NoError(t, scene.Set(t.Context(), scene.Name))
-			answer := Helper(t.Context(), "", "rollout-wait", append(short(scene.Grace), "-n", scene.Name, scene.Workload, "--timeout", "5m", "-o", "json")...)
+			answer := Helper(t.Context(), "", "rollout-wait",
+				append(short(scene.Grace), "-n", scene.Name, scene.Workload, "--timeout", "5m", "-o", "json")...)
 			require.Len(t, answer.Result.Workloads, 1, "%+v", answer)
 			found := answer.Result.Workloads[0]
 			t.Logf("%.1f s: %s: %s", answer.Seconds, found.Code, found.Cause)
@@ -81,7 +82,8 @@ func TestWhatOnlyLooksLikeAFailure(t *testing.T) {
 		t.Run(scene.Name, func(t *testing.T) {
 			t.Parallel()
 			require.NoError(t, scene.Set(t.Context(), scene.Name))
-			answer := Helper(t.Context(), "", "rollout-wait", append(short(scene.Grace), "-n", scene.Name, scene.Workload, "--timeout", "5m", "-o", "json")...)
+			answer := Helper(t.Context(), "", "rollout-wait",
+				append(short(scene.Grace), "-n", scene.Name, scene.Workload, "--timeout", "5m", "-o", "json")...)
 			require.Len(t, answer.Result.Workloads, 1, "%+v", answer)
 			assert.Equal(t, "done", answer.Result.Workloads[0].State, "%s", answer.Stdout)
 			assert.Zero(t, answer.Exit)
@@ -101,7 +103,8 @@ func record(t *testing.T, scene scenes.Scene) {
 	var body string
 	require.Eventually(t, func() bool {
 		var err error
-		body, err = scenes.Kubectl(t.Context(), "", "get", "deployments,statefulsets,daemonsets,replicasets,controllerrevisions,pods,events,persistentvolumeclaims", "-n", scene.Name, "-o", "yaml")
+		body, err = scenes.Kubectl(t.Context(), "", "get",
+			"deployments,statefulsets,daemonsets,replicasets,controllerrevisions,pods,events,persistentvolumeclaims", "-n", scene.Name, "-o", "yaml")
 		// A crash loop is recorded between two ends, as it is most of the time.
 		loops := scene.Code == "CRASH_LOOP" || scene.Code == "OOM_KILLED"
 		return err == nil && (!loops || strings.Contains(body, "reason: CrashLoopBackOff") && !strings.Contains(body, "restartCount: 1\n"))

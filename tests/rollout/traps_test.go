@@ -347,7 +347,8 @@ func TestBadInput(t *testing.T) {
 func TestANodeThatIsNotReadyIsToldApart(t *testing.T) {
 	s := newStage(t)
 	_, err := scenes.Kubectl(t.Context(),
-		`{apiVersion: v1, kind: Node, metadata: {name: node2}, spec: {unschedulable: true, taints: [{key: lab, effect: NoSchedule}]}}`, "create", "-f", "-")
+		`{apiVersion: v1, kind: Node, metadata: {name: node2}, spec: {unschedulable: true, taints: [{key: lab, effect: NoSchedule}]}}`, "create",
+		"-f", "-")
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_, err := scenes.Kubectl(context.Background(), "", "delete", "node", "node2")

@@ -24,7 +24,8 @@ func (l List) Of(image string) []Entry {
 	if !pinned {
 		return nil
 	}
-	entries := slices.DeleteFunc(slices.Clone(l.entries[digest]), func(e Entry) bool { return e.Repository != repository || e.What == Running })
+	entries := slices.DeleteFunc(slices.Clone(l.entries[digest]),
+		func(e Entry) bool { return e.Repository != repository || e.What == Running })
 	slices.SortStableFunc(entries, func(a, b Entry) int { return b.At.Compare(a.At) })
 	return entries
 }

@@ -101,7 +101,8 @@ func (t *Traffic) unlock(ctx context.Context, may func(holder string, live bool)
 	err = t.write(ctx, func(ctx context.Context) error {
 		return t.cluster.Coordination().
 			Leases(t.cluster.Namespace).
-			Delete(ctx, t.leaseName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &held.UID, ResourceVersion: &held.ResourceVersion}})
+			Delete(ctx, t.leaseName(),
+				metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &held.UID, ResourceVersion: &held.ResourceVersion}})
 	})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return kube.Explain(err, "letting go of the lease "+t.leaseName())

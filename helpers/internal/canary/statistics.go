@@ -116,7 +116,8 @@ func Judge(canary, stable Sample, criteria Criteria, last bool) (Judgement, stri
 		return Unhealthy, "it fails more often than stable", p
 	case (enough || early) && BinomialTail(canary, criteria.MaxErrorRate) < alpha:
 		return Unhealthy, "it fails more often than is allowed at all", p
-	case last && enough && criteria.MaxP95Ratio > 0 && stable.P95 > 0 && canary.P95 > stable.P95*criteria.MaxP95Ratio && canary.P95-stable.P95 > criteria.P95Floor:
+	case last && enough && criteria.MaxP95Ratio > 0 && stable.P95 > 0 && canary.P95 > stable.P95*criteria.MaxP95Ratio &&
+		canary.P95-stable.P95 > criteria.P95Floor:
 		return Unhealthy, "it is slower than stable", p
 	case !last:
 		return Inconclusive, "the analysis goes on", p

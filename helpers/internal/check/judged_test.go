@@ -41,7 +41,8 @@ func TestVersionsAndClocks(t *testing.T) {
 func TestALoginCoversARegistry(t *testing.T) {
 	for entry, covered := range map[string]bool{"nexus.example:8083": true, "https://nexus.example:8083": true,
 		"http://nexus.example:8083/v2/": true,
-		"*.example:8083":                true, "nexus.example": false, "nexus.example:8084": false, "*.other:8083": false, "example:8083": false, "*": false} {
+		"*.example:8083":                true, "nexus.example": false, "nexus.example:8084": false, "*.other:8083": false, "example:8083": false,
+		"*": false} {
 		var config dockerConfig
 		body, err := json.Marshal(map[string]any{"auths": map[string]any{entry: map[string]string{"auth": "bm9kZXM6cHc6dw=="}}})
 		require.NoError(t, err)

@@ -37,7 +37,8 @@ func program(stdout, stderr io.Writer, fail error) *cli.App {
 			Name:  "set",
 			Flags: []cli.Flag{&cli.DurationFlag{Name: "hold"}, &cli.BoolFlag{Name: "now"}},
 			Action: func(c *cli.Context) error {
-				return Finish(c, release{fmt.Sprintf("%v %s %s %t", c.Args().Slice(), c.String("namespace"), c.Duration("hold"), c.Bool("now")), "a\nb"}, fail)
+				return Finish(c, release{fmt.Sprintf("%v %s %s %t", c.Args().Slice(), c.String("namespace"), c.Duration("hold"), c.Bool("now")),
+					"a\nb"}, fail)
 			},
 		}},
 	}
@@ -79,7 +80,8 @@ func TestAnErrorIsPartOfTheAnswer(t *testing.T) {
 	failure := Errorf(Conflict, "the plan changed").Because(errors.New("002 is new")).Next("run plan again")
 
 	var stdout, stderr bytes.Buffer
-	assert.Equal(t, Conflict, Execute(context.Background(), program(&stdout, &stderr, fmt.Errorf("wrapped: %w", failure)), []string{"ship", "set", "-o", "text"}))
+	assert.Equal(t, Conflict,
+		Execute(context.Background(), program(&stdout, &stderr, fmt.Errorf("wrapped: %w", failure)), []string{"ship", "set", "-o", "text"}))
 	assert.Equal(t, "[]  0s false\n",
 		stdout.String())
 	assert.Equal(t, "error: the plan changed\n  why:  002 is new\n  next: run plan again\n", stderr.String())
@@ -106,9 +108,11 @@ func TestAStoryIsToldBesideAFailureThatAPipelineKeeps(t *testing.T) {
 		format string
 		fail   error
 		told   string
-	}{{"answer", failure, "  it sank\nerror: it did not arrive\n"}, {"answer", nil, ""}, {"json", failure, "error: it did not arrive\n"}, {"text", failure, "error: it did not arrive\n"}} {
+	}{{"answer", failure, "  it sank\nerror: it did not arrive\n"}, {"answer", nil, ""}, {"json", failure, "error: it did not arrive\n"},
+		{"text", failure, "error: it did not arrive\n"}} {
 		var stdout, stderr bytes.Buffer
-		app := &cli.App{Name: "ship", Writer: &stdout, ErrWriter: &stderr, Action: func(c *cli.Context) error { return Finish(c, story{}, test.fail) }}
+		app := &cli.App{Name: "ship", Writer: &stdout, ErrWriter: &stderr,
+			Action: func(c *cli.Context) error { return Finish(c, story{}, test.fail) }}
 		arguments := []string{"ship", "-o", test.format}
 		if test.format == "answer" {
 			arguments = []string{"ship", "--answer"}
@@ -177,7 +181,8 @@ func TestNoErrorRepeatsAPasswordThatWasGiven(t *testing.T) {
 	}
 	for _, name := range []string{"PGPASSWORD", "REGISTRY_PASSWORD", "COSIGN_PASSWORD"} {
 		secret := "w0rd of " + name + "/@"
-		for _, form := range []string{secret, "w0rd%20of%20" + name + "%2F%40", fmt.Sprintf("%q", secret), base64.StdEncoding.EncodeToString([]byte("bob:" + secret))} {
+		for _, form := range []string{secret, "w0rd%20of%20" + name + "%2F%40", fmt.Sprintf("%q", secret),
+			base64.StdEncoding.EncodeToString([]byte("bob:" + secret))} {
 			var stdout, stderr bytes.Buffer
 			failure := Errorf(No, "the harbour said %s", form).Because(errors.New(form)).Next("%s", form)
 			Execute(context.Background(), program(&stdout, &stderr, failure), []string{"ship", "set", "--answer"})
@@ -197,7 +202,8 @@ func TestTheEnvironmentAsksForAnAnswerToo(t *testing.T) {
 }
 
 func TestAnUnforeseenFaultIsNeverANo(t *testing.T) {
-	for _, err := range []error{errors.New("boom"), context.Canceled, context.DeadlineExceeded, fmt.Errorf("reading: %w", io.ErrUnexpectedEOF)} {
+	for _, err := range []error{errors.New("boom"), context.Canceled, context.DeadlineExceeded,
+		fmt.Errorf("reading: %w", io.ErrUnexpectedEOF)} {
 		assert.Equal(t, Unknown, AsError(err).Code, "%v", err)
 	}
 }

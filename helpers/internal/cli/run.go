@@ -91,7 +91,8 @@ func Prepare(app *cli.App) *cli.App {
 	most, last := formats[1:len(formats)-1], formats[len(formats)-1]
 	app.Flags = append(app.Flags,
 		&cli.StringFlag{Name: outputFlag, Aliases: []string{"o"}, Value: "text", EnvVars: []string{outputVariable},
-			Usage: "how the result is written to stdout: " + strings.Join(append([]string{"text"}, most...), ", ") + " or " + last + ", as `FORMAT`"},
+			Usage: "how the result is written to stdout: " + strings.Join(append([]string{"text"}, most...), ", ") + " or " + last +
+				", as `FORMAT`"},
 		&cli.BoolFlag{Name: answerFlag, EnvVars: []string{answerVariable},
 			Usage: "for a pipeline: exit 0, and write one line of JSON with the real exit code, the fields that a pipeline reads, and the error"},
 		&cli.StringFlag{Name: logLevelFlag, Value: "info", EnvVars: []string{"SLIPWAY_LOG_LEVEL"},

@@ -23,8 +23,10 @@ func TestContainersOfTheSameImageGoAlong(t *testing.T) {
 			"proxy=envoy:1", "", Options{Container: "app"}, "app worker", ""},
 		"without a tag and with the one it means": {"app=r/app", "migrate=r/app:latest", Options{}, "app migrate", ""},
 		"the same digest by another tag":          {"app=r/app:1@sha256:1", "migrate=r/app@sha256:1", Options{}, "app migrate", ""},
-		"another digest by the same tag":          {"app=r/app:1@sha256:1", "migrate=r/app:1@sha256:0", Options{}, "app", "the container migrate has"},
-		"a digest, and its tag without it":        {"app=r/app:1@sha256:1", "migrate=r/app:1", Options{}, "app", "the container migrate has r/app:1"},
+		"another digest by the same tag": {"app=r/app:1@sha256:1", "migrate=r/app:1@sha256:0", Options{}, "app",
+			"the container migrate has"},
+		"a digest, and its tag without it": {"app=r/app:1@sha256:1", "migrate=r/app:1", Options{}, "app",
+			"the container migrate has r/app:1"},
 		"another tag of the repository": {"app=r/app:1", "migrate=r/app:tools", Options{}, "app", "the container migrate " +
 			"has r/app:tools"},
 		"another tag of the repository, and named": {"app=r/app:1", "migrate=r/app:tools", Options{Also: []string{"migrate"}}, "app migrate", ""},

@@ -37,11 +37,12 @@ func TestExplainGivesEachAnswerItsCode(t *testing.T) {
 		"quota":         {apierrors.NewForbidden(deployments, "app", errors.New("exceeded quota: pods")), slipway.No, "exceeded quota"},
 		"not logged in": {apierrors.NewUnauthorized("no"), slipway.Usage, "renew"},
 		"absent":        {apierrors.NewNotFound(deployments, "app"), slipway.No, "not found"},
-		"changed":       {apierrors.NewConflict(deployments, "app", errors.New("the object has been modified")), slipway.Conflict, "run it again"},
-		"throttled":     {apierrors.NewTooManyRequests("busy", 1), slipway.Unknown, "too busy"},
-		"refused":       {fmt.Errorf("dial: %w", syscall.ECONNREFUSED), slipway.Unknown, "reached"},
-		"unforeseen":    {errors.New("boom"), slipway.Unknown, "boom"},
-		"already said":  {slipway.Usagef("said"), slipway.Usage, "said"},
+		"changed": {apierrors.NewConflict(deployments, "app", errors.New("the object has been modified")), slipway.Conflict,
+			"run it again"},
+		"throttled":    {apierrors.NewTooManyRequests("busy", 1), slipway.Unknown, "too busy"},
+		"refused":      {fmt.Errorf("dial: %w", syscall.ECONNREFUSED), slipway.Unknown, "reached"},
+		"unforeseen":   {errors.New("boom"), slipway.Unknown, "boom"},
+		"already said": {slipway.Usagef("said"), slipway.Usage, "said"},
 	} {
 		got := Explain(test.err, "changing deployment prod/app")
 		assert.Equal(t, test.code, got.Code, name)
@@ -178,7 +179,8 @@ func TestWhatTheKubeletSaysIsNoLog(t *testing.T) {
 					body = test.previous
 				}
 				status := map[string]string{"400": `"reason":"BadRequest","message":"previous terminated container not found"`,
-					"404": `"reason":"NotFound","message":"pods \"p\" not found"`, "500": `"reason":"InternalError","message":"dial tcp 10.0.0.1:10250"`}[body]
+					"404": `"reason":"NotFound","message":"pods \"p\" not found"`,
+					"500": `"reason":"InternalError","message":"dial tcp 10.0.0.1:10250"`}[body]
 				if status != "" {
 					w.Header().Set("Content-Type", "application/json")
 					w.WriteHeader(map[string]int{"400": 400, "404": 404, "500": 500}[body])

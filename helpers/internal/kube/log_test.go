@@ -16,7 +16,8 @@ import (
 
 // The pod shows a run ended at 10:00:05. By the time its log is asked for, the kubelet may have begun another one.
 func TestTheWordsAreThoseOfTheRunThatTheVerdictIsAbout(t *testing.T) {
-	const ended, begun, before = "2026-03-01T10:00:05.9Z the end\n", "2026-03-01T10:00:16.1Z it begins\n", "2026-03-01T09:59:50.5Z the end before\n"
+	const ended, begun, before = "2026-03-01T10:00:05.9Z the end\n", "2026-03-01T10:00:16.1Z it begins\n",
+		"2026-03-01T09:59:50.5Z the end before\n"
 	for name, test := range map[string]struct {
 		present, previous string
 		says              string

@@ -101,7 +101,8 @@ func (d *Database) alreadyThere(ctx context.Context, pending []Migration) (there
 		for _, s := range migration.Statements {
 			gone, schemas = append(append(gone, s.made.gone...), s.made.from), append(schemas, s.made.setting.droppedSchema...)
 			schema, _ := splitName(s.made.table)
-			if made := s.made.table; made != "" && !slices.Contains(schemas, schema) && !s.made.ifMissing && !s.made.temp && !slices.Contains(gone, made) && !strings.HasPrefix(made,
+			if made := s.made.table; made != "" && !slices.Contains(schemas, schema) && !s.made.ifMissing && !s.made.temp &&
+				!slices.Contains(gone, made) && !strings.HasPrefix(made,
 				"pg_temp.") {
 				names = append(names, made)
 			}

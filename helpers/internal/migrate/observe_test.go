@@ -30,7 +30,8 @@ func layGround(t *testing.T, database *Database) {
 	t.Helper()
 	execute(t, database, groundOfDatabase)
 	execute(t, database, flush)
-	execute(t, database, `CREATE TABLE before AS SELECT oid, relname, relkind, relfilenode, pg_stat_get_numscans(oid) AS scans FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'i')`)
+	execute(t, database,
+		`CREATE TABLE before AS SELECT oid, relname, relkind, relfilenode, pg_stat_get_numscans(oid) AS scans FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'i')`)
 }
 
 // observe runs a statement and gives the locks that pg_locks shows meanwhile, the

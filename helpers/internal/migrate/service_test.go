@@ -21,8 +21,9 @@ func TestWhatTheAddressSaysComesFirst(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	require.NoError(t, os.Chmod(folder, 0o755))
 	file := filepath.Join(folder, "pg_service.conf")
-	require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf("# services\n[empty]\n\n[ours]\nhost=127.0.0.1\nport=%d\nuser=postgres\ndbname=%s\n"+
-		"sslmode=disable\n[away]\nhost=127.0.0.1\nport=1\nuser=postgres\nsslmode=disable\n", shared.Port, another)), 0o644))
+	require.NoError(t, os.WriteFile(file,
+		[]byte(fmt.Sprintf("# services\n[empty]\n\n[ours]\nhost=127.0.0.1\nport=%d\nuser=postgres\ndbname=%s\n"+
+			"sslmode=disable\n[away]\nhost=127.0.0.1\nport=1\nuser=postgres\nsslmode=disable\n", shared.Port, another)), 0o644))
 	here := fmt.Sprintf("127.0.0.1:%d", shared.Port)
 	several := []string{"PGHOST=127.0.0.1,127.0.0.1", fmt.Sprintf("PGPORT=1,%d", shared.Port)}
 	read := []string{"PGSERVICEFILE=" + file}
@@ -38,7 +39,8 @@ func TestWhatTheAddressSaysComesFirst(t *testing.T) {
 		{"service=ours", append([]string{"PGDATABASE=" + database, "PGPORT=1"}, read...)},
 		{fmt.Sprintf("service=away port=%d dbname=%s", shared.Port, database), read},
 		{"service=away dbname=" + database, append([]string{"PGPORT=" + fmt.Sprint(shared.Port)}, read...)},
-		{"service=empty host=127.0.0.1 user=postgres sslmode=disable dbname=" + database, append([]string{fmt.Sprintf("PGPORT=%d", shared.Port)}, read...)},
+		{"service=empty host=127.0.0.1 user=postgres sslmode=disable dbname=" + database,
+			append([]string{fmt.Sprintf("PGPORT=%d", shared.Port)}, read...)},
 		{"service=nowhere dbname=" + database, read},
 		{"dbname=" + database, append([]string{"PGSERVICE=nowhere"}, read...)},
 		{"service=ours", []string{"PGSERVICEFILE=" + file + ".gone"}},

@@ -20,7 +20,8 @@ type history struct {
 
 func (h history) git(in string, arguments ...string) string {
 	h.t.Helper()
-	command := exec.CommandContext(h.t.Context(), "git", append([]string{"-C", h.dir, "-c", "user.name=a", "-c", "user.email=a@b.example"}, arguments...)...)
+	command := exec.CommandContext(h.t.Context(), "git",
+		append([]string{"-C", h.dir, "-c", "user.name=a", "-c", "user.email=a@b.example"}, arguments...)...)
 	command.Stdin = strings.NewReader(in)
 	out, err := command.Output()
 	require.NoError(h.t, err, arguments)
@@ -59,7 +60,8 @@ func TestAuthorsOfARelease(t *testing.T) {
 		return slices.Sorted(maps.Keys(found))
 	}
 	assert.Equal(t, []string{"Ada+git@Example.org", "bob@example.org", "eve@example.org", "x@example.org"}, authors(first, second))
-	assert.Equal(t, []string{"Ada+git@Example.org", "bob@example.org", "eve@example.org", "merger@example.org", "side@example.org", "x@example.org"}, authors(first, merged))
+	assert.Equal(t, []string{"Ada+git@Example.org", "bob@example.org", "eve@example.org", "merger@example.org", "side@example.org",
+		"x@example.org"}, authors(first, merged))
 	assert.Equal(t, []string{"old@example.org", "side@example.org"}, authors("", side), "without a from all of the history comes")
 	assert.Empty(t, authors(merged, first), "going back brings nobody's commits")
 

@@ -44,7 +44,8 @@ func TestWhoMayApprove(t *testing.T) {
 func TestAuthorsByAddress(t *testing.T) {
 	p := production(t, `people: {ada: [ada@example.org]}, approvals: {promotion: {notAuthors: true}}`)
 	for author, excluded := range map[string]bool{
-		"ada@example.org": true, "Ada@Example.ORG": true, "ada+git@example.org": false, "xada@example.org": false, "ada@example.org.evil": false, "": false,
+		"ada@example.org": true, "Ada@Example.ORG": true, "ada+git@example.org": false, "xada@example.org": false, "ada@example.org.evil": false,
+		"": false,
 	} {
 		authors := map[string]string{author: "1a2b3c4"}
 		gate, _ := p.Gate(Promotion, Run{Authors: authors})
@@ -61,10 +62,14 @@ func TestACallIsNeverLooserThanThePolicy(t *testing.T) {
 		{groups + `approvals: {promotion: {from: [managers]}}`, ``, "ada,bob", "administrator", ""},
 		{groups + `approvals: {promotion: {from: [managers]}}`, `Bob`, "bob", "administrator", ""},
 		{groups + `approvals: {promotion: {from: [managers]}}`, `managers`, "ada,bob", "administrator", ""},
-		{groups + `approvals: {promotion: {from: [managers]}}`, `mallory`, "ada,bob", "administrator", "approvers of the promotion: managers by the policy, not mallory"},
-		{groups + `approvals: {promotion: {from: [managers]}}`, `ada,mallory`, "ada", "administrator", "approvers of the promotion: ada by the policy, not ada, mallory"},
-		{groups + `approvals: {promotion: {required: 2, from: [managers]}}`, `ada`, "ada,bob", "administrator", "approvers of the promotion: managers by the policy, not ada"},
-		{`approvals: {promotion: {from: [release]}}`, `ada`, "release", "release or administrator", "approvers of the promotion: release by the policy, not ada"},
+		{groups + `approvals: {promotion: {from: [managers]}}`, `mallory`, "ada,bob", "administrator",
+			"approvers of the promotion: managers by the policy, not mallory"},
+		{groups + `approvals: {promotion: {from: [managers]}}`, `ada,mallory`, "ada", "administrator",
+			"approvers of the promotion: ada by the policy, not ada, mallory"},
+		{groups + `approvals: {promotion: {required: 2, from: [managers]}}`, `ada`, "ada,bob", "administrator",
+			"approvers of the promotion: managers by the policy, not ada"},
+		{`approvals: {promotion: {from: [release]}}`, `ada`, "release", "release or administrator",
+			"approvers of the promotion: release by the policy, not ada"},
 		{`approvals: {promotion: {from: [release, ops]}}`, `OPS`, "OPS", "OPS or administrator", ""},
 	} {
 		p := &Production{}
@@ -92,7 +97,8 @@ func TestOneHashNamesWhatIsApproved(t *testing.T) {
 	moved.Image = "r/a:latest-2@sha256:aa"
 	assert.Equal(t, subject.Hash(), moved.Hash(), "a tag is no part of it")
 	for _, other := range []Subject{
-		{"r/a:latest-1@sha256:ab", "p", "v", "q"}, {subject.Image, "p2", "v", "q"}, {subject.Image, "p", "v2", "q"}, {subject.Image, "p", "v", "q2"},
+		{"r/a:latest-1@sha256:ab", "p", "v", "q"}, {subject.Image, "p2", "v", "q"}, {subject.Image, "p", "v2", "q"},
+		{subject.Image, "p", "v", "q2"},
 		{subject.Image, "", "pv", "q"}, {subject.Image, `p","verdict":"v`, "", "q"},
 	} {
 		assert.NotEqual(t, subject.Hash(), other.Hash(), "%v", other)

@@ -103,7 +103,8 @@ func TestWhatIsNotYAMLIsRefused(t *testing.T) {
 }
 
 func TestDurations(t *testing.T) {
-	for text, want := range map[string]time.Duration{"7d": 168 * time.Hour, "2w": 336 * time.Hour, "1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "1s": time.Second} {
+	for text, want := range map[string]time.Duration{"7d": 168 * time.Hour, "2w": 336 * time.Hour, "1d12h": 36 * time.Hour,
+		"90m": 90 * time.Minute, "1s": time.Second} {
 		got, ok := Duration(text)
 		assert.True(t, ok, text)
 		assert.Equal(t, want, got, text)

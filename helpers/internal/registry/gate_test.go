@@ -55,7 +55,8 @@ func TestTheGateDecidesBeforeAnythingIsPushed(t *testing.T) {
 		"findings hidden by another spelling": {written(t, `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{"ImageID":"`+own+
 			`"},"Results":[{"Class":"lang-pkgs","Vulnerabilities":[`+high+`]}],"results":[{"Class":"lang-pkgs"}]}`), fresh, nil,
 			slipway.No, "the image has 1 findings"},
-		"a severity that is none":    {reported(t, own, strings.Replace(high, "HIGH", "BAD", 1)), fresh, nil, slipway.Usage, `severity "BAD" is none`},
+		"a severity that is none": {reported(t, own, strings.Replace(high, "HIGH", "BAD", 1)), fresh, nil, slipway.Usage,
+			`severity "BAD" is none`},
 		"a scanner that failed":      {written(t, ""), fresh, nil, slipway.Unknown, "the scanner failed: it wrote no report"},
 		"a report that is cut off":   {written(t, `{"SchemaVersion":2,`), fresh, nil, slipway.Usage, "cannot be evidence of a scan"},
 		"two reports":                {written(t, "{}{}"), fresh, nil, slipway.Usage, "cannot be evidence of a scan"},

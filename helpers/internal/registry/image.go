@@ -228,7 +228,8 @@ func (i *image) onlyOne(file string) string {
 	return "skopeo copy " + platform + source + " oci-archive:one.tar"
 }
 
-// readSaved reads docker save's form: https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format
+// readSaved reads docker save's form:
+// https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format
 func (i *image) readSaved() error {
 	body, err := i.archive.read("manifest.json", maxManifest)
 	if err != nil {

@@ -180,7 +180,8 @@ func TestWhatIsNoImageIsPassedOver(t *testing.T) {
 	require.NoError(t, err)
 	app, err := s.manifest(t.Context(), "latest-41")
 	require.NoError(t, err)
-	index, err := json.Marshal(content{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{beside.Descriptor, app.Descriptor}})
+	index, err := json.Marshal(content{SchemaVersion: 2, MediaType: types.OCIImageIndex,
+		Manifests: []v1.Descriptor{beside.Descriptor, app.Descriptor}})
 	require.NoError(t, err)
 	_, err = s.putManifest(t.Context(), "latest-50", types.OCIImageIndex, index)
 	require.NoError(t, err)

@@ -38,11 +38,13 @@ func TestWhatTheKubeletKilledIsToldByItsEvents(t *testing.T) {
 		late      bool // an event may still come
 	}{
 		"a startup probe": {corev1.Container{StartupProbe: probe}, 137, "Error",
-			killing("Container app failed startup probe, will be restarted"), "CRASH_LOOP", "its startup probe fails (Startup probe failed: HTTP probe failed with statuscode: 500)", false},
+			killing("Container app failed startup probe, will be restarted"), "CRASH_LOOP",
+			"its startup probe fails (Startup probe failed: HTTP probe failed with statuscode: 500)", false},
 		"of a sidecar": {corev1.Container{StartupProbe: probe}, 137, "Error", killing("Init container app failed startup probe"),
 			"CRASH_LOOP", "its startup probe fails", false},
 		"a liveness probe": {corev1.Container{LivenessProbe: probe}, 0, "Completed",
-			killing("Container app failed liveness probe, will be restarted"), "CRASH_LOOP", "its liveness probe fails (Liveness probe failed: connection refused)", false},
+			killing("Container app failed liveness probe, will be restarted"), "CRASH_LOOP",
+			"its liveness probe fails (Liveness probe failed: connection refused)", false},
 		"a hook": {corev1.Container{Lifecycle: hook}, 137, "Error", []*corev1.Event{event("a", "spec.containers{app}", "Warning",
 			"FailedPostStartHook", "PostStartHook failed", time.Minute)},
 			"CRASH_LOOP", "its postStart hook fails (FailedPostStartHook)", false},
@@ -140,7 +142,8 @@ func TestPodsThatTheKubeletRejects(t *testing.T) {
 		code, says      string
 	}{
 		"no processor left": {"OutOfcpu",
-			"Pod was rejected: Node didn't have enough resource: cpu, requested: 2000, used: 1, capacity: 2", false, "POD_REJECTED", "node1 rejects each new pod: OutOfcpu: Node didn't have enough resource: cpu"},
+			"Pod was rejected: Node didn't have enough resource: cpu, requested: 2000, used: 1, capacity: 2", false, "POD_REJECTED",
+			"node1 rejects each new pod: OutOfcpu: Node didn't have enough resource: cpu"},
 		"a device": {"UnexpectedAdmissionError", "Pod was rejected: Allocate failed due to no healthy devices", false,
 			"POD_REJECTED", "UnexpectedAdmissionError: Allocate failed"},
 		"another system": {"PodOSNotSupported", "Pod was rejected: Failed to admit pod as the OS field doesn't match node OS", false,
@@ -225,10 +228,12 @@ func TestWhatNoNodeMatches(t *testing.T) {
 			"n1 lacks disk=ssd (it has disk=hdd); n2 lacks disk=ssd"},
 		"the nearest": {corev1.PodSpec{NodeSelector: map[string]string{"disk": "ssd", "zone": "b"}}, selector,
 			"nodeSelector disk=ssd and nodeSelector zone=b", "nearest: n2 lacks disk=ssd"},
-		"one of two terms": {corev1.PodSpec{Affinity: node(corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{in("zone", "c", "d"), in("disk", "ssd")}},
+		"one of two terms": {corev1.PodSpec{Affinity: node(corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{in("zone",
+			"c", "d"), in("disk", "ssd")}},
 			corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "cores", Operator: corev1.NodeSelectorOpGt,
 				Values: []string{"8"}}}})}, selector,
-			"nodeAffinity zone In (c, d) and nodeAffinity disk=ssd, or nodeAffinity cores Gt (8)", "n1 lacks cores Gt (8); n2 lacks cores Gt (8) (it has cores=8)"},
+			"nodeAffinity zone In (c, d) and nodeAffinity disk=ssd, or nodeAffinity cores Gt (8)",
+			"n1 lacks cores Gt (8); n2 lacks cores Gt (8) (it has cores=8)"},
 		"a name": {corev1.PodSpec{Affinity: node(corev1.NodeSelectorTerm{MatchFields: []corev1.NodeSelectorRequirement{in("metadata.name",
 			"n3")}})}, selector, "metadata.name=n3", "n1 lacks metadata.name=n3"},
 		"exists": {corev1.PodSpec{Affinity: node(corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "gpu",
@@ -236,7 +241,8 @@ func TestWhatNoNodeMatches(t *testing.T) {
 		"pods":    {corev1.PodSpec{Affinity: &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: other}}}, "0/2 nodes are available: 2 node(s) didn't match pod affinity rules.", "podAffinity: pods with app=x in its kubernetes.io/hostname", ""},
 		"no pods": {corev1.PodSpec{Affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: other}}}, "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules.", "podAntiAffinity: no pods with app=x", ""},
 		"a spread": {corev1.PodSpec{TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone",
-			WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: other[0].LabelSelector}}}, "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints.", "at most 1 more pods with app=x in one zone", ""},
+			WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: other[0].LabelSelector}}},
+			"0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints.", "at most 1 more pods with app=x in one zone", ""},
 		"a port": {corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{HostPort: 8443}}}}},
 			"0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports.", "hostPort 8443", ""},
 		"no room": {corev1.PodSpec{NodeSelector: map[string]string{"zone": "a"}}, "0/2 nodes are available: 2 Insufficient cpu.",
@@ -309,7 +315,8 @@ func TestOneWarningForManyPodsIsToldOnce(t *testing.T) {
 }
 
 func TestTheMostTellingWarningIsTheReason(t *testing.T) {
-	secret, pull := "FailedToRetrieveImagePullSecret: Unable to retrieve some image pull secrets (x)", `Failed: Failed to pull image "r/app:2": 401 Unauthorized (3 times)`
+	secret, pull := "FailedToRetrieveImagePullSecret: Unable to retrieve some image pull secrets (x)",
+		`Failed: Failed to pull image "r/app:2": 401 Unauthorized (3 times)`
 	for want, events := range map[string][]string{
 		secret:                        {secret, pull, "Failed: Error: ErrImagePull", "Failed: Error: ImagePullBackOff"},
 		pull:                          {pull, "Failed: Error: ErrImagePull", "BackOff: Back-off pulling image"},

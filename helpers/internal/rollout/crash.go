@@ -144,8 +144,9 @@ func ending(o Objects, pod *corev1.Pod, status corev1.ContainerStatus, last *cor
 		return say("OOM_KILLED", crash, "the container %s was killed because it needs more memory than its limit (%s), again and again", name,
 			memoryLimit(pod, name))
 	case last.ExitCode == 137 && onlyMemoryKills(pod, name):
-		return say("OOM_KILLED", crash, "the container %s is killed again and again (exit code 137), and it has no probe and no hook that kills, "+
-			"but a limit of memory (%s)", name, memoryLimit(pod, name))
+		return say("OOM_KILLED", crash,
+			"the container %s is killed again and again (exit code 137), and it has no probe and no hook that kills, "+
+				"but a limit of memory (%s)", name, memoryLimit(pod, name))
 	}
 	how := fmt.Sprintf("the container %s ends with exit code %d", name, last.ExitCode)
 	if last.ExitCode > 128 {

@@ -79,7 +79,8 @@ func (h *health) state(target string, grace time.Duration) (away, back bool, err
 		case !passing && (!f.known || lasted > settle):
 			return true, false, kube.Explain(f.err, doing)
 		case passing && lasted >= grace:
-			return true, false, slipway.Errorf(slipway.Unknown, "the API server has not answered for %s, so that nothing is known of %s", lasted.Round(time.Second), target).
+			return true, false, slipway.Errorf(slipway.Unknown, "the API server has not answered for %s, so that nothing is known of %s",
+				lasted.Round(time.Second), target).
 				Because(fmt.Errorf("%s: %w", doing, f.err)).Next("see whether it is up, then run this again")
 		}
 	}

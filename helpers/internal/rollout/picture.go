@@ -96,7 +96,8 @@ func stateOf(pod *corev1.Pod) (mark, state string) {
 		return "●", "ready"
 	}
 	for _, status := range containers(pod) {
-		if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "" && waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing" {
+		if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "" && waiting.Reason != "ContainerCreating" &&
+			waiting.Reason != "PodInitializing" {
 			return "✗", waiting.Reason
 		}
 	}

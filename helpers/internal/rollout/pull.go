@@ -121,7 +121,8 @@ func classify(message, image string) pullFault {
 // essence takes off the layers of wrapping above the registry's own words.
 func essence(message, image string) string {
 	text := message
-	for _, wrapping := range []string{"ErrImagePull: ", "desc = ", `failed to resolve reference "` + image + `": `, "failed to resolve image: "} {
+	for _, wrapping := range []string{"ErrImagePull: ", "desc = ", `failed to resolve reference "` + image + `": `,
+		"failed to resolve image: "} {
 		if at := strings.LastIndex(text, wrapping); at >= 0 {
 			text = text[at+len(wrapping):]
 		}

@@ -51,8 +51,9 @@ func (r recorded) grace() time.Duration {
 		return DefaultGraces.PullRefused // a record of one instant holds one attempt
 	}
 	return map[string]time.Duration{
-		"pull": DefaultGraces.PullTransient, "config": DefaultGraces.Config, "create": DefaultGraces.Create, "unschedulable": DefaultGraces.Unschedulable,
-		"claim": DefaultGraces.Claim, "quota": DefaultGraces.Quota, "webhook": DefaultGraces.Webhook, "stuck": DefaultGraces.Stuck,
+		"pull": DefaultGraces.PullTransient, "config": DefaultGraces.Config, "create": DefaultGraces.Create,
+		"unschedulable": DefaultGraces.Unschedulable,
+		"claim":         DefaultGraces.Claim, "quota": DefaultGraces.Quota, "webhook": DefaultGraces.Webhook, "stuck": DefaultGraces.Stuck,
 	}[r.flag]
 }
 

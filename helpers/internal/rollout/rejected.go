@@ -48,7 +48,8 @@ func (m *Memory) mourn(o Objects, first bool, now time.Time) {
 
 // admitted says that a new pod was taken where others were rejected: it may make it yet.
 func (o Objects) admitted(failing *trouble) bool {
-	return failing.Code == "POD_REJECTED" && slices.ContainsFunc(o.newPods(), func(pod *corev1.Pod) bool { return pod.Status.StartTime != nil })
+	return failing.Code == "POD_REJECTED" &&
+		slices.ContainsFunc(o.newPods(), func(pod *corev1.Pod) bool { return pod.Status.StartTime != nil })
 }
 
 // howEnded tells of containers that ended and were not started again, as a restartPolicy or rules of their own ask for.

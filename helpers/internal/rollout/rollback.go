@@ -45,7 +45,8 @@ func markGood(ctx context.Context, cluster *kube.Cluster, deployment *appsv1.Dep
 	if err != nil {
 		return err
 	}
-	if _, err := cluster.Apps().Deployments(cluster.Namespace).Patch(ctx, deployment.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+	if _, err := cluster.Apps().Deployments(cluster.Namespace).Patch(ctx, deployment.Name, types.MergePatchType, patch,
+		metav1.PatchOptions{}); err != nil {
 		return kube.Explain(err, "marking deployment/"+deployment.Name+" as good")
 	}
 	return nil
@@ -127,7 +128,8 @@ func undo(ctx context.Context, cluster *kube.Cluster, name string, leaving Leavi
 	if err != nil {
 		return "", false, err
 	}
-	sets, err := cluster.Apps().ReplicaSets(cluster.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(deployment.Spec.Selector)})
+	sets, err := cluster.Apps().ReplicaSets(cluster.Namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(deployment.Spec.Selector)})
 	if err != nil {
 		return "", false, err
 	}
@@ -230,7 +232,8 @@ func wayBack(o Objects, leaving Leaving) (good *appsv1.ReplicaSet, present strin
 		if image == "" {
 			image = "REPOSITORY:TAG@sha256:..."
 		}
-		return nil, "", slipway.Errorf(slipway.No, "the ReplicaSet of the good revision %s is gone", back.Hash).Next("deploy its image again: deploy-image deployment/%s --image %s", name, image)
+		return nil, "", slipway.Errorf(slipway.No, "the ReplicaSet of the good revision %s is gone",
+			back.Hash).Next("deploy its image again: deploy-image deployment/%s --image %s", name, image)
 	}
 	return byHash[back.Hash], present, nil
 }

@@ -14,8 +14,10 @@ import (
 // setOf is a StatefulSet of two, both of the revision b unless changed.
 func setOf(change func(*world)) *world {
 	w := &world{Objects{
-		StatefulSet: &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "db", UID: "s", Generation: 1}, Spec: appsv1.StatefulSetSpec{Replicas: number(2)},
-			Status: appsv1.StatefulSetStatus{ObservedGeneration: 1, Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2, AvailableReplicas: 2, UpdateRevision: "b", CurrentRevision: "b"}},
+		StatefulSet: &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "db", UID: "s", Generation: 1},
+			Spec: appsv1.StatefulSetSpec{Replicas: number(2)},
+			Status: appsv1.StatefulSetStatus{ObservedGeneration: 1, Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2, AvailableReplicas: 2,
+				UpdateRevision: "b", CurrentRevision: "b"}},
 		Criteria: Criteria{Start: start, Graces: DefaultGraces},
 	}}
 	for i := range 2 {
@@ -46,7 +48,8 @@ func TestStatefulSet(t *testing.T) {
 		"one from the partition on is old": {func(w *world) { old(w, 1); w.StatefulSet.Spec.UpdateStrategy = partition(1) }, Progressing, ""},
 		"a surplus pod":                    {func(w *world) { w.StatefulSet.Status.Replicas = 3 }, Progressing, ""},
 		"not observed":                     {func(w *world) { w.StatefulSet.Generation = 2 }, Progressing, ""},
-		"OnDelete":                         {func(w *world) { w.StatefulSet.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType }, Failed, "ON_DELETE"},
+		"OnDelete": {func(w *world) { w.StatefulSet.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType },
+			Failed, "ON_DELETE"},
 		"ordinals from five on": {func(w *world) {
 			w.StatefulSet.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: 5}
 			w.Pods[0].Name, w.Pods[1].Name = "db-5", "db-6"
@@ -89,11 +92,13 @@ func TestABrokenPodBlocksAnOrderedSetAlsoAfterAnUndo(t *testing.T) {
 // daemonOf is a DaemonSet on two nodes, both pods of the newest of two revisions.
 func daemonOf(change func(*world)) *world {
 	revision := func(hash string, number int64) *appsv1.ControllerRevision {
-		return &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Name: hash, OwnerReferences: controlledBy("ds"), Labels: map[string]string{"controller-revision-hash": hash}}, Revision: number}
+		return &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Name: hash, OwnerReferences: controlledBy("ds"),
+			Labels: map[string]string{"controller-revision-hash": hash}}, Revision: number}
 	}
 	w := &world{Objects{
 		DaemonSet: &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", UID: "ds", Generation: 1},
-			Status: appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 2, CurrentNumberScheduled: 2, UpdatedNumberScheduled: 2, NumberAvailable: 2}},
+			Status: appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 2, CurrentNumberScheduled: 2, UpdatedNumberScheduled: 2,
+				NumberAvailable: 2}},
 		Revisions: []*appsv1.ControllerRevision{revision("b", 2), revision("a", 1)},
 		Criteria:  Criteria{Start: start, Graces: DefaultGraces},
 	}}
@@ -134,7 +139,8 @@ func TestANodeThatIsNotReadyIsToldApart(t *testing.T) {
 		w.Pods[1].Spec.NodeName = "node2"
 		w.Pods[1].Status = corev1.PodStatus{}
 		w.Nodes = []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "node2"}, Spec: corev1.NodeSpec{Unschedulable: true},
-			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Message: "Kubelet stopped posting node status."}}}}}
+			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown,
+				Message: "Kubelet stopped posting node status."}}}}}
 	})
 	assert.Equal(t, Progressing, w.judge(0, 89*time.Second).State)
 	verdict := w.judge(91 * time.Second)

@@ -267,7 +267,8 @@ func TestSeveralPodsThatFailInTheSameWay(t *testing.T) {
 		twice(p)
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second"})
 		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: "second",
-			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError", Message: `secret "x" not found`}}})
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError",
+				Message: `secret "x" not found`}}})
 	}
 	absent := waitsFor("ErrImagePull", "r/app:2: not found", 0)
 	for name, test := range map[string]struct {

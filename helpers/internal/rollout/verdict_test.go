@@ -32,8 +32,9 @@ func rollingOut() *world {
 	}
 	set := func(name, image string) *appsv1.ReplicaSet {
 		return &appsv1.ReplicaSet{
-			ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), OwnerReferences: controlledBy("d"), Labels: map[string]string{"pod-template-hash": name}},
-			Spec:       appsv1.ReplicaSetSpec{Template: template(image)},
+			ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), OwnerReferences: controlledBy("d"),
+				Labels: map[string]string{"pod-template-hash": name}},
+			Spec: appsv1.ReplicaSetSpec{Template: template(image)},
 		}
 	}
 	return &world{Objects{
@@ -51,12 +52,15 @@ func (w *world) pod(set, name string, changes ...func(*corev1.Pod)) *world {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(start),
 			Labels: map[string]string{"pod-template-hash": set}, OwnerReferences: controlledBy(set)},
-		Spec: corev1.PodSpec{NodeName: "node1", Containers: []corev1.Container{{Name: "app", ReadinessProbe: &corev1.Probe{PeriodSeconds: 5, FailureThreshold: 3}}}},
+		Spec: corev1.PodSpec{NodeName: "node1",
+			Containers: []corev1.Container{{Name: "app", ReadinessProbe: &corev1.Probe{PeriodSeconds: 5, FailureThreshold: 3}}}},
 		Status: corev1.PodStatus{
-			StartTime:         &metav1.Time{Time: start},
-			Phase:             corev1.PodRunning,
-			Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(start)}},
-			ContainerStatuses: []corev1.ContainerStatus{{Name: "app", Ready: true, ImageID: "r/app@sha256:new", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(start)}}}},
+			StartTime: &metav1.Time{Time: start},
+			Phase:     corev1.PodRunning,
+			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue,
+				LastTransitionTime: metav1.NewTime(start)}},
+			ContainerStatuses: []corev1.ContainerStatus{{Name: "app", Ready: true, ImageID: "r/app@sha256:new",
+				State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(start)}}}},
 		},
 	}
 	for _, change := range changes {
@@ -104,7 +108,8 @@ func waitsFor(reason, message string, restarts int32) func(*corev1.Pod) {
 func runsSince(since time.Duration, restarts int32) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) {
 		pod.Status.Conditions[0].Status = corev1.ConditionFalse
-		pod.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: "app", RestartCount: restarts, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(start.Add(since))}},
+		pod.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: "app", RestartCount: restarts,
+			State:                corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(start.Add(since))}},
 			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 3}}}
 	}
 }
@@ -125,7 +130,8 @@ func (w *world) judge(instants ...time.Duration) Verdict {
 }
 
 func (w *world) complain(at time.Time) {
-	w.Deployment.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded", LastUpdateTime: metav1.NewTime(at)}}
+	w.Deployment.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse,
+		Reason: "ProgressDeadlineExceeded", LastUpdateTime: metav1.NewTime(at)}}
 }
 
 func TestDone(t *testing.T) {
@@ -231,7 +237,9 @@ func TestANodeWhoseClockIsWrong(t *testing.T) {
 func TestFailures(t *testing.T) {
 	unscheduled := func(message string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
-			p.Spec.NodeName, p.Status = "", corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: message, LastTransitionTime: metav1.NewTime(start)}}}
+			p.Spec.NodeName, p.Status = "",
+				corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable",
+					Message: message, LastTransitionTime: metav1.NewTime(start)}}}
 		}
 	}
 	for name, test := range map[string]struct {
@@ -240,23 +248,27 @@ func TestFailures(t *testing.T) {
 		failed time.Duration // 0 never fails
 		code   string
 	}{
-		"a name that makes no sense":        {waitsFor("InvalidImageName", "", 0), 0, 1, "INVALID_IMAGE_NAME"},
-		"no such image, once":               {waitsFor("ImagePullBackOff", `Back-off pulling image "r/app:2": ErrImagePull: r/app:2: not found`, 0), 29, 31, "IMAGE_NOT_FOUND"},
-		"no login, once":                    {waitsFor("ErrImagePull", "401 Unauthorized", 0), 29, 31, "IMAGE_PULL_DENIED"},
-		"a registry that is away":           {waitsFor("ImagePullBackOff", "ErrImagePull: dial tcp: i/o timeout", 0), 119, 121, "IMAGE_PULL_FAILED"},
-		"a missing secret":                  {waitsFor("CreateContainerConfigError", `secret "x" not found`, 0), 19, 21, "CONFIG_MISSING"},
-		"a missing ConfigMap, asked for":    {waitsFor("CreateContainerConfigError", `configmaps "x" not found`, 0), 19, 21, "CONFIG_MISSING"},
-		"a user that may not be root":       {waitsFor("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", 0), 19, 21, "CONTAINER_CONFIG"},
-		"cannot be run":                     {waitsFor("RunContainerError", "exec: no such file", 0), 59, 61, "CONTAINER_ERROR"},
-		"crashes again and again":           {waitsFor("CrashLoopBackOff", "", 2), 0, 1, "CRASH_LOOP"},
-		"one crash":                         {waitsFor("CrashLoopBackOff", "", 1), 89, 0, ""},
-		"one restart, within its budget":    {runsSince(0, 1), 29, 0, ""},
-		"readiness inside its budget":       {runsSince(0, 0), 29, 31, "NOT_READY"},
-		"readiness with a long time-out":    {slowProbe, 59, 61, "NOT_READY"},
-		"unschedulable":                     {unscheduled("0/2 nodes are available: 2 Insufficient cpu."), 59, 61, "UNSCHEDULABLE"},
-		"no node can ever match":            {unscheduled("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: x"), 0, 1, "UNSCHEDULABLE"},
-		"one node matches, and is full":     {unscheduled("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), 59, 61, "UNSCHEDULABLE"},
-		"a claim":                           {unscheduled("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."), 59, 61, "PVC_PENDING"},
+		"a name that makes no sense": {waitsFor("InvalidImageName", "", 0), 0, 1, "INVALID_IMAGE_NAME"},
+		"no such image, once": {waitsFor("ImagePullBackOff", `Back-off pulling image "r/app:2": ErrImagePull: r/app:2: not found`,
+			0), 29, 31, "IMAGE_NOT_FOUND"},
+		"no login, once": {waitsFor("ErrImagePull", "401 Unauthorized", 0), 29, 31, "IMAGE_PULL_DENIED"},
+		"a registry that is away": {waitsFor("ImagePullBackOff", "ErrImagePull: dial tcp: i/o timeout", 0), 119, 121,
+			"IMAGE_PULL_FAILED"},
+		"a missing secret":               {waitsFor("CreateContainerConfigError", `secret "x" not found`, 0), 19, 21, "CONFIG_MISSING"},
+		"a missing ConfigMap, asked for": {waitsFor("CreateContainerConfigError", `configmaps "x" not found`, 0), 19, 21, "CONFIG_MISSING"},
+		"a user that may not be root": {waitsFor("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", 0),
+			19, 21, "CONTAINER_CONFIG"},
+		"cannot be run":                  {waitsFor("RunContainerError", "exec: no such file", 0), 59, 61, "CONTAINER_ERROR"},
+		"crashes again and again":        {waitsFor("CrashLoopBackOff", "", 2), 0, 1, "CRASH_LOOP"},
+		"one crash":                      {waitsFor("CrashLoopBackOff", "", 1), 89, 0, ""},
+		"one restart, within its budget": {runsSince(0, 1), 29, 0, ""},
+		"readiness inside its budget":    {runsSince(0, 0), 29, 31, "NOT_READY"},
+		"readiness with a long time-out": {slowProbe, 59, 61, "NOT_READY"},
+		"unschedulable":                  {unscheduled("0/2 nodes are available: 2 Insufficient cpu."), 59, 61, "UNSCHEDULABLE"},
+		"no node can ever match":         {unscheduled("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: x"), 0, 1, "UNSCHEDULABLE"},
+		"one node matches, and is full":  {unscheduled("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), 59, 61, "UNSCHEDULABLE"},
+		"a claim": {unscheduled("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."), 59, 61,
+			"PVC_PENDING"},
 		"a container that waits for a name": {waitsFor("Unheard", "of", 0), 89, 91, "STUCK"},
 		"an image that takes its time":      {waitsFor("ContainerCreating", "", 0), 3600, 0, ""},
 	} {
@@ -347,7 +359,8 @@ func TestWhatOnlyTheKernelKillsWantsMemory(t *testing.T) {
 }
 
 func TestACrashLoopIsOneAlsoBetweenItsEnds(t *testing.T) {
-	w := rollingOut().status(2, 1, 4).pod("new", "pod-a", waitsFor("CrashLoopBackOff", "", 0)).pod("new", "pod-b", waitsFor("CrashLoopBackOff", "", 2))
+	w := rollingOut().status(2, 1, 4).pod("new", "pod-a", waitsFor("CrashLoopBackOff", "", 0)).pod("new", "pod-b",
+		waitsFor("CrashLoopBackOff", "", 2))
 	assert.Equal(t, Progressing, w.judge(0).State)
 	runsSince(0, 2)(w.Pods[1])
 	waitsFor("CrashLoopBackOff", "", 2)(w.Pods[0])
@@ -372,7 +385,8 @@ func TestWhatTheControllerCannotCreate(t *testing.T) {
 		`pods "a" is forbidden: error looking up service account x/y: not found`: {"STUCK", 90},
 	} {
 		w := rollingOut().status(0, 3, 3)
-		complaint := []appsv1.ReplicaSetCondition{{Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: message}}
+		complaint := []appsv1.ReplicaSetCondition{{Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate",
+			Message: message}}
 		w.ReplicaSets[0].Status.Conditions = complaint
 		assert.Equal(t, Progressing, w.judge(0, 80*time.Second).State, "the old one's trouble: %s", message)
 		w.Memory = nil
@@ -424,7 +438,8 @@ func TestNothingMoves(t *testing.T) {
 	assert.Equal(t, Progressing, w.judge(0, 89*time.Second).State)
 	assert.Contains(t, w.judge(91*time.Second).Cause, "is kube-controller-manager up?")
 
-	w = rollingOut().status(1, 1, 3).pod("new", "a").pod("old", "o", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: start.Add(10 * time.Minute)} })
+	w = rollingOut().status(1, 1, 3).pod("new", "a").pod("old", "o",
+		func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: start.Add(10 * time.Minute)} })
 	assert.Equal(t, Progressing, w.judge(0, 9*time.Minute).State, "a pod may take its terminationGracePeriod")
 
 	w = rollingOut()

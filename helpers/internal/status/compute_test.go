@@ -111,8 +111,9 @@ func TestWhatIsLiveAgainstWhatWasDelivered(t *testing.T) {
 			canaryOf(1, "slipway.dev/canary", journal("build/42", time.Hour, `,"given":[4]`))}, Delivered, time.Hour, "ada, bob",
 			[]string{"drift deployment/app: 7 replicas are asked for, and the last delivery left 3"}},
 		"a canary past its time": {[]appsv1.Deployment{released(image(2)),
-			canaryOf(1, "slipway.dev/canary", journal("build/42", -time.Hour, ""))}, Delivered, time.Hour, "ada, bob", []string{"canary deployment/app-canary: the canary of build/42 expired at 2026-11-30 21:10Z, and " +
-			"the CronJob canary-reaper has not undone it"}},
+			canaryOf(1, "slipway.dev/canary", journal("build/42", -time.Hour, ""))}, Delivered, time.Hour, "ada, bob",
+			[]string{"canary deployment/app-canary: the canary of build/42 expired at 2026-11-30 21:10Z, and " +
+				"the CronJob canary-reaper has not undone it"}},
 		"the reaper may still be on its way": {[]appsv1.Deployment{released(image(2)),
 			canaryOf(1, "slipway.dev/canary", journal("build/42", -2*time.Minute, ""))}, Delivered, time.Hour, "ada, bob", nil},
 		"a canary that nobody noted": {[]appsv1.Deployment{released(image(2)), canaryOf(1)}, Delivered, time.Hour, "ada, bob",

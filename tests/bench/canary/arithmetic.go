@@ -27,7 +27,8 @@ func arithmetic(ctx context.Context, ours map[int]pair) error {
 			surge    string
 		}{{replicas, "25%"}, {replicas, "0"}, {ours[weight].stable + ours[weight].canary, "0"}} {
 			var theirs pair
-			out, err := exec.CommandContext(ctx, filepath.Join(stage.Root(), "bin", "argo"), fmt.Sprint(of.replicas), of.surge, fmt.Sprint(weight)).Output()
+			out, err := exec.CommandContext(ctx, filepath.Join(stage.Root(), "bin", "argo"), fmt.Sprint(of.replicas), of.surge,
+				fmt.Sprint(weight)).Output()
 			if err != nil {
 				return fmt.Errorf("asking Argo Rollouts' arithmetic: %w", err)
 			}

@@ -235,8 +235,10 @@ func (b *bench) share(ctx context.Context, weight int, requests int64, pods map[
 		pods[weight] = pair{set.stable, set.canary}
 	}
 	share := 100 * float64(measured.Canary.Load()) / float64(measured.All())
-	fmt.Printf("| %s | %d %% | %d | %.2f %% | %.2f | %.1f | %s | %d | %.0f | %d of %d | %d |\n", b.router, weight, measured.All(), share, math.Abs(share-float64(weight)), set.seconds(),
-		set.after(users.fresh.FirstCanary.Load()), set.requests, set.memory, users.fresh.Broken.Load()+users.kept.Broken.Load(), users.fresh.All()+users.kept.All(), measured.Broken.Load())
+	fmt.Printf("| %s | %d %% | %d | %.2f %% | %.2f | %.1f | %s | %d | %.0f | %d of %d | %d |\n", b.router, weight, measured.All(), share,
+		math.Abs(share-float64(weight)), set.seconds(),
+		set.after(users.fresh.FirstCanary.Load()), set.requests, set.memory, users.fresh.Broken.Load()+users.kept.Broken.Load(),
+		users.fresh.All()+users.kept.All(), measured.Broken.Load())
 	return nil
 }
 
@@ -270,9 +272,12 @@ func (b *bench) end(ctx context.Context, weight int) (string, error) {
 	users = crowd{}
 	ended.end()
 	// What still comes to these pods would be taken for the next share's.
-	if _, err := scenes.Kubectl(ctx, "", "wait", "-n", b.namespace, "pod", "-l", "app=app-canary", "--for=delete", "--timeout=2m"); err != nil {
+	if _, err := scenes.Kubectl(ctx, "", "wait", "-n", b.namespace, "pod", "-l", "app=app-canary", "--for=delete",
+		"--timeout=2m"); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("| %s | %d %% | %s | %.1f | %s | %d of %d | %d | %d of %d | %d of %d |", b.router, weight, what, back.seconds(), back.after(max(ended.fresh.LastCanary.Load(), late.LastCanary.Load())),
-		late.Canary.Load(), late.All(), back.requests, ended.fresh.Broken.Load()+late.Broken.Load(), ended.fresh.All()+late.All(), ended.kept.Broken.Load(), ended.kept.All()), nil
+	return fmt.Sprintf("| %s | %d %% | %s | %.1f | %s | %d of %d | %d | %d of %d | %d of %d |", b.router, weight, what, back.seconds(),
+		back.after(max(ended.fresh.LastCanary.Load(), late.LastCanary.Load())),
+		late.Canary.Load(), late.All(), back.requests, ended.fresh.Broken.Load()+late.Broken.Load(), ended.fresh.All()+late.All(),
+		ended.kept.Broken.Load(), ended.kept.All()), nil
 }

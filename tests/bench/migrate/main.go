@@ -132,7 +132,8 @@ func bench() error {
 	}
 	fmt.Printf("| %d migrations, the best of %d | local, s | to psql | RSS, MB | at 2 ms, s | to migrate-diff |\n|---|---:|---:|---:|---:|---:|\n", *count, *rounds)
 	for i, e := range entries {
-		fmt.Printf("| %s | %.2f | %.2f | %d | %.2f | %.2f |\n", e.name, near[i].seconds, near[i].seconds/near[0].seconds, near[i].rss/1024, away[i].seconds, away[i].seconds/away[1].seconds)
+		fmt.Printf("| %s | %.2f | %.2f | %d | %.2f | %.2f |\n", e.name, near[i].seconds, near[i].seconds/near[0].seconds, near[i].rss/1024,
+			away[i].seconds, away[i].seconds/away[1].seconds)
 	}
 	if err := plans(s, entries[1].dir); err != nil {
 		return err
@@ -200,11 +201,13 @@ func largeFile(s *postgres.Server, work string) error {
 	if err != nil {
 		return err
 	}
-	ours, err := measure(s, entry{name: "migrate-diff", dir: dir, command: func(dir, url string) *exec.Cmd { return diff("apply", "--dir", dir)("", url) }}, s.Port)
+	ours, err := measure(s,
+		entry{name: "migrate-diff", dir: dir, command: func(dir, url string) *exec.Cmd { return diff("apply", "--dir", dir)("", url) }}, s.Port)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nA file of %d MB: psql %.1f s, %d MB; migrate-diff %.1f s, %d MB\n", *large, psql.seconds, psql.rss/1024, ours.seconds, ours.rss/1024)
+	fmt.Printf("\nA file of %d MB: psql %.1f s, %d MB; migrate-diff %.1f s, %d MB\n", *large, psql.seconds, psql.rss/1024, ours.seconds,
+		ours.rss/1024)
 	return nil
 }
 
@@ -223,7 +226,8 @@ func pair(i int) string {
 
 // prepare writes the files as each tool wants them.
 func prepare(work string) ([]entry, error) {
-	plain, gooseDir, migrateDir, ternDir, dbmateDir, all := filepath.Join(work, "plain"), filepath.Join(work, "goose"), filepath.Join(work, "migrate"), filepath.Join(work, "tern"), filepath.Join(work, "dbmate"), filepath.Join(work, "all.sql")
+	plain, gooseDir, migrateDir, ternDir, dbmateDir, all := filepath.Join(work, "plain"), filepath.Join(work, "goose"),
+		filepath.Join(work, "migrate"), filepath.Join(work, "tern"), filepath.Join(work, "dbmate"), filepath.Join(work, "all.sql")
 	for _, dir := range []string{plain, gooseDir, migrateDir, ternDir, dbmateDir} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return nil, err

@@ -33,10 +33,13 @@ type peer struct {
 }
 
 var peers = []peer{
-	{program: "crane", list: []string{"ls"}, digest: []string{"digest"}, tags: strings.Fields, plain: func(string) []string { return []string{"--insecure"} }},
-	{program: "regctl", list: []string{"tag", "ls"}, digest: []string{"image", "digest"}, tags: strings.Fields, plain: func(host string) []string { return []string{"--host", "reg=" + host + ",tls=disabled"} }},
+	{program: "crane", list: []string{"ls"}, digest: []string{"digest"}, tags: strings.Fields,
+		plain: func(string) []string { return []string{"--insecure"} }},
+	{program: "regctl", list: []string{"tag", "ls"}, digest: []string{"image", "digest"}, tags: strings.Fields,
+		plain: func(host string) []string { return []string{"--host", "reg=" + host + ",tls=disabled"} }},
 	{
-		program: "skopeo", list: []string{"list-tags"}, digest: []string{"inspect", "--format", "{{.Digest}}"}, before: "docker://", plain: func(string) []string { return []string{"--tls-verify=false"} },
+		program: "skopeo", list: []string{"list-tags"}, digest: []string{"inspect", "--format", "{{.Digest}}"}, before: "docker://",
+		plain: func(string) []string { return []string{"--tls-verify=false"} },
 		tags: func(stdout string) []string {
 			var list struct{ Tags []string }
 			_ = json.Unmarshal([]byte(stdout), &list) // what it cannot read has no tags
@@ -86,7 +89,8 @@ func scenes() []scene {
 	}
 	newest := fmt.Sprintf("latest-%d", many)
 	return append(all,
-		scene{name: fmt.Sprintf("%d tags", many), repository: manyTags, right: newest, prepare: func(f *site.Front) { f.Set(nexus.WrongLink, "") }},
+		scene{name: fmt.Sprintf("%d tags", many), repository: manyTags, right: newest,
+			prepare: func(f *site.Front) { f.Set(nexus.WrongLink, "") }},
 		scene{name: fmt.Sprintf("%d tags, wrong-link", many), repository: manyTags, right: newest, prepare: func(*site.Front) {}},
 		scene{name: "no fault, HTTPS", right: site.Newest, server: trusted, prepare: func(f *site.Front) { f.Switch() }},
 		scene{name: "self-signed certificate", server: untrusted, prepare: func(f *site.Front) { f.Switch() }},

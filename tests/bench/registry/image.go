@@ -48,7 +48,8 @@ func writeImage(dir string, megabytes int) (string, error) {
 		}
 		diffs, names = append(diffs, fmt.Sprintf("sha256:%x", hash.Sum(nil))), append(names, name)
 	}
-	config, err := json.Marshal(map[string]any{"architecture": "amd64", "os": "linux", "config": map[string]any{}, "rootfs": map[string]any{"type": "layers", "diff_ids": diffs}})
+	config, err := json.Marshal(map[string]any{"architecture": "amd64", "os": "linux", "config": map[string]any{},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": diffs}})
 	if err != nil {
 		return "", err
 	}

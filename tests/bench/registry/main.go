@@ -102,7 +102,8 @@ func benchPushes(tools *tools, counter *counter, runs, megabytes int) error {
 
 func benchStart(tools *tools) error {
 	fmt.Printf("\n## Start-up\n\n| program | milliseconds until its version is printed (median of 20) |\n|---|---|\n")
-	for _, command := range [][]string{{"nexus-latest-tag", "--version"}, {"nexus-push", "--version"}, {"image-evidence", "--version"}, {"crane", "version"}, {"regctl", "version"}, {"skopeo", "--version"}} {
+	for _, command := range [][]string{{"nexus-latest-tag", "--version"}, {"nexus-push", "--version"}, {"image-evidence", "--version"},
+		{"crane", "version"}, {"regctl", "version"}, {"skopeo", "--version"}} {
 		var times []time.Duration
 		for range 20 {
 			got, err := tools.run(command[0], command[1:]...)
@@ -146,7 +147,8 @@ func compare(what string, runs int, counter *counter, all []tool) error {
 		if i == 0 && fastest[true] > 0 {
 			ratio += fmt.Sprintf(" (same answer: %.2f)", took.Seconds()/fastest[true].Seconds())
 		}
-		fmt.Printf("| %s | %s | %.3f | %s | %d | %.1f |\n", what, tool.name, took.Seconds(), ratio, counter.requests.Load()-before, float64(memory[i])/1024)
+		fmt.Printf("| %s | %s | %.3f | %s | %d | %.1f |\n", what, tool.name, took.Seconds(), ratio, counter.requests.Load()-before,
+			float64(memory[i])/1024)
 	}
 	return nil
 }

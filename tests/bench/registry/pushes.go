@@ -103,7 +103,8 @@ func (s pushScene) play(tools *tools, registry *site.Registry, tool int) (cell s
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	got, err := site.Run(ctx, stage.env, tools.path(pushers[tool].program), pushers[tool].arguments(s.tar, stage.host, stage.host+"/"+repository+":latest-1")...)
+	got, err := site.Run(ctx, stage.env, tools.path(pushers[tool].program),
+		pushers[tool].arguments(s.tar, stage.host, stage.host+"/"+repository+":latest-1")...)
 	if err != nil {
 		return "", false, err
 	}

@@ -49,7 +49,8 @@ func (t *tools) listing(repository, newest string) []tool {
 			return t.run("regctl", "--host", "reg="+t.address(count)+",tls=disabled", "image", "digest", t.address(count)+"/"+repository+":"+newest)
 		},
 		func(count bool) (site.Answer, error) {
-			return t.run("skopeo", "inspect", "--no-tags", "--tls-verify=false", "--format", "{{.Digest}}", "docker://"+t.address(count)+"/"+repository+":"+newest)
+			return t.run("skopeo", "inspect", "--no-tags", "--tls-verify=false", "--format", "{{.Digest}}",
+				"docker://"+t.address(count)+"/"+repository+":"+newest)
 		},
 	}
 	all := alone
@@ -98,7 +99,8 @@ func (t *tools) pushing(tar, state string) []tool {
 					return site.Answer{}, err
 				}
 			}
-			return t.run("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "docker-archive:"+tar, "docker://"+reference("skopeo", n, count))
+			return t.run("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "docker-archive:"+tar,
+				"docker://"+reference("skopeo", n, count))
 		}},
 	}
 }

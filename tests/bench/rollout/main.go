@@ -155,7 +155,8 @@ func verdicts(ctx context.Context, only string) (wrong int, err error) {
 	if err := errors.Join(errs...); err != nil {
 		return 0, err
 	}
-	fmt.Println("| rollout | is |" + strings.Replace(names(), "|", "| after its grace |", 1) + "\n|---|---|---|" + strings.Repeat("---|", len(tools)))
+	fmt.Println("| rollout | is |" + strings.Replace(names(), "|", "| after its grace |", 1) + "\n|---|---|---|" +
+		strings.Repeat("---|", len(tools)))
 	scores := make([]score, len(tools))
 	for i, scene := range list {
 		fmt.Println(row(scene, results[i]))
@@ -173,7 +174,8 @@ func verdicts(ctx context.Context, only string) (wrong int, err error) {
 		of   func(score) int
 	}{
 		{"cause named", func(s score) int { return s.named }}, {"false alarms", func(s score) int { return s.falseAlarm }},
-		{"false successes", func(s score) int { return s.falseSuccess }}, {fmt.Sprintf("silent for %d s", limit), func(s score) int { return s.silent }},
+		{"false successes", func(s score) int { return s.falseSuccess }},
+		{fmt.Sprintf("silent for %d s", limit), func(s score) int { return s.silent }},
 	} {
 		text := "| " + line.name + " |"
 		for _, score := range scores {
@@ -214,7 +216,8 @@ func is(scene scenes.Scene) string {
 }
 
 // graces are rollout-wait's defaults, in seconds, from when the trouble shows.
-var graces = map[string]int{"pull": 120, "config": 20, "create": 60, "unschedulable": 60, "claim": 60, "quota": 30, "webhook": 60, "stuck": 90}
+var graces = map[string]int{"pull": 120, "config": 20, "create": 60, "unschedulable": 60, "claim": 60, "quota": 30, "webhook": 60,
+	"stuck": 90}
 
 // cause is what a person has to be told, by whatever tool.
 func cause(scene scenes.Scene) string {
@@ -278,7 +281,8 @@ func play(ctx context.Context, t tool, scene scenes.Scene, kubeconfig string) me
 	} else {
 		private <- 0
 	}
-	result := measured{private: <-private, ended: time.Now(), seconds: time.Since(begin).Seconds(), text: stderr.String() + stdout.String(), since: since(stdout.Bytes())}
+	result := measured{private: <-private, ended: time.Now(), seconds: time.Since(begin).Seconds(), text: stderr.String() + stdout.String(),
+		since: since(stdout.Bytes())}
 	var ended *exec.ExitError
 	switch {
 	case errors.As(err, &ended):
@@ -374,7 +378,8 @@ func costs(ctx context.Context, crowds string) error {
 func gather(ctx context.Context, namespace string, count int) error {
 	var manifest strings.Builder
 	for i := range count {
-		fmt.Fprintf(&manifest, "---\n{apiVersion: v1, kind: Pod, metadata: {name: other-%d, labels: {app: other}}, spec: {schedulerName: nobody, containers: [{name: c, image: \"tool:1\"}]}}\n", i)
+		fmt.Fprintf(&manifest,
+			"---\n{apiVersion: v1, kind: Pod, metadata: {name: other-%d, labels: {app: other}}, spec: {schedulerName: nobody, containers: [{name: c, image: \"tool:1\"}]}}\n", i)
 	}
 	if count == 0 {
 		return nil
@@ -407,7 +412,8 @@ func throughGates(ctx context.Context, scene scenes.Scene) (results []measured, 
 	}
 	truth := make(chan time.Time, 1)
 	go func() {
-		_, waitErr := scenes.Kubectl(ctx, "", "wait", "-n", scene.Name, "deployment/app", "--for=jsonpath={.status.availableReplicas}=2", "--timeout=3m")
+		_, waitErr := scenes.Kubectl(ctx, "", "wait", "-n", scene.Name, "deployment/app", "--for=jsonpath={.status.availableReplicas}=2",
+			"--timeout=3m")
 		if waitErr != nil {
 			fmt.Fprintln(os.Stderr, "bench:", waitErr)
 		}

@@ -87,7 +87,8 @@ func serving(version string, variables map[string]string) string {
 	}
 	body, err := json.Marshal(map[string]any{
 		"terminationGracePeriodSeconds": 15,
-		"volumes":                       []any{map[string]any{"name": "program", "hostPath": map[string]string{"path": filepath.Join(Root(), "bin")}}},
+		"volumes": []any{map[string]any{"name": "program",
+			"hostPath": map[string]string{"path": filepath.Join(Root(), "bin")}}},
 		"containers": []any{map[string]any{
 			"name": "c", "image": "registry.k8s.io/pause:3.10", "command": []string{"/program/canary-server"}, "env": environment,
 			"ports":          []any{map[string]any{"containerPort": 8000}},
@@ -133,7 +134,8 @@ func (r Router) Manifest(namespace string, pods Pods) string {
 	body := fmt.Sprintf(app, namespace, r.Stable, annotations, pods.Stable, pods.Canary, pods.Other, others)
 	for _, document := range strings.Split(r.route, "\n---\n") {
 		if document != "" {
-			body += "---\n" + strings.ReplaceAll(strings.ReplaceAll(document, "NAMESPACE", namespace), "metadata: {", "metadata: {namespace: "+namespace+", ") + "\n"
+			body += "---\n" + strings.ReplaceAll(strings.ReplaceAll(document, "NAMESPACE", namespace), "metadata: {",
+				"metadata: {namespace: "+namespace+", ") + "\n"
 		}
 	}
 	return body

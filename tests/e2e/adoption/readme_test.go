@@ -88,7 +88,8 @@ func identities(t *testing.T) {
 		return strings.TrimSpace(answer)
 	}
 	delivers := map[string]string{"jenkins-staging:slipway-staging": "staging", "jenkins-prod:slipway-prod": "prod"}
-	makes := map[string]string{"jenkins-build:jenkins": "jenkins-build", "jenkins-staging:jenkins": "jenkins-staging", "jenkins-prod:jenkins": "jenkins-prod"}
+	makes := map[string]string{"jenkins-build:jenkins": "jenkins-build", "jenkins-staging:jenkins": "jenkins-staging",
+		"jenkins-prod:jenkins": "jenkins-prod"}
 	yes := func(holds bool) string { return map[bool]string{true: "yes", false: "no"}[holds] }
 	for _, account := range []string{"jenkins-build:default", "jenkins-build:jenkins", "jenkins-staging:jenkins", "jenkins-prod:jenkins",
 		"jenkins-staging:slipway-staging", "jenkins-prod:slipway-prod"} {
@@ -102,8 +103,10 @@ func identities(t *testing.T) {
 			assert.Equal(t, "no", may(account, "get", "secrets", namespace), "%s in %s", account, namespace)
 		}
 	}
-	for namespace, level := range map[string]string{"jenkins-build": "baseline", "jenkins-staging": "restricted", "jenkins-prod": "restricted"} {
-		assert.Equal(t, level, kubectl(t, "get", "namespace", namespace, "-o", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`))
+	for namespace, level := range map[string]string{"jenkins-build": "baseline", "jenkins-staging": "restricted",
+		"jenkins-prod": "restricted"} {
+		assert.Equal(t, level,
+			kubectl(t, "get", "namespace", namespace, "-o", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`))
 	}
 }
 

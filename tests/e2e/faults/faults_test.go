@@ -44,7 +44,8 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		root, err := filepath.Abs("../../..")
 		if err == nil {
-			prepared, err = site.Prepare(context.Background(), root, dir, site.Options{Replicas: replicas, Light: true, Productions: productions()}, os.Stdout)
+			prepared, err = site.Prepare(context.Background(), root, dir, site.Options{Replicas: replicas, Light: true, Productions: productions()},
+				os.Stdout)
 		}
 		if err == nil {
 			defer prepared.Stop()
@@ -90,7 +91,8 @@ func quiet(t *testing.T) string { t.Helper(); return quietIn(t, "prod") }
 
 func quietIn(t *testing.T, namespace string) string {
 	t.Helper()
-	state := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", namespace, "--ignore-not-found", "-o", `jsonpath={.spec.replicas} {.metadata.annotations.slipway\.dev/canary}`)
+	state := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", namespace, "--ignore-not-found", "-o",
+		`jsonpath={.spec.replicas} {.metadata.annotations.slipway\.dev/canary}`)
 	return strings.TrimPrefix(state, "0") + kubectl(t, "get", "leases", "-n", namespace, "-o", "name")
 }
 
@@ -98,7 +100,8 @@ func TestAllMistakesOfACallAreToldBeforeAnAgentStarts(t *testing.T) {
 	jenkinsfile(t, "Jenkinsfile.wrong", "@Library('slipway@v1') _\nstagingPipeline(ap: 'x', canaryWeight: 'much', routter: 'service')\n")
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.wrong"})
 	assert.Equal(t, "FAILURE", run.Result())
-	for _, sentence := range []string{"there is no parameter 'ap', did you mean 'app'?", "did you mean 'router'?", "the parameter 'app' is missing", "canaryWeight 'much'"} {
+	for _, sentence := range []string{"there is no parameter 'ap', did you mean 'app'?", "did you mean 'router'?",
+		"the parameter 'app' is missing", "canaryWeight 'much'"} {
 		assert.Contains(t, run.Console, sentence)
 	}
 	assert.NotContains(t, run.Console, "[Pipeline] node")
@@ -111,7 +114,8 @@ func TestACredentialThatIsNotThereIsNamed(t *testing.T) {
 }
 
 func TestAWrongPasswordIsSaidSo(t *testing.T) {
-	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Settings: map[string]string{"SLIPWAY_REGISTRY_CREDENTIALS_ID": "PROD_DB_CRED"}})
+	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod",
+		Settings: map[string]string{"SLIPWAY_REGISTRY_CREDENTIALS_ID": "PROD_DB_CRED"}})
 	assert.Equal(t, "FAILURE", run.Result())
 	assert.Contains(t, run.Console, "refuses the login")
 }
@@ -127,24 +131,28 @@ func TestAWrongPasswordOfTheDatabaseIsSaidSo(t *testing.T) {
 func nowhere(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	require.NoError(t, os.WriteFile(file, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"x","contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}],"clusters":[{"name":"x","cluster":{"server":"https://127.0.0.1:9"}}],"users":[{"name":"x","user":{}}]}`), 0o600))
+	require.NoError(t, os.WriteFile(file,
+		[]byte(`{"apiVersion":"v1","kind":"Config","current-context":"x","contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}],"clusters":[{"name":"x","cluster":{"server":"https://127.0.0.1:9"}}],"users":[{"name":"x","user":{}}]}`), 0o600))
 	return file
 }
 
 // It waits as Jenkins does before it gives up, and touches nothing.
 func TestAClusterThatIsAwayIsSaidSo(t *testing.T) {
 	t.Parallel()
-	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile", Job: "nowhere", Environment: []string{"KUBECONFIG=" + nowhere(t)}, Arguments: []string{"--virtual-time"}})
+	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile", Job: "nowhere", Environment: []string{"KUBECONFIG=" + nowhere(t)},
+		Arguments: []string{"--virtual-time"}})
 	assert.Equal(t, "ABORTED", run.Result(), "as in Jenkins, where a pod that cannot be made cancels what waits for it")
 	assert.Contains(t, run.Console, "Unable to create pod build jenkins-build/")
 	assert.Contains(t, run.Console, "Connection refused")
-	_, err := site.Command{Env: []string{"KUBECONFIG=" + nowhere(t)}}.Run(t.Context(), filepath.Join(prepared.Root, "bin/rollout-wait"), "-n", "prod", "deployment/"+site.App, "--timeout", "10s")
+	_, err := site.Command{Env: []string{"KUBECONFIG=" + nowhere(t)}}.Run(t.Context(), filepath.Join(prepared.Root, "bin/rollout-wait"), "-n",
+		"prod", "deployment/"+site.App, "--timeout", "10s")
 	assert.ErrorContains(t, err, "127.0.0.1:9")
 	assert.ErrorContains(t, err, "exit status 3")
 }
 
 func TestAnEmptyMigrationsFolderDisagreesWithADatabaseThatHasSome(t *testing.T) {
-	jenkinsfile(t, "Jenkinsfile.empty", "@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', migrationsDir: 'no-migrations', tag: 'empty-1')\n")
+	jenkinsfile(t, "Jenkinsfile.empty",
+		"@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', migrationsDir: 'no-migrations', tag: 'empty-1')\n")
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.empty"})
 	assert.Equal(t, "FAILURE", run.Result())
 	assert.Contains(t, run.Console, "no-migrations")
@@ -154,7 +162,8 @@ func TestAnEmptyMigrationsFolderDisagreesWithADatabaseThatHasSome(t *testing.T) 
 // It does not stay, so that what its pod said has to be told before it goes.
 func TestAVersionThatFailsItsSmokeTestSaysWhyAndDoesNotStay(t *testing.T) {
 	before := stableImage(t, "staging")
-	jenkinsfile(t, "Jenkinsfile.unwell", "@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', tag: 'unwell-1', smokePath: '/unwell')\n")
+	jenkinsfile(t, "Jenkinsfile.unwell",
+		"@Library('slipway@v1') _\nstagingPipeline(app: 'fastapi-app', image: 'fastapi-postgres-app', tag: 'unwell-1', smokePath: '/unwell')\n")
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.unwell"})
 	assert.Equal(t, "FAILURE", run.Result(), run.Console)
 	assert.Contains(t, run.Console, "/unwell does not answer as it should: it answers 500")
@@ -188,10 +197,11 @@ func TestAFirstReleaseGoesThereWithoutACanary(t *testing.T) {
 	pods := func() string {
 		return kubectl(t, "get", "deployment/"+site.App, "-n", "prod", "-o", "jsonpath={.spec.replicas}")
 	}
-	stopped := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: settings}, promoting, func(signal site.Signal, _ int) {
-		untilChanged(t, "prod", before)
-		signal(syscall.SIGTERM)
-	})
+	stopped := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: settings}, promoting,
+		func(signal site.Signal, _ int) {
+			untilChanged(t, "prod", before)
+			signal(syscall.SIGTERM)
+		})
 	assert.Equal(t, "ABORTED", stopped.Result(), stopped.Console)
 	assert.Contains(t, stopped.Console, "no pod runs, as before")
 	assert.Equal(t, "0", pods())
@@ -201,7 +211,8 @@ func TestAFirstReleaseGoesThereWithoutACanary(t *testing.T) {
 	released := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: settings})
 	require.Equal(t, "SUCCESS", released.Result(), released.Console)
 	assert.Contains(t, released.Console, "no canary: this is the first release")
-	assert.Contains(t, released.Console, fmt.Sprintf("FIRST RELEASE, without a canary: production never ran a good revision; it gets %d pods", replicas), "the approval says so")
+	assert.Contains(t, released.Console,
+		fmt.Sprintf("FIRST RELEASE, without a canary: production never ran a good revision; it gets %d pods", replicas), "the approval says so")
 	assert.NotContains(t, released.Console, "(canary at")
 	assert.Equal(t, fmt.Sprint(replicas), pods())
 	assert.NotEqual(t, before, stableImage(t, "prod"))
@@ -210,7 +221,8 @@ func TestAFirstReleaseGoesThereWithoutACanary(t *testing.T) {
 // A service that was there and was scaled to nothing is no first release.
 func TestAStableWithoutPodsIsToldAndLeftAlone(t *testing.T) {
 	before := stableImage(t, "prod")
-	_, err := site.Command{}.Run(t.Context(), filepath.Join(prepared.Root, "bin/rollout-wait"), "-n", "prod", "deployment/"+site.App, "--mark-good")
+	_, err := site.Command{}.Run(t.Context(), filepath.Join(prepared.Root, "bin/rollout-wait"), "-n", "prod", "deployment/"+site.App,
+		"--mark-good")
 	require.NoError(t, err)
 	kubectl(t, "scale", "-n", "prod", "deployment/"+site.App, "--replicas=0")
 	defer full(t)
@@ -229,11 +241,14 @@ func TestAScannerThatCannotStartIsNotClean(t *testing.T) {
 	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile", Settings: map[string]string{"SLIPWAY_BASE_IMAGES": nowhere}})
 	assert.Equal(t, "FAILURE", run.Result())
 	assert.Contains(t, run.Console, "Trivy could not tell")
-	assert.Equal(t, before, kubectl(t, "get", "deployment/"+site.App, "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
+	assert.Equal(t, before,
+		kubectl(t, "get", "deployment/"+site.App, "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
 }
 
 func TestARegistryThatIsAwayStopsBeforeAnythingChanges(t *testing.T) {
-	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Settings: map[string]string{"SLIPWAY_REGISTRY": os.Getenv("LAB_NODE") + ":9", "SLIPWAY_AGENT_IMAGE": prepared.Registry + "/" + site.Agent}})
+	run := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod",
+		Settings: map[string]string{"SLIPWAY_REGISTRY": os.Getenv("LAB_NODE") + ":9", "SLIPWAY_AGENT_IMAGE": prepared.Registry + "/" +
+			site.Agent}})
 	assert.Equal(t, "FAILURE", run.Result())
 	assert.Contains(t, run.Console, "does not answer as a registry should")
 	assert.Empty(t, quiet(t))
@@ -266,7 +281,8 @@ func TestABuildPodThatIsLostIsTriedOnceMore(t *testing.T) {
 	assert.NotEqual(t, "SUCCESS", run.Result())
 	assert.Equal(t, 2, strings.Count(run.Console, "executor --log-format"), run.Console)
 	assert.Contains(t, run.Console, "nothing was pushed")
-	assert.Equal(t, before, kubectl(t, "get", "deployment/"+site.App, "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
+	assert.Equal(t, before,
+		kubectl(t, "get", "deployment/"+site.App, "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
 
 	again := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile"}, building, func(site.Signal, int) { lost() })
 	assert.Equal(t, "SUCCESS", again.Result(), again.Console)
@@ -280,12 +296,14 @@ func TestAPodWhoseImageIsNotThereAtOnceIsTriedOnceMore(t *testing.T) {
 	manifest := registry(t, http.MethodGet, "/v2/slipway-agent-lab/manifests/v1", mediaType, nil)
 	begun := make(chan struct{})
 	signal, wait, err := prepared.Start(t.Context(), site.Pipeline{
-		Jenkinsfile: "Jenkinsfile", Job: "late", Settings: map[string]string{"SLIPWAY_AGENT_IMAGE": prepared.Registry + "/slipway-agent-lab:late"},
-		Out: &until{text: "{ (Validate Application)", found: begun},
+		Jenkinsfile: "Jenkinsfile", Job: "late",
+		Settings: map[string]string{"SLIPWAY_AGENT_IMAGE": prepared.Registry + "/slipway-agent-lab:late"},
+		Out:      &until{text: "{ (Validate Application)", found: begun},
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return strings.Contains(kubectl(t, "get", "events", "-n", "jenkins-build", "--field-selector", "reason=Failed", "-o", "jsonpath={.items[*].message}"), "slipway-agent-lab:late")
+		return strings.Contains(kubectl(t, "get", "events", "-n", "jenkins-build", "--field-selector", "reason=Failed", "-o",
+			"jsonpath={.items[*].message}"), "slipway-agent-lab:late")
 	}, time.Minute, 200*time.Millisecond, "the pod without an image")
 	registry(t, http.MethodPut, "/v2/slipway-agent-lab/manifests/late", mediaType, manifest)
 	select {
@@ -303,7 +321,8 @@ func TestAPodWhoseImageIsNotThereAtOnceIsTriedOnceMore(t *testing.T) {
 func TestTheNewestTagIsFoundThroughEachFaultOfNexus(t *testing.T) {
 	repository := prepared.Registry + "/" + site.Image
 	find := func() (string, error) {
-		return site.Command{}.Run(t.Context(), filepath.Join(prepared.Root, "bin", "nexus-latest-tag"), repository, "--ca-file", os.Getenv("LAB_CA"))
+		return site.Command{}.Run(t.Context(), filepath.Join(prepared.Root, "bin", "nexus-latest-tag"), repository, "--ca-file",
+			os.Getenv("LAB_CA"))
 	}
 	want, err := find()
 	require.NoError(t, err)
@@ -351,10 +370,12 @@ func tagOften(t *testing.T, repository, digest string, count int) {
 
 func TestASecondRunGivesWayAndLeavesTheFirstOnesCanaryAlone(t *testing.T) {
 	signal, wait := atTheCanary(t, quick())
-	second := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Home: "another-jenkins", Job: "another", Answers: []string{"yes"}, Settings: quick()})
+	second := play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Home: "another-jenkins", Job: "another", Answers: []string{"yes"},
+		Settings: quick()})
 	assert.Equal(t, "FAILURE", second.Result())
 	assert.Contains(t, second.Console, "another run holds the traffic")
-	assert.Equal(t, "1", kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"), "the first one's canary stands")
+	assert.Equal(t, "1", kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"),
+		"the first one's canary stands")
 	signal(syscall.SIGTERM)
 	_, err := wait()
 	require.NoError(t, err)
@@ -364,7 +385,8 @@ func TestASecondRunGivesWayAndLeavesTheFirstOnesCanaryAlone(t *testing.T) {
 // atTheCanary starts a production run and comes back when the approval is asked for.
 func atTheCanary(t *testing.T, settings map[string]string) (signal site.Signal, wait func() (site.Run, error)) {
 	t.Helper()
-	signal, wait = asked(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=wait"}, Settings: settings}, "Deploy Canary")
+	signal, wait = asked(t,
+		site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=wait"}, Settings: settings}, "Deploy Canary")
 	require.Equal(t, "1", kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"))
 	return signal, wait
 }

@@ -79,7 +79,8 @@ var blows = []blow{
 	{name: "abort", strike: func(_ *cell, run site.Signal, _ int) { run(syscall.SIGTERM) }, results: always("ABORTED"), chosen: "rollout"},
 	{name: "rejected", results: always("ABORTED"), where: moment.asks},
 	{name: "not answered", results: always("ABORTED"), where: moment.asks},
-	{name: "restart", strike: func(_ *cell, run site.Signal, _ int) { run(syscall.SIGKILL) }, results: always("SUCCESS"), chosen: "canary health"},
+	{name: "restart", strike: func(_ *cell, run site.Signal, _ int) { run(syscall.SIGKILL) }, results: always("SUCCESS"),
+		chosen: "canary health"},
 	{name: "gone", strike: func(_ *cell, run site.Signal, _ int) { run(syscall.SIGKILL) }},
 	{name: "helper killed", strike: func(c *cell, _ site.Signal, helper int) {
 		require.NoError(c.t, syscall.Kill(helper, syscall.SIGKILL))
@@ -89,8 +90,10 @@ var blows = []blow{
 		require.NoError(c.t, syscall.Kill(helper, syscall.SIGSTOP)) // a migration of some milliseconds would end before its pod
 		c.deletePods()
 	},
-		results: unless([]string{"image to promote", "what would change", "migration plan", "canary to 0"}, "ABORTED", "FAILURE"), chosen: "canary at 20 %", where: helps},
-	{name: "API away for 30 s", strike: func(c *cell, _ site.Signal, _ int) { pauseAPI(c.t, 30*time.Second) }, results: always("SUCCESS", "FAILURE", "ABORTED"), alone: true},
+		results: unless([]string{"image to promote", "what would change", "migration plan", "canary to 0"}, "ABORTED", "FAILURE"),
+		chosen:  "canary at 20 %", where: helps},
+	{name: "API away for 30 s", strike: func(c *cell, _ site.Signal, _ int) { pauseAPI(c.t, 30*time.Second) },
+		results: always("SUCCESS", "FAILURE", "ABORTED"), alone: true},
 }
 
 // pauseAPI stops the API server's process, and lets it go on.
@@ -133,7 +136,8 @@ func TestWhateverStopsAProductionRunItEndsWell(t *testing.T) {
 	var together, alone []cell
 	for _, moment := range slices.Backward(moments) {
 		for _, blow := range blows {
-			if blow.where != nil && !blow.where(moment) || which() == "" && blow.chosen != moment.name || which() == "missing" && outcomes.Good(moment.row(), blow.name) {
+			if blow.where != nil && !blow.where(moment) || which() == "" && blow.chosen != moment.name || which() == "missing" &&
+				outcomes.Good(moment.row(), blow.name) {
 				continue
 			}
 			if blow.alone {
@@ -238,7 +242,8 @@ func (c cell) prepare() {
 	c.t.Helper()
 	if c.pending {
 		_, err := site.Command{Env: prepared.Database(c.namespace)}.Run(c.t.Context(), "psql", "-v", "ON_ERROR_STOP=1", "-q",
-			"-c", "DROP INDEX IF EXISTS users_name_idx", "-c", "DELETE FROM schema_migrations WHERE version = '003'", "-c", "DELETE FROM schema_migrations_progress")
+			"-c", "DROP INDEX IF EXISTS users_name_idx", "-c", "DELETE FROM schema_migrations WHERE version = '003'", "-c",
+			"DELETE FROM schema_migrations_progress")
 		require.NoError(c.t, err)
 		return
 	}
@@ -387,7 +392,8 @@ func (c cell) settled(before string) string {
 func digests(t *testing.T, namespace string) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
-	for _, image := range strings.Fields(kubectl(t, "get", "pods", "-n", namespace, "-l", "app.kubernetes.io/name="+site.App, "-o", "jsonpath={.items[*].spec.containers[0].image}")) {
+	for _, image := range strings.Fields(kubectl(t, "get", "pods", "-n", namespace, "-l", "app.kubernetes.io/name="+site.App, "-o",
+		"jsonpath={.items[*].spec.containers[0].image}")) {
 		found[image] = true
 	}
 	return found

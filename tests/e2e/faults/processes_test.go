@@ -83,7 +83,8 @@ func words(pid, file string) string {
 }
 
 func worksOn(environment, namespace string) bool {
-	return namespace == "" || strings.Contains(environment, "NAMESPACE="+namespace+" ") || strings.Contains(environment, ".postgres."+namespace+".")
+	return namespace == "" || strings.Contains(environment, "NAMESPACE="+namespace+" ") ||
+		strings.Contains(environment, ".postgres."+namespace+".")
 }
 
 // promoting is the process that puts the new image on stable and waits for it.
@@ -92,7 +93,8 @@ const promoting = `^slipway phase promote `
 // untilChanged comes back when stable is asked to run another image than before.
 func untilChanged(t *testing.T, namespace, before string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return stableImage(t, namespace) != before }, time.Minute, 50*time.Millisecond, "stable is not changed")
+	require.Eventually(t, func() bool { return stableImage(t, namespace) != before }, time.Minute, 50*time.Millisecond,
+		"stable is not changed")
 }
 
 // meanwhile plays a run, and does something when a process of the pattern runs.

@@ -71,7 +71,8 @@ func TestAStagingRunDuringAProductionRunLeavesItAlone(t *testing.T) {
 	promoting := kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 	newer := release(t, "While production is being approved")
 	assert.NotEqual(t, promoting, image(t, newer))
-	assert.Equal(t, promoting, kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
+	assert.Equal(t, promoting,
+		kubectl(t, "get", "deployment/"+site.App+"-canary", "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
 	signal(syscall.SIGTERM)
 	_, err := wait()
 	require.NoError(t, err)
@@ -84,9 +85,10 @@ func TestAStableThatChangedWhileTheApprovalWaitedIsNotOverwritten(t *testing.T) 
 	before := stableImage(t, "prod")
 	defer back(t, "prod", before)
 	byHand := prepared.Registry + "/" + site.Image + "@" + before[len(before)-71:]
-	run := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick("SLIPWAY_HOLD", "5s")}, `^slipway phase judge `, func(site.Signal, int) {
-		kubectl(t, "set", "image", "-n", "prod", "deployment/"+site.App, "app="+byHand)
-	})
+	run := meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick("SLIPWAY_HOLD", "5s")},
+		`^slipway phase judge `, func(site.Signal, int) {
+			kubectl(t, "set", "image", "-n", "prod", "deployment/"+site.App, "app="+byHand)
+		})
 	assert.Equal(t, "FAILURE", run.Result())
 	assert.Contains(t, run.Console, "was changed while the approval waited")
 	assert.Contains(t, run.Console, "stable was left alone")

@@ -52,17 +52,21 @@ func TestRecord(t *testing.T) {
 		}
 	}
 	write("staging", staging)
-	keep("production-rejected", play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=no"}, Settings: quick()}), "ABORTED")
-	keep("production-stopped", meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()}, promoting, func(signal site.Signal, _ int) {
-		untilChanged(t, "prod", before)
-		signal(syscall.SIGTERM)
-	}), "ABORTED")
+	keep("production-rejected",
+		play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"migrate=yes", "promote=no"}, Settings: quick()}), "ABORTED")
+	keep("production-stopped",
+		meanwhile(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()}, promoting,
+			func(signal site.Signal, _ int) {
+				untilChanged(t, "prod", before)
+				signal(syscall.SIGTERM)
+			}), "ABORTED")
 	keep("production", play(t, site.Pipeline{Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}, Settings: quick()}), "SUCCESS")
 	// A plan that breaks the running version, which no release here has.
 	migrations := t.TempDir()
 	require.NoError(t, os.CopyFS(migrations, os.DirFS(filepath.Join(prepared.Service.Dir, "migrations"))))
 	require.NoError(t, os.WriteFile(filepath.Join(migrations, "004_drop_name.sql"), []byte("ALTER TABLE users DROP COLUMN name;\n"), 0o644))
-	answer, err := site.Command{Env: append(prepared.Database("prod"), "SLIPWAY_ANSWER=true")}.Run(t.Context(), filepath.Join(prepared.Root, "bin/migrate-diff"), "plan", "--dir", migrations)
+	answer, err := site.Command{Env: append(prepared.Database("prod"), "SLIPWAY_ANSWER=true")}.Run(t.Context(),
+		filepath.Join(prepared.Root, "bin/migrate-diff"), "plan", "--dir", migrations)
 	require.NoError(t, err)
 	write("breaking", []replay.Call{{Helper: "phase", Arguments: []string{"plan"}, Answer: answer}})
 }

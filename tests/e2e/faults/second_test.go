@@ -45,8 +45,11 @@ func TestAnotherServiceIsDeliveredByTheSameCall(t *testing.T) {
 	}
 	running := kubectl(t, "get", "deployment/greeter", "-n", "prod", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 	assert.Contains(t, running, "team/greeter:latest-1@sha256:")
-	assert.Equal(t, running, kubectl(t, "get", "deployment/greeter", "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
-	assert.Equal(t, "100 0", kubectl(t, "get", "httproute/greeter", "-n", "prod", "-o", "jsonpath={.spec.rules[0].backendRefs[0].weight} {.spec.rules[0].backendRefs[1].weight}"))
+	assert.Equal(t, running,
+		kubectl(t, "get", "deployment/greeter", "-n", "staging", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
+	assert.Equal(t, "100 0",
+		kubectl(t, "get", "httproute/greeter", "-n", "prod", "-o",
+			"jsonpath={.spec.rules[0].backendRefs[0].weight} {.spec.rules[0].backendRefs[1].weight}"))
 	assert.Equal(t, "0", kubectl(t, "get", "deployment/greeter-canary", "-n", "prod", "-o", "jsonpath={.spec.replicas}"))
 
 	again := play(t, site.Pipeline{Repository: "greeter", Jenkinsfile: "Jenkinsfile.prod", Answers: []string{"yes"}})
@@ -60,10 +63,12 @@ func deploy(t *testing.T, source, image string) {
 	t.Helper()
 	template, err := os.ReadFile(filepath.Join(source, "deployment.yaml"))
 	require.NoError(t, err)
-	for namespace, deployments := range map[string]map[string]string{"staging": {"greeter": "1"}, "prod": {"greeter": "2", "greeter-canary": "0"}} {
+	for namespace, deployments := range map[string]map[string]string{"staging": {"greeter": "1"},
+		"prod": {"greeter": "2", "greeter-canary": "0"}} {
 		kubectl(t, "apply", "-n", namespace, "-f", filepath.Join(source, "services.yaml"))
 		for name, replicas := range deployments {
-			require.NoError(t, site.Apply(t.Context(), strings.NewReplacer("NAME", name, "REPLICAS", replicas, "IMAGE", image).Replace(string(template)), "-n", namespace))
+			require.NoError(t, site.Apply(t.Context(),
+				strings.NewReplacer("NAME", name, "REPLICAS", replicas, "IMAGE", image).Replace(string(template)), "-n", namespace))
 		}
 	}
 	kubectl(t, "apply", "-n", "prod", "-f", filepath.Join(source, "gateway.yaml"))

@@ -40,7 +40,8 @@ func CreateRepository(ctx context.Context, source, dir, remote string) (*Reposit
 		return nil, err
 	}
 	// The lab's Git server takes no request in pieces, which a push of a program would be.
-	for _, arguments := range [][]string{{"init", "-q", "-b", "Staging"}, {"remote", "add", "origin", remote}, {"config", "http.postBuffer", "104857600"}} {
+	for _, arguments := range [][]string{{"init", "-q", "-b", "Staging"}, {"remote", "add", "origin", remote},
+		{"config", "http.postBuffer", "104857600"}} {
 		if _, err := r.git(ctx, arguments...); err != nil {
 			return nil, err
 		}

@@ -130,10 +130,12 @@ func (s *Site) arguments(p *Pipeline) []string {
 func (s *Site) environment(p Pipeline) []string {
 	production := cmp.Or(p.Namespace, "prod")
 	user, password := os.Getenv("LAB_REGISTRY_USER"), os.Getenv("LAB_REGISTRY_PASSWORD")
-	return append(append(os.Environ(), "NEXUS_USERNAME="+user, "NEXUS_PASSWORD="+password, "NEXUS_PULL_USERNAME="+user, "NEXUS_PULL_PASSWORD="+password,
+	return append(append(os.Environ(), "NEXUS_USERNAME="+user, "NEXUS_PASSWORD="+password, "NEXUS_PULL_USERNAME="+user,
+		"NEXUS_PULL_PASSWORD="+password,
 		"QUARANTINE_USERNAME="+user, "QUARANTINE_PASSWORD="+password,
 		"STAGING_SIGNING_KEY="+s.signingKey, "ADMIN_PASSWORD=unused", "GITEE_USERNAME=unused", "GITEE_TOKEN=unused", "KUBECONFIG="+s.kubeconfig(),
-		"KUBERNETES_BUILD_TOKEN="+s.tokens[Agents[0]], "KUBERNETES_STAGING_TOKEN="+s.tokens[Agents[1]], "KUBERNETES_PRODUCTION_TOKEN="+s.tokens[Agents[2]],
+		"KUBERNETES_BUILD_TOKEN="+s.tokens[Agents[0]], "KUBERNETES_STAGING_TOKEN="+s.tokens[Agents[1]],
+		"KUBERNETES_PRODUCTION_TOKEN="+s.tokens[Agents[2]],
 		"STAGING_DB_USERNAME=mydb_owner", "STAGING_DB_PASSWORD="+s.passwords["staging"]["owner"],
 		"PROD_DB_USERNAME=mydb_owner", "PROD_DB_PASSWORD="+s.passwords[production]["owner"]), p.Environment...)
 }

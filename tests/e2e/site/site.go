@@ -101,7 +101,9 @@ func (s *Site) namespaces(ctx context.Context) error {
 		return err
 	}
 	for _, namespace := range Agents {
-		if err := s.object(ctx, namespace, map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "registry-ca"}, "data": map[string]string{"ca.crt": string(authority)}}); err != nil {
+		if err := s.object(ctx, namespace,
+			map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "registry-ca"},
+				"data": map[string]string{"ca.crt": string(authority)}}); err != nil {
 			return err
 		}
 		if err := s.pullSecret(ctx, namespace); err != nil {
@@ -295,7 +297,8 @@ func (s *Site) lighten(ctx context.Context) error {
 
 // BuildGreeter builds the second service's program into a clone of its repository.
 func BuildGreeter(ctx context.Context, root, dir string) error {
-	_, err := Command{Dir: filepath.Join(root, "tests/e2e/second/service/program"), Env: []string{"CGO_ENABLED=0"}}.Run(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "greeter"), ".")
+	_, err := Command{Dir: filepath.Join(root, "tests/e2e/second/service/program"), Env: []string{"CGO_ENABLED=0"}}.Run(ctx, "go", "build",
+		"-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "greeter"), ".")
 	return err
 }
 
@@ -321,7 +324,9 @@ func (s *Site) dayZero(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	image, err := s.buildOnce(ctx, "day-0", commit, s.Service.Dir, s.Registry+"/"+Image+":day-0", "--build-arg", "PIP_INDEX_URL="+os.Getenv("LAB_PIP_INDEX_URL"), "--build-arg", "PIP_TRUSTED_HOST=pypi.lab", "--build-arg", "VERSION=day-0", "--build-arg", "COMMIT="+commit)
+	image, err := s.buildOnce(ctx, "day-0", commit, s.Service.Dir, s.Registry+"/"+Image+":day-0", "--build-arg",
+		"PIP_INDEX_URL="+os.Getenv("LAB_PIP_INDEX_URL"), "--build-arg", "PIP_TRUSTED_HOST=pypi.lab", "--build-arg", "VERSION=day-0",
+		"--build-arg", "COMMIT="+commit)
 	if err != nil {
 		return err
 	}
@@ -406,7 +411,8 @@ func (s *Site) Secrets() []string {
 
 // Migration is the newest one that a namespace's database has gone through.
 func (s *Site) Migration(ctx context.Context, namespace string) (string, error) {
-	out, err := s.helper(ctx, s.Database(namespace), "migrate-diff", "status", "--dir", filepath.Join(s.Service.Dir, "migrations"), "-o", "json")
+	out, err := s.helper(ctx, s.Database(namespace), "migrate-diff", "status", "--dir", filepath.Join(s.Service.Dir, "migrations"), "-o",
+		"json")
 	if err != nil {
 		return "", err
 	}

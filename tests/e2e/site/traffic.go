@@ -46,9 +46,10 @@ func StartTraffic(ctx context.Context, host, path string, rate int) (*Traffic, e
 	ctx, cancel := context.WithCancel(ctx)
 	t := &Traffic{versions: map[string]int{}, cancel: cancel}
 	var dialer net.Dialer
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return dialer.DialContext(ctx, network, net.JoinHostPort(addresses[0], "80"))
-	}}}
+	client := &http.Client{Timeout: 10 * time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, net.JoinHostPort(addresses[0], "80"))
+		}}}
 	url := "http://" + host + path
 	t.done.Go(func() {
 		ticker := time.NewTicker(time.Second / time.Duration(rate))

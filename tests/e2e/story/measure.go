@@ -27,7 +27,8 @@ func Measure(ctx context.Context, s *site.Site, releases int, out io.Writer) err
 		for _, jenkinsfile := range []string{"Jenkinsfile", "Jenkinsfile.prod"} {
 			steps := &stamped{last: time.Now()}
 			run, err := s.Run(ctx, site.Pipeline{Jenkinsfile: jenkinsfile, Answers: []string{"yes"}, Out: steps, Settings: map[string]string{
-				"SLIPWAY_HOLD": "1s", "SLIPWAY_CANARY_WEIGHT": "20", "SLIPWAY_QUARANTINE": s.Registry + "/quarantine", "SLIPWAY_QUARANTINE_CREDENTIALS_ID": "QUARANTINE"}})
+				"SLIPWAY_HOLD": "1s", "SLIPWAY_CANARY_WEIGHT": "20", "SLIPWAY_QUARANTINE": s.Registry + "/quarantine",
+				"SLIPWAY_QUARANTINE_CREDENTIALS_ID": "QUARANTINE"}})
 			if err != nil {
 				return err
 			}

@@ -46,7 +46,8 @@ func (t *teller) monitored() error {
 			}
 		}
 	}
-	t.check(len(asked) > 0 && len(shown) > 0 && len(missing) == 0, "%d alerts and %d lines of dashboards ask for what is measured (missing: %v)", len(asked), len(shown), missing)
+	t.check(len(asked) > 0 && len(shown) > 0 && len(missing) == 0,
+		"%d alerts and %d lines of dashboards ask for what is measured (missing: %v)", len(asked), len(shown), missing)
 	return nil
 }
 

@@ -30,7 +30,8 @@ func TestAReaderSeesStagesAndWhatWasSaid(t *testing.T) {
 	out, clock := &shared{}, make(chan time.Time)
 	r := newReadable(out, clock)
 	for _, text := range []string{
-		"[Pipeline] Start of Pipeline\n[Pipeline] stage\n[Pipeline] { (Validate Application)\n[Pipeline] sh\n+ python3 -m pytest\n", "10 passed", " in 1 s\n",
+		"[Pipeline] Start of Pipeline\n[Pipeline] stage\n[Pipeline] { (Validate Application)\n[Pipeline] sh\n+ python3 -m pytest\n", "10 passed",
+		" in 1 s\n",
 		"[Pipeline] }\n[Pipeline] // stage\n\nslipway-record: {\"version\":1}\n",
 	} {
 		_, err := r.Write([]byte(text))

@@ -31,11 +31,13 @@ func (t *teller) healthy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.check(staged == promoted && strings.Contains(promoted, "@sha256:"), "production runs the digest that staging verified: %s", short(promoted))
+	t.check(staged == promoted && strings.Contains(promoted, "@sha256:"), "production runs the digest that staging verified: %s",
+		short(promoted))
 	t.check(counts.Failed == 0, "no request of %d failed meanwhile (%d)", counts.Total(), counts.Failed)
 	t.check(counts.Versions["latest-1"] > 0 && counts.Versions["day-0"] > 0, "both versions answered meanwhile: %v", counts.Versions)
 	t.check(!strings.Contains(staging.Console, "the evidence is not signed"), "staging signed its evidence, and production takes no other")
-	good, err := site.Kubectl(ctx, "get", "deployment/"+site.App, "-n", "prod", "-o", `jsonpath={.metadata.annotations.slipway\.dev/last-good}`)
+	good, err := site.Kubectl(ctx, "get", "deployment/"+site.App, "-n", "prod", "-o",
+		`jsonpath={.metadata.annotations.slipway\.dev/last-good}`)
 	if err != nil {
 		return err
 	}
@@ -47,7 +49,8 @@ func (t *teller) healthy(ctx context.Context) error {
 	share := 100 * float64(answered) / float64(max(1, all))
 	// One pod of ten, and each request takes any: with some hundred requests, chance stays far inside these.
 	t.check(strings.Contains(production.Kept("canary-report.html"), "<h1>HEALTHY</h1>"), "the analysis' page is archived with the run")
-	t.check(share > 4 && share < 18, "while it was judged, the canary answered %d of %d requests: %.1f %%, asked for 10 %%", answered, all, share)
+	t.check(share > 4 && share < 18, "while it was judged, the canary answered %d of %d requests: %.1f %%, asked for 10 %%", answered, all,
+		share)
 	if err := t.quiet(ctx); err != nil {
 		return err
 	}
@@ -80,9 +83,12 @@ func (t *teller) broken(ctx context.Context) error {
 	}
 	t.check(production.Result() == "FAILURE", "production run 2 ends with FAILURE (%s)", production.Result())
 	t.check(production.LastStage() == "Deploy Canary", "it was stopped at the canary (%s)", production.LastStage())
-	t.check(strings.Contains(production.Console, "was rolled back") && strings.Contains(production.Console, "requests failed"), "the console's last lines say why")
-	t.check(strings.Contains(production.Console, "    ValueError: an address with a tag"), "and above them stands what the canary said last, as its pod is gone")
-	t.check(strings.Contains(production.Kept("canary-report.html"), "<h1>UNHEALTHY</h1>"), "the analysis' page is archived with the run that it stopped")
+	t.check(strings.Contains(production.Console, "was rolled back") && strings.Contains(production.Console, "requests failed"),
+		"the console's last lines say why")
+	t.check(strings.Contains(production.Console, "    ValueError: an address with a tag"),
+		"and above them stands what the canary said last, as its pod is gone")
+	t.check(strings.Contains(production.Kept("canary-report.html"), "<h1>UNHEALTHY</h1>"),
+		"the analysis' page is archived with the run that it stopped")
 	t.check(counts.Failed < counts.Total()/5, "only the canary's share failed: %d of %d requests", counts.Failed, counts.Total())
 	after, err := t.image(ctx, "prod", site.App)
 	if err != nil {
@@ -113,9 +119,11 @@ func (t *teller) vulnerable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.check(staging.Result() == "FAILURE" && staging.LastStage() == "Build, Scan & Push", "staging run 3 was stopped at the scan (%s in %s)", staging.Result(), staging.LastStage())
+	t.check(staging.Result() == "FAILURE" && staging.LastStage() == "Build, Scan & Push", "staging run 3 was stopped at the scan (%s in %s)",
+		staging.Result(), staging.LastStage())
 	t.check(strings.Contains(staging.Console, "CVE-2024-53981"), "the finding is named")
-	_, err = site.Command{}.Run(ctx, filepath.Join(t.site.Root, "bin", "nexus-latest-tag"), t.site.Registry+"/"+site.Image, "--ca-file", os.Getenv("LAB_CA"), "--at", "latest-3", "--allow-unverified")
+	_, err = site.Command{}.Run(ctx, filepath.Join(t.site.Root, "bin", "nexus-latest-tag"), t.site.Registry+"/"+site.Image, "--ca-file",
+		os.Getenv("LAB_CA"), "--at", "latest-3", "--allow-unverified")
 	t.check(err != nil, "nothing was pushed: latest-3 is not in the registry")
 	return t.site.Service.Write("requirements.txt", string(requirements))
 }

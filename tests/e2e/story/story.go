@@ -79,7 +79,8 @@ func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers .
 	defer done()
 	t.canary = &window{out: console, traffic: t.traffic, from: " failed, stable ", until: "(Promote to Production)"}
 	pipeline := site.Pipeline{Jenkinsfile: jenkinsfile, Answers: answers, Out: t.canary, Settings: map[string]string{
-		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": analysis.String(), "SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
+		"SLIPWAY_PROMETHEUS_URL": "http://prometheus.lab:9090", "SLIPWAY_ANALYSIS_DURATION": analysis.String(),
+		"SLIPWAY_ANALYSIS_INTERVAL": "4s", "SLIPWAY_ANALYSIS_MIN_REQUESTS": "20",
 		"SLIPWAY_QUARANTINE": t.site.Registry + "/quarantine", "SLIPWAY_QUARANTINE_CREDENTIALS_ID": "QUARANTINE",
 	}}
 	t.traffic.Reset()
@@ -99,7 +100,9 @@ func (t *teller) run(ctx context.Context, release, jenkinsfile string, answers .
 		return run, counts, err
 	}
 	name := map[string]string{"Jenkinsfile": "staging", "Jenkinsfile.prod": "production"}[jenkinsfile]
-	t.rows = append(t.rows, row{release: release, pipeline: name, outcome: run.Result(), stage: run.LastStage(), run: run, prod: short(image), failures: counts.Failed})
+	t.rows = append(t.rows,
+		row{release: release, pipeline: name, outcome: run.Result(), stage: run.LastStage(), run: run, prod: short(image),
+			failures: counts.Failed})
 	t.check(run.Shells <= 8, "%s of release %s used %d sh steps, at most 8", name, release, run.Shells)
 	return run, counts, nil
 }
@@ -161,7 +164,8 @@ func (t *teller) quiet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.check(slices.Contains([]string{"", "0"}, strings.TrimSpace(replicas)), "the canary has 0 replicas and no journal (%q)", strings.TrimSpace(replicas))
+	t.check(slices.Contains([]string{"", "0"}, strings.TrimSpace(replicas)), "the canary has 0 replicas and no journal (%q)",
+		strings.TrimSpace(replicas))
 	t.check(strings.TrimSpace(leases) == "", "no Lease is held (%q)", strings.TrimSpace(leases))
 	return nil
 }
@@ -177,14 +181,17 @@ func (t *teller) migration(ctx context.Context, namespace, want string) error {
 
 func (t *teller) table() {
 	t.title("What was shipped")
-	fmt.Fprintf(t.out, "%-8s %-11s %-9s %-22s %-26s %8s %4s %7s\n", "RELEASE", "PIPELINE", "RESULT", "LAST STAGE", "PRODUCTION RUNS", "SECONDS", "SH", "FAILED")
+	fmt.Fprintf(t.out, "%-8s %-11s %-9s %-22s %-26s %8s %4s %7s\n", "RELEASE", "PIPELINE", "RESULT", "LAST STAGE", "PRODUCTION RUNS",
+		"SECONDS", "SH", "FAILED")
 	for _, r := range t.rows {
-		fmt.Fprintf(t.out, "%-8s %-11s %-9s %-22s %-26s %8.1f %4d %7d\n", r.release, r.pipeline, r.outcome, r.stage, r.prod, r.run.Seconds, r.run.Shells, r.failures)
+		fmt.Fprintf(t.out, "%-8s %-11s %-9s %-22s %-26s %8.1f %4d %7d\n", r.release, r.pipeline, r.outcome, r.stage, r.prod, r.run.Seconds,
+			r.run.Shells, r.failures)
 	}
 	if len(t.rows) > 1 {
 		staging, production := t.rows[0].run.Seconds, t.rows[1].run.Seconds
 		own := production - analysis.Seconds()
-		fmt.Fprintf(t.out, "\nrelease 1: production took %.2f of staging's time, and %.2f without the %s in which the canary is judged\n", production/staging, own/staging, analysis)
+		fmt.Fprintf(t.out, "\nrelease 1: production took %.2f of staging's time, and %.2f without the %s in which the canary is judged\n",
+			production/staging, own/staging, analysis)
 	}
 }
 
@@ -192,6 +199,7 @@ func (t *teller) table() {
 func (t *teller) addUser(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	_, err := site.Command{}.Run(ctx, "curl", "-sSf", "-X", "POST", "-H", "Content-Type: application/json", "-d", `{"email":"ada+news@example.com","name":"Ada"}`, "http://"+site.App+".prod.svc.cluster.local/users")
+	_, err := site.Command{}.Run(ctx, "curl", "-sSf", "-X", "POST", "-H", "Content-Type: application/json", "-d",
+		`{"email":"ada+news@example.com","name":"Ada"}`, "http://"+site.App+".prod.svc.cluster.local/users")
 	return err
 }

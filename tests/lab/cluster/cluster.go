@@ -137,7 +137,8 @@ func (c *Cluster) issueCertificates() error {
 			c.admin = path
 		}
 	}
-	if err := c.authority.server("apiserver", NodeAddress, "10.96.0.1", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"); err != nil {
+	if err := c.authority.server("apiserver", NodeAddress, "10.96.0.1", "127.0.0.1", "kubernetes", "kubernetes.default",
+		"kubernetes.default.svc", "kubernetes.default.svc.cluster.local"); err != nil {
 		return err
 	}
 	if err := c.authority.server("kubelet-server", NodeAddress, "node1"); err != nil {

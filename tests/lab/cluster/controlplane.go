@@ -78,7 +78,8 @@ func get(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 // waitForCluster waits for what every namespace needs before pods can start in it.
 func (c *Cluster) waitForCluster(ctx context.Context, kubelet *process) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, path := range []string{"/api/v1/namespaces/default/serviceaccounts/default", "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"} {
+	for _, path := range []string{"/api/v1/namespaces/default/serviceaccounts/default",
+		"/api/v1/namespaces/default/configmaps/kube-root-ca.crt"} {
 		group.Go(func() error { return kubelet.until(ctx, c.ready(path)) })
 	}
 	group.Go(func() error { return kubelet.until(ctx, c.nodeReady()) })

@@ -38,14 +38,16 @@ func (c *Cluster) startGateway(ctx context.Context) error {
 	if err := c.kubectl(ctx, "", "create", "-f", filepath.Join(definitions, "config/crd/standard")); err != nil {
 		return fmt.Errorf("the Gateway API's definitions: %w", err)
 	}
-	if err := c.kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=30s", "crd/gatewayclasses.gateway.networking.k8s.io", "crd/httproutes.gateway.networking.k8s.io", "crd/gateways.gateway.networking.k8s.io"); err != nil {
+	if err := c.kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=30s", "crd/gatewayclasses.gateway.networking.k8s.io",
+		"crd/httproutes.gateway.networking.k8s.io", "crd/gateways.gateway.networking.k8s.io"); err != nil {
 		return err
 	}
 	traefik, err := c.moduleDir(ctx, "github.com/traefik/traefik/v3")
 	if err != nil {
 		return err
 	}
-	if err := c.kubectl(ctx, "", "create", "-f", filepath.Join(traefik, "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml")); err != nil {
+	if err := c.kubectl(ctx, "", "create", "-f",
+		filepath.Join(traefik, "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml")); err != nil {
 		return fmt.Errorf("the definitions of Traefik's own: %w", err)
 	}
 	if err := c.kubectl(ctx, gatewayClass, "create", "-f", "-"); err != nil {
@@ -55,7 +57,8 @@ func (c *Cluster) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &process{name: "traefik", path: c.Programs["traefik"], arguments: []string{"--configFile=" + config}, env: []string{"KUBECONFIG=" + c.admin}, logs: c.logs}
+	p := &process{name: "traefik", path: c.Programs["traefik"], arguments: []string{"--configFile=" + config},
+		env: []string{"KUBECONFIG=" + c.admin}, logs: c.logs}
 	if err := c.launch(p); err != nil {
 		return err
 	}

@@ -77,7 +77,8 @@ func (c *Cluster) startContainerd(ctx context.Context) error {
 	}
 	// Every image name of the world outside leads to the mirror; the site's own
 	// registry is asked itself, with its certificate checked.
-	if _, err := c.write("hosts.d/_default/hosts.toml", fmt.Sprintf("server = %q\n[host.%q]\ncapabilities = [\"pull\", \"resolve\"]\n", mirrorURL, mirrorURL)); err != nil {
+	if _, err := c.write("hosts.d/_default/hosts.toml",
+		fmt.Sprintf("server = %q\n[host.%q]\ncapabilities = [\"pull\", \"resolve\"]\n", mirrorURL, mirrorURL)); err != nil {
 		return err
 	}
 	for _, address := range []string{RegistryAddress, NodeAddress, "nexus.lab"} {
@@ -88,7 +89,8 @@ func (c *Cluster) startContainerd(ctx context.Context) error {
 		}
 	}
 	// What runc writes for each exec goes with the namespace, also where the exec is cut off.
-	containerd := &process{name: "containerd", path: "/usr/bin/containerd", arguments: []string{"--config", config}, env: []string{"XDG_RUNTIME_DIR=/run"}, logs: c.logs}
+	containerd := &process{name: "containerd", path: "/usr/bin/containerd", arguments: []string{"--config", config},
+		env: []string{"XDG_RUNTIME_DIR=/run"}, logs: c.logs}
 	if err := c.launch(containerd); err != nil {
 		return err
 	}
@@ -97,7 +99,8 @@ func (c *Cluster) startContainerd(ctx context.Context) error {
 
 func (c *Cluster) startNode(ctx context.Context) error {
 	pki := c.authority.path
-	config, err := c.write("kubelet.yaml", fmt.Sprintf(kubeletConfig, pki("ca.crt"), pki("kubelet-server.crt"), pki("kubelet-server.key"), c.Name, NodeAddress))
+	config, err := c.write("kubelet.yaml",
+		fmt.Sprintf(kubeletConfig, pki("ca.crt"), pki("kubelet-server.crt"), pki("kubelet-server.key"), c.Name, NodeAddress))
 	if err != nil {
 		return err
 	}

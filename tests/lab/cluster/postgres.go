@@ -38,7 +38,8 @@ func (c *Cluster) startPostgres(ctx context.Context) error {
 	if err := os.Chown(secret, int(uid), int(uid)); err != nil {
 		return err
 	}
-	create := exec.CommandContext(ctx, postgresPrograms+"initdb", "-D", filepath.Join(data, "main"), "-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret, "--no-sync")
+	create := exec.CommandContext(ctx, postgresPrograms+"initdb", "-D", filepath.Join(data, "main"), "-U", "postgres", "-A", "scram-sha-256",
+		"--pwfile", secret, "--no-sync")
 	create.Dir = data
 	create.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	if out, err := create.CombinedOutput(); err != nil {
@@ -46,11 +47,13 @@ func (c *Cluster) startPostgres(ctx context.Context) error {
 	}
 	// With mmap, a server that is killed leaves nothing in /dev/shm.
 	p := &process{name: "postgres", path: postgresPrograms + "postgres", user: uint32(uid), logs: c.logs,
-		arguments: []string{"-D", filepath.Join(data, "main"), "-c", "listen_addresses=" + NodeAddress, "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "dynamic_shared_memory_type=mmap"}}
+		arguments: []string{"-D", filepath.Join(data, "main"), "-c", "listen_addresses=" + NodeAddress, "-c", "unix_socket_directories=", "-c",
+			"fsync=off", "-c", "dynamic_shared_memory_type=mmap"}}
 	if err := c.launch(p); err != nil {
 		return err
 	}
-	for name, value := range map[string]string{"PGHOST": NodeAddress, "PGPORT": "5432", "PGUSER": "postgres", "PGPASSWORD": password, "PGDATABASE": "postgres", "PGSSLMODE": "disable"} {
+	for name, value := range map[string]string{"PGHOST": NodeAddress, "PGPORT": "5432", "PGUSER": "postgres", "PGPASSWORD": password,
+		"PGDATABASE": "postgres", "PGSSLMODE": "disable"} {
 		c.setenv(name, value)
 	}
 	return p.until(ctx, func(ctx context.Context) error {

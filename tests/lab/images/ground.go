@@ -43,7 +43,8 @@ func Ground(ctx context.Context, cacheDir string, log io.Writer) error {
 				command := exec.CommandContext(ctx, "mmdebstrap", "--variant=minbase", "--include="+packages, suite, unfinished, mirror)
 				command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 				// What it mounts and starts goes with it, also where it is killed.
-				command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+				command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS,
+					Pdeathsig: syscall.SIGKILL}
 				if out, err := command.CombinedOutput(); err != nil {
 					lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 					return fmt.Errorf("mmdebstrap: %w: %s", err, strings.Join(lines[max(0, len(lines)-5):], "\n"))

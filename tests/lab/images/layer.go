@@ -41,7 +41,8 @@ func layer(trees ...tree) (v1.Layer, error) {
 }
 
 // What no container needs of a base system.
-var superfluous = []string{"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/info", "/var/cache/apt", "/var/lib/apt/lists", "/var/cache/debconf", "/usr/share/zoneinfo/right", "/var/log", "/usr/lib/python3.11/EXTERNALLY-MANAGED"}
+var superfluous = []string{"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/info", "/var/cache/apt",
+	"/var/lib/apt/lists", "/var/cache/debconf", "/usr/share/zoneinfo/right", "/var/log", "/usr/lib/python3.11/EXTERNALLY-MANAGED"}
 
 // system is the files of a base system; below names one whose equal files are left out.
 func system(root, below string) tree {
@@ -67,7 +68,8 @@ func system(root, below string) tree {
 				return err
 			}
 			if below != "" && !info.IsDir() {
-				if other, err := os.Lstat(below + name); err == nil && other.Size() == info.Size() && other.Mode() == info.Mode() && other.ModTime().Equal(info.ModTime()) {
+				if other, err := os.Lstat(below + name); err == nil && other.Size() == info.Size() && other.Mode() == info.Mode() &&
+					other.ModTime().Equal(info.ModTime()) {
 					return nil
 				}
 			}

@@ -64,10 +64,13 @@ func (in Input) images(names map[string]pins.Pin) []image {
 		}
 	}
 	certificates := program("etc/ssl/certs/ca-certificates.crt", in.dir("systems", "python-2", "etc/ssl/certs/ca-certificates.crt"))
-	agent := onGround(v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "AGENT_WORKDIR=/home/jenkins/agent", "HOME=/home/jenkins", "LANG=C.UTF-8"}, User: "1000:1000", WorkingDir: "/home/jenkins", Entrypoint: []string{"/usr/local/bin/jenkins-agent"}},
+	agent := onGround(v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"AGENT_WORKDIR=/home/jenkins/agent", "HOME=/home/jenkins", "LANG=C.UTF-8"}, User: "1000:1000", WorkingDir: "/home/jenkins",
+		Entrypoint: []string{"/usr/local/bin/jenkins-agent"}},
 		folder("home/jenkins", 0o755, 1000), folder("home/jenkins/agent", 0o755, 1000), folder("home/jenkins/.jenkins", 0o755, 1000),
 		text("usr/local/bin/jenkins-agent", 0o755, idleAgent),
-		text("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/bash\njenkins:x:1000:1000::/home/jenkins:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
+		text("etc/passwd", 0o644,
+			"root:x:0:0:root:/root:/bin/bash\njenkins:x:1000:1000::/home/jenkins:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
 		text("etc/group", 0o644, "root:x:0:\njenkins:x:1000:\nnogroup:x:65534:\n"))
 	kaniko, trivy, nohup := in.Programs["kaniko"], in.Programs["trivy"], filepath.Join(in.Source, "images", "nohup", "main.go")
 	return []image{
@@ -94,7 +97,8 @@ func (in Input) images(names map[string]pins.Pin) []image {
 					return nil, err
 				}
 				return assemble(v1.Config{
-					Env:        []string{"PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PGDATA=/var/lib/postgresql/data", "LANG=C.UTF-8"},
+					Env: []string{"PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+						"PGDATA=/var/lib/postgresql/data", "LANG=C.UTF-8"},
 					Entrypoint: []string{"docker-entrypoint.sh"}, Cmd: []string{"postgres"},
 					Volumes: map[string]struct{}{"/var/lib/postgresql/data": {}}, StopSignal: "SIGINT",
 				}, []v1.Layer{below, more},
@@ -127,7 +131,8 @@ func (in Input) images(names map[string]pins.Pin) []image {
 		},
 		{
 			names: pinned("kaniko"), version: 2, files: []string{kaniko, nohup},
-			make: alone(v1.Config{Env: []string{"PATH=/usr/local/bin:/kaniko:/busybox", "HOME=/root", "USER=root", "SSL_CERT_DIR=/kaniko/ssl/certs", "DOCKER_CONFIG=/kaniko/.docker/"}, WorkingDir: "/workspace", Entrypoint: []string{"/kaniko/executor"}},
+			make: alone(v1.Config{Env: []string{"PATH=/usr/local/bin:/kaniko:/busybox", "HOME=/root", "USER=root", "SSL_CERT_DIR=/kaniko/ssl/certs",
+				"DOCKER_CONFIG=/kaniko/.docker/"}, WorkingDir: "/workspace", Entrypoint: []string{"/kaniko/executor"}},
 				program("kaniko/executor", kaniko), shell("busybox"), folder("kaniko/.docker", 0o755, 0), folder("workspace", 0o777, 0),
 				// A shell at the place where Jenkins looks for one.
 				link("bin/sh", "/busybox/sh"),

@@ -24,11 +24,13 @@ const pinned = "pip==24.0"
 // https://packaging.python.org/en/latest/specifications/simple-repository-api/
 func packageIndex(ctx context.Context, in Input, log io.Writer) error {
 	if err := cache.Fill(in.dir("pip"), func(unfinished string) error {
-		return pip(ctx, "install", "-q", "--no-compile", "--target", filepath.Join(unfinished, "usr/local/lib/python3.11/dist-packages"), pinned, "setuptools==69.5.1", "wheel==0.43.0")
+		return pip(ctx, "install", "-q", "--no-compile", "--target", filepath.Join(unfinished, "usr/local/lib/python3.11/dist-packages"), pinned,
+			"setuptools==69.5.1", "wheel==0.43.0")
 	}); err != nil {
 		return err
 	}
-	lists := []string{in.repository("requirements.txt"), in.repository("requirements-test.txt"), filepath.Join(in.Source, "images", "more-requirements.txt")}
+	lists := []string{in.repository("requirements.txt"), in.repository("requirements-test.txt"),
+		filepath.Join(in.Source, "images", "more-requirements.txt")}
 	hash := sha256.New()
 	for _, list := range lists {
 		body, err := os.ReadFile(list)
@@ -42,8 +44,10 @@ func packageIndex(ctx context.Context, in Input, log io.Writer) error {
 		fmt.Fprintf(log, "lab: fetching the wheels of requirements.txt\n")
 		wheels := filepath.Join(unfinished, "wheels")
 		for _, list := range lists {
-			if err := pip(ctx, "download", "-q", "--no-deps", "--dest", wheels, "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none",
-				"--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64", "--platform", "manylinux_2_28_x86_64", "--platform", "any", "-r", list); err != nil {
+			if err := pip(ctx, "download", "-q", "--no-deps", "--dest", wheels, "--only-binary=:all:", "--python-version", "3.11",
+				"--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none",
+				"--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64", "--platform", "manylinux_2_28_x86_64", "--platform",
+				"any", "-r", list); err != nil {
 				return err
 			}
 		}
@@ -96,7 +100,8 @@ func layOut(wheels, simple string) error {
 		pages[project] += fmt.Sprintf("<a href=\"%s#sha256=%x\">%s</a><br>\n", name, sha256.Sum256(body), name)
 	}
 	for project, page := range pages {
-		if err := os.WriteFile(filepath.Join(simple, project, "index.html"), []byte("<!DOCTYPE html><html><body>\n"+page+"</body></html>\n"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(simple, project, "index.html"), []byte("<!DOCTYPE html><html><body>\n"+page+"</body></html>\n"),
+			0o644); err != nil {
 			return err
 		}
 	}

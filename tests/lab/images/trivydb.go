@@ -144,7 +144,8 @@ func writeDatabase(path string, advisories []advisory) error {
 			return bucket.Put([]byte(key), encoded)
 		}
 		for ecosystem, source := range sources {
-			about := map[string]string{"ID": "ghsa", "Name": source, "URL": "https://github.com/advisories?query=type%3Areviewed+ecosystem%3A" + ecosystem}
+			about := map[string]string{"ID": "ghsa", "Name": source, "URL": "https://github.com/advisories?query=type%3Areviewed+ecosystem%3A" +
+				ecosystem}
 			if err := put(ecosystem+"::"+source, about, "data-source"); err != nil {
 				return err
 			}

@@ -137,7 +137,8 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 	case strings.HasSuffix(r.URL.Path, "/tags/list") && r.Method == http.MethodGet:
 		f.serveTags(w, r)
-	case f.fault(Dropped) != "" && (r.Method == http.MethodPatch || r.Method == http.MethodPut) && strings.Contains(r.URL.Path, "/blobs/uploads/"):
+	case f.fault(Dropped) != "" && (r.Method == http.MethodPatch || r.Method == http.MethodPut) &&
+		strings.Contains(r.URL.Path, "/blobs/uploads/"):
 		r.Body = f.dropping(r.Body)
 		f.proxy.ServeHTTP(w, r)
 	default:

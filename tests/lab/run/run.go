@@ -81,7 +81,8 @@ func Run(ctx context.Context, options Options) error {
 	for _, extra := range options.With {
 		with[extra] = true
 	}
-	inside, err := json.Marshal(cluster.Options{Name: name, Dir: dir, Cache: cacheDir, Source: options.Source, Programs: programs, With: with, Command: options.Command})
+	inside, err := json.Marshal(cluster.Options{Name: name, Dir: dir, Cache: cacheDir, Source: options.Source, Programs: programs, With: with,
+		Command: options.Command})
 	if err != nil {
 		return err
 	}

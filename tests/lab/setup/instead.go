@@ -62,7 +62,8 @@ func (p Part) modfile(ctx context.Context, program, source string) ([]string, er
 				if err := os.CopyFS(filepath.Join(unfinished, module), os.DirFS(at)); err != nil {
 					return fmt.Errorf("copying %s: %w", module, err)
 				}
-				if _, err := p.golang(ctx, source, "mod", "edit", "-replace", module+"="+filepath.Join(dir, module), filepath.Join(unfinished, "go.mod")); err != nil {
+				if _, err := p.golang(ctx, source, "mod", "edit", "-replace", module+"="+filepath.Join(dir, module),
+					filepath.Join(unfinished, "go.mod")); err != nil {
 					return err
 				}
 			}

@@ -42,8 +42,10 @@ var Parts = []Part{
 	{Name: "coredns", pkg: "./coredns", usual: 10 * time.Second},
 	{Name: "kaniko", pkg: "github.com/GoogleContainerTools/kaniko/cmd/executor", usual: time.Minute},
 	{Name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus", usual: 2 * time.Minute},
-	{Name: "trivy", pkg: "github.com/aquasecurity/trivy/cmd/trivy", alone: true, seldom: []string{"all"}, environment: []string{"GOEXPERIMENT=jsonv2"}, usual: 6 * time.Minute},
-	{Name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", alone: true, seldom: []string{"github.com/aws/..."}, usual: 3 * time.Minute, onRequest: true},
+	{Name: "trivy", pkg: "github.com/aquasecurity/trivy/cmd/trivy", alone: true, seldom: []string{"all"},
+		environment: []string{"GOEXPERIMENT=jsonv2"}, usual: 6 * time.Minute},
+	{Name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", alone: true, seldom: []string{"github.com/aws/..."},
+		usual: 3 * time.Minute, onRequest: true},
 }
 
 // PartNamed finds a part by its name.
@@ -68,7 +70,8 @@ func (p Part) Path(cacheDir, source string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range append(append(files, instead...), filepath.Join(p.module(source), "go.mod"), filepath.Join(p.module(source), "go.sum")) {
+	for _, name := range append(append(files, instead...), filepath.Join(p.module(source), "go.mod"),
+		filepath.Join(p.module(source), "go.sum")) {
 		body, err := os.ReadFile(name)
 		if err != nil {
 			return "", fmt.Errorf("reading the sources of %s: %w", p.Name, err)

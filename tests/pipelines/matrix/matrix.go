@@ -24,7 +24,8 @@ type Table struct {
 
 // Open reads the table between the marks of that name; count is how many cells there can be.
 func Open(file, name string, rows []Row, columns []string, count int) (*Table, error) {
-	t := &Table{file: file, begin: "<!-- " + name + ": begin -->\n", end: "<!-- " + name + ": end -->\n", rows: rows, columns: columns, count: count, cells: map[string]string{}}
+	t := &Table{file: file, begin: "<!-- " + name + ": begin -->\n", end: "<!-- " + name + ": end -->\n", rows: rows, columns: columns,
+		count: count, cells: map[string]string{}}
 	_, old, _, err := t.parts()
 	if err != nil {
 		return nil, err
@@ -38,7 +39,8 @@ func Open(file, name string, rows []Row, columns []string, count int) (*Table, e
 			header = fields
 		case len(fields) == len(header):
 			for i := 2; i < len(fields); i++ {
-				t.cells[key(Row{strings.TrimSpace(fields[0]), strings.TrimSpace(fields[1])}, strings.TrimSpace(header[i]))] = strings.TrimSpace(fields[i])
+				t.cells[key(Row{strings.TrimSpace(fields[0]), strings.TrimSpace(fields[1])},
+					strings.TrimSpace(header[i]))] = strings.TrimSpace(fields[i])
 			}
 		}
 	}

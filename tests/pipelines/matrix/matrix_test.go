@@ -24,8 +24,10 @@ func TestACellThatIsNotPlayedKeepsWhatItWas(t *testing.T) {
 	put([]Row{one, two}, one, "fails", "FAILURE, untouched", true)
 	put([]Row{one, two}, two, "abort", "SUCCESS", false)
 	assert.Equal(t, "above\n<!-- x: begin -->\n2 steps, 4 cells, 3 played, 2 as they must be.\n\n| stage | step | fails | abort |\n|---|---|---|---|\n"+
-		"| Build | 1 sh | FAILURE, untouched | ABORTED |\n|  | 2 node |  | **SUCCESS** |\n<!-- x: end -->\nbelow\n", put([]Row{one, two}, one, "abort", "ABORTED", true))
-	assert.Contains(t, put([]Row{one, three}, three, "fails", "FAILURE", true), "| Build | 1 sh | FAILURE, untouched | ABORTED |\n|  | 3 node | FAILURE |  |\n", "a step that is gone takes its cells along")
+		"| Build | 1 sh | FAILURE, untouched | ABORTED |\n|  | 2 node |  | **SUCCESS** |\n<!-- x: end -->\nbelow\n",
+		put([]Row{one, two}, one, "abort", "ABORTED", true))
+	assert.Contains(t, put([]Row{one, three}, three, "fails", "FAILURE", true),
+		"| Build | 1 sh | FAILURE, untouched | ABORTED |\n|  | 3 node | FAILURE |  |\n", "a step that is gone takes its cells along")
 	table, err := Open(file, "x", []Row{one, three}, []string{"fails", "abort"}, 4)
 	require.NoError(t, err)
 	assert.True(t, table.Good(one, "fails"))

@@ -59,7 +59,8 @@ func Read(console string) ([]Call, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the answer of %s: %w", match[1], err)
 		}
-		calls = append(calls, Call{Helper: match[1], Arguments: strings.Split(strings.TrimSuffix(string(arguments), "\n"), "\n"), Answer: string(answer)})
+		calls = append(calls,
+			Call{Helper: match[1], Arguments: strings.Split(strings.TrimSuffix(string(arguments), "\n"), "\n"), Answer: string(answer)})
 	}
 	return calls, nil
 }

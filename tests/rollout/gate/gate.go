@@ -268,7 +268,8 @@ func Connection(path string) (*url.URL, *http.Transport, error) {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(authority)
-	return address, &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}}, MaxIdleConnsPerHost: 20}, nil
+	return address, &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}},
+		MaxIdleConnsPerHost: 20}, nil
 }
 
 func fileOr(file, data string) ([]byte, error) {

@@ -40,7 +40,8 @@ func (s Scene) Set(ctx context.Context, namespace string) error {
 	if s.Code == "POD_SECURITY" {
 		labels = ", labels: {pod-security.kubernetes.io/enforce: baseline}"
 	}
-	if _, err := Kubectl(ctx, fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s%s}}", namespace, labels), "create", "-f", "-"); err != nil {
+	if _, err := Kubectl(ctx, fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s%s}}", namespace, labels), "create", "-f",
+		"-"); err != nil {
 		return err
 	}
 	if s.Code == "ADMISSION_POLICY" {
@@ -58,7 +59,8 @@ func refused(ctx context.Context, namespace string) error {
 		return err
 	}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-		if _, err := Kubectl(ctx, "", "run", "-n", namespace, "probe", "--image=tool:1", "--dry-run=server"); err != nil && strings.Contains(err.Error(), "no pods today") {
+		if _, err := Kubectl(ctx, "", "run", "-n", namespace, "probe", "--image=tool:1", "--dry-run=server"); err != nil &&
+			strings.Contains(err.Error(), "no pods today") {
 			return nil
 		}
 	}

@@ -25,13 +25,15 @@ func argo(replicas, weight int32, surge string) (stable, canary int32) {
 	step := int32(0)
 	rollout := &v1alpha1.Rollout{
 		Spec: v1alpha1.RolloutSpec{Replicas: &replicas, Strategy: v1alpha1.RolloutStrategy{Canary: &v1alpha1.CanaryStrategy{
-			MaxSurge: &maxSurge, MaxUnavailable: &maxUnavailable, Steps: []v1alpha1.CanaryStep{{SetWeight: &weight}, {Pause: &v1alpha1.RolloutPause{}}},
+			MaxSurge: &maxSurge, MaxUnavailable: &maxUnavailable,
+			Steps: []v1alpha1.CanaryStep{{SetWeight: &weight}, {Pause: &v1alpha1.RolloutPause{}}},
 		}}},
 		Status: v1alpha1.RolloutStatus{StableRS: "stable", CurrentPodHash: "canary", CurrentStepIndex: &step},
 	}
 	stable, canary = replicas, 0
 	for range 100 {
-		toCanary, toStable := replicaset.CalculateReplicaCountsForBasicCanary(rollout, replicaSet("canary", canary), replicaSet("stable", stable), nil)
+		toCanary, toStable := replicaset.CalculateReplicaCountsForBasicCanary(rollout, replicaSet("canary", canary),
+			replicaSet("stable", stable), nil)
 		if toCanary == canary && toStable == stable {
 			return stable, canary
 		}

@@ -1,4 +1,5 @@
-// Command helper answers in slipway's place: what the real one answered in the runs that REPLAY_FILES hold, for REPLAY_COMMIT. REPLAY_CALLS gets a
+// Command helper answers in slipway's place: what the real one answered in the runs that REPLAY_FILES hold, for REPLAY_COMMIT. REPLAY_CALLS
+// gets a
 // line for each call when it begins, and one when it ends, with the variables that REPLAY_ENVIRONMENT names; the call whose key is
 // REPLAY_DIES kills itself between the two, the first time. With REPLAY_TEXT, a file, every
 // answer says its text wherever others' words stand in it; calls of the keys in REPLAY_REFUSES are refused with it.

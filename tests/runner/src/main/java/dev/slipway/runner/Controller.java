@@ -47,7 +47,8 @@ final class Controller {
         try {
             Options options = Options.parse(arguments);
             job = options.home.resolve("jobs").resolve(options.jobName()).toString();
-            Runner runner = new Runner(options, options.tell == null ? new PrintStream(OutputStream.nullOutputStream()) : told(options.tell));
+            Runner runner = new Runner(
+                    options, options.tell == null ? new PrintStream(OutputStream.nullOutputStream()) : told(options.tell));
             runner.prepare();
             Runnable abort = () -> runner.build().abort(options.user);
             Result result;

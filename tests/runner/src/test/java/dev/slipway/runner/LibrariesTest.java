@@ -32,9 +32,12 @@ class LibrariesTest {
     void libraries() throws IOException {
         for (String name : List.of("global", "folder", "inner", "open")) {
             write(name + "/vars/where.groovy", "String call() { return '" + name + "' }");
-            write(name + "/vars/asks.groovy", "void call() { try { " + ASKS + " } catch (e) { echo \"=> refused ${where()} ${e.class.simpleName}\" } }");
-            write(name + "/src/pkg/Named.groovy", "package pkg\nclass Named implements Serializable { static String name() { return '" + name + "' } }");
-            write(name + "/vars/only" + name.substring(0, 1).toUpperCase() + name.substring(1) + ".groovy", "String call() { return '" + name + "' }");
+            write(name + "/vars/asks.groovy", "void call() { try { " + ASKS
+                    + " } catch (e) { echo \"=> refused ${where()} ${e.class.simpleName}\" } }");
+            write(name + "/src/pkg/Named.groovy", "package pkg\nclass Named implements Serializable { static String name() { return '"
+                    + name + "' } }");
+            write(name + "/vars/only" + name.substring(0, 1).toUpperCase() + name.substring(1) + ".groovy", "String call() { return '"
+                    + name + "' }");
         }
         write("global/src/only/Global.groovy", "package only\nclass Global { static String name() { return 'global' } }");
         Files.writeString(folder.resolve("site.yaml"), """
@@ -110,20 +113,26 @@ class LibrariesTest {
 
     @Test
     void aTrustedClassShadowsOneOfAFolder() throws Exception {
-        assertEquals(List.of("=> global global folder"), said(played("team", "@Library(['shared', 'lone']) _\necho \"=> ${where()} ${pkg.Named.name()} ${onlyFolder()}\"")));
+        assertEquals(List.of("=> global global folder"),
+                said(played("team", "@Library(['shared', 'lone']) _\necho \"=> ${where()} ${pkg.Named.name()} ${onlyFolder()}\"")));
     }
 
     @Test
     void theStepMixesTheFoldersAndTheSites() throws Exception {
-        Played.Begun late = played("team", SAYS + "def l = library('shared')\nmay('version') { 'loaded' }\nmay('where') { where() }\nmay('class') { l.pkg.Named.name() }\nasks()");
+        Played.Begun late = played(
+                "team", SAYS + "def l = library('shared')\nmay('version') { 'loaded' }\nmay('where') { where() }\nmay('class') { l.pkg.Named.name() }\nasks()");
         assertEquals(List.of("=> version: loaded", "=> where: global", "=> class: global", "=> trusted global"), said(late));
         assertTrue(late.console().contains("Loading library shared@folders"), late.console());
-        Played.Begun both = played("team", "@Library('shared') _\n" + SAYS + "def l = library('shared')\nmay('where') { where() }\nmay('class') { l.pkg.Named.name() }");
+        Played.Begun both = played(
+                "team", "@Library('shared') _\n" + SAYS
+                + "def l = library('shared')\nmay('where') { where() }\nmay('class') { l.pkg.Named.name() }");
         assertEquals(List.of("=> where: folder", "=> class: ClassNotFoundException pkg.Named"), said(both));
         assertTrue(both.console().contains("Only using first definition of library shared"), both.console());
-        assertEquals(List.of("=> pinned: AbortException Version override not permitted for library pinned"), said(played("team", SAYS + "may('pinned') { library('pinned') }")));
+        assertEquals(List.of("=> pinned: AbortException Version override not permitted for library pinned"),
+                said(played("team", SAYS + "may('pinned') { library('pinned') }")));
         assertEquals(List.of("=> pinned: global"), said(played(null, SAYS + "may('pinned') { library('pinned'); where() }")));
-        assertEquals(List.of("=> none: AbortException No library named none found"), said(played("team", SAYS + "may('none') { library('none') }")));
+        assertEquals(List.of("=> none: AbortException No library named none found"),
+                said(played("team", SAYS + "may('none') { library('none') }")));
         assertEquals(List.of("=> no version: AbortException No version specified for library bare"),
                 said(played("team", SAYS + "may('no version') { library('bare') }", "--library", "bare=/nowhere.git")));
     }
@@ -138,11 +147,13 @@ class LibrariesTest {
                 may('none') { lone.only.Nothing.name() }
                 """));
         assertEquals("=> own: global", said.get(0));
-        assertTrue(said.get(1).startsWith("=> of another: IllegalAccessException cannot access class only.Global via library handle"), said.get(1));
+        assertTrue(said.get(1).startsWith("=> of another: IllegalAccessException cannot access class only.Global via library handle"),
+                said.get(1));
         assertEquals("=> none: ClassNotFoundException only.Nothing", said.get(2));
     }
 
-    private static final String TWICE = "@Library(['shared', 'lone']) _\nproperties([parameters([string(name: 'tag', defaultValue: 'none')])])\n"
+    private static final String TWICE =
+            "@Library(['shared', 'lone']) _\nproperties([parameters([string(name: 'tag', defaultValue: 'none')])])\n"
             + "echo \"=> ${onlyFolder()} ${onlyGlobal()} ${params.tag} ${currentBuild.buildCauses*.shortDescription}\"";
 
     private Played.Begun replayed(Played job, String... more) throws Exception {
@@ -161,11 +172,16 @@ class LibrariesTest {
         Played.Begun changed = replayed(job, "--replay", "2", "--replace", change, "--user", "dave");
         assertEquals(List.of("=> changed global x [Started by user Dave Doe, Replayed #2]"), said(changed));
         assertTrue(changed.console().contains("Replacing contents of vars/onlyFolder.groovy"), changed.console());
-        assertEquals(List.of("=> changed global x [Started by user Ada Admin, Replayed #3]"), said(replayed(job, "--replay", "3")), "a replay of the replay");
-        assertEquals(List.of("=> folder global none [Started by user Ada Admin]"), said(replayed(job)), "a new build has the library's own");
+        assertEquals(List.of("=> changed global x [Started by user Ada Admin, Replayed #3]"), said(replayed(job, "--replay", "3")),
+                "a replay of the replay");
+        assertEquals(List.of("=> folder global none [Started by user Ada Admin]"), said(replayed(job)),
+                "a new build has the library's own");
         for (String trusted : List.of("onlyGlobal", "pkg.Nobody")) {
-            var refused = assertThrows(IllegalArgumentException.class, () -> replayed(job, "--replay", "2", "--replace", trusted + "=" + folder.resolve("changed")));
-            assertTrue(refused.getMessage().contains("Unrecognized script name among [asks, onlyFolder, pkg.Named, where]"), refused.getMessage());
+            var refused = assertThrows(
+                    IllegalArgumentException.class,
+                    () -> replayed(job, "--replay", "2", "--replace", trusted + "=" + folder.resolve("changed")));
+            assertTrue(refused.getMessage().contains("Unrecognized script name among [asks, onlyFolder, pkg.Named, where]"),
+                    refused.getMessage());
         }
         assertThrows(IllegalArgumentException.class, () -> replayed(job, "--replay", "2", "--user", "bob"), "who may not configure");
         assertThrows(IllegalArgumentException.class, () -> replayed(job, "--replace", change), "no replay");

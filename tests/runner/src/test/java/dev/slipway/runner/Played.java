@@ -68,7 +68,9 @@ public final class Played {
 
     /** What the command line would be. */
     public List<String> arguments(String... more) {
-        List<String> arguments = new ArrayList<>(List.of("--jenkinsfile", jenkinsfile.toString(), "--home", home.toString(), "--job", "job", "--virtual-time"));
+        List<String> arguments =
+                new ArrayList<>(List.of(
+                "--jenkinsfile", jenkinsfile.toString(), "--home", home.toString(), "--job", "job", "--virtual-time"));
         arguments.addAll(List.of(more));
         return arguments;
     }

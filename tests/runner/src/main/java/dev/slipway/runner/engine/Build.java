@@ -34,7 +34,8 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
 
 /** One run of a pipeline in this process: its program, its clock, its console. All of it happens on one thread. */
 public final class Build {
-    private static final String WHAT_IT_IS = "runner: this is Slipway's test runner and not Jenkins: for tests and debugging, never for a delivery";
+    private static final String WHAT_IT_IS =
+            "runner: this is Slipway's test runner and not Jenkins: for tests and debugging, never for a delivery";
     private static final long FORCE_AFTER = 15_000;
     private static final ThreadLocal<Build> RUNNING = new ThreadLocal<>();
 
@@ -138,7 +139,8 @@ public final class Build {
 
     /** Waits for every agent that a body runs on; those that do not come back. */
     private List<NodeStep> reconnect() throws InterruptedException {
-        List<NodeStep> nodes = program.threads().stream().filter(thread -> thread.running() instanceof NodeStep).map(thread -> (NodeStep) thread.running()).toList();
+        List<NodeStep> nodes = program.threads().stream().filter(thread -> thread.running() instanceof NodeStep)
+                .map(thread -> (NodeStep) thread.running()).toList();
         nodes.forEach(NodeStep::reconnect);
         List<NodeStep> lost = nodes.stream().filter(NodeStep::isLost).toList();
         if (!lost.isEmpty() && options.virtualTime) {
@@ -159,7 +161,8 @@ public final class Build {
     private void mismatch(Object expected, String expectedName, Object actual, String actualName) {
         if (actual instanceof CpsClosure2) {
             String type = expected instanceof Class<?> known ? known.getName() : expected.getClass().getName();
-            console.line("expected to call " + type + "." + expectedName + " but wound up catching " + actual.getClass().getName() + "." + actualName
+            console.line("expected to call " + type + "." + expectedName + " but wound up catching " + actual.getClass().getName() + "."
+                    + actualName
                     + "; see: https://jenkins.io/redirect/pipeline-cps-method-mismatches/");
         }
     }
@@ -196,7 +199,8 @@ public final class Build {
         try {
             program.run();
         } catch (java.io.NotSerializableException | LinkageError problem) {
-            // What cannot be written, or a class that was initialised by the writing and failed: no catch and no finally of the program runs.
+            // What cannot be written, or a class that was initialised by the writing and failed: no catch and no finally of the program
+            // runs.
             program.abandonAll();
             console.line("[Pipeline] End of Pipeline");
             ended(problem);

@@ -21,7 +21,8 @@ public final class Context implements Serializable {
     public final String stage;
     public final String branch;
 
-    private Context(Map<String, Object> environment, Node node, String container, String shell, String directory, PodTemplate template, String stage, String branch) {
+    private Context(Map<String, Object> environment, Node node, String container, String shell, String directory, PodTemplate template,
+            String stage, String branch) {
         this.environment = environment;
         this.node = node;
         this.container = container;

@@ -78,7 +78,8 @@ public abstract class CpsScript extends SerializableScript {
 
     private static Object scm(Build build) {
         if (build.source == null) {
-            throw sneaky(new AbortException("‘checkout scm’ is only available when using “Multibranch Pipeline” or “Pipeline script from SCM”"));
+            throw sneaky(new AbortException(
+                    "‘checkout scm’ is only available when using “Multibranch Pipeline” or “Pipeline script from SCM”"));
         }
         return build.source.description();
     }

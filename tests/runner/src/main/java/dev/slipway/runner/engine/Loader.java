@@ -113,7 +113,8 @@ public final class Loader {
     public Class<?> load(String library, boolean isTrusted, String name) throws ClassNotFoundException, IllegalAccessException {
         ScriptLoader loader = loader(isTrusted);
         Class<?> type = loader.loadClass(name);
-        ClassLoader defined = type.getClassLoader() instanceof GroovyClassLoader.InnerLoader inner ? inner.getParent() : type.getClassLoader();
+        ClassLoader defined = type.getClassLoader() instanceof GroovyClassLoader.InnerLoader inner ? inner.getParent()
+                : type.getClassLoader();
         if (defined != loader) {
             throw new IllegalAccessException("cannot access " + type + " via library handle: " + defined + " is not " + loader);
         }
@@ -143,7 +144,8 @@ public final class Loader {
     Object variable(String name) {
         Map<String, Object> variables = build.state.variables;
         if (!variables.containsKey(name)
-                && libraries.values().stream().anyMatch(each -> Files.isRegularFile(each.root().resolve("vars").resolve(name + ".groovy")))) {
+                && libraries.values().stream()
+                        .anyMatch(each -> Files.isRegularFile(each.root().resolve("vars").resolve(name + ".groovy")))) {
             try {
                 variables.put(name, scripts.loadClass(name).getDeclaredConstructor().newInstance());
             } catch (ReflectiveOperationException problem) {

@@ -62,7 +62,8 @@ public final class Options {
             }
             Path kept = job.resolve(String.valueOf(options.number)).resolve("options");
             if (options.number == 0 || !Files.exists(kept)) {
-                throw new IllegalArgumentException("--resume: there is no unfinished build of " + options.jobName() + " in " + options.home);
+                throw new IllegalArgumentException(
+                        "--resume: there is no unfinished build of " + options.jobName() + " in " + options.home);
             }
             Options both = new Options();
             both.read(List.of(Files.readString(kept).split("\0")));
@@ -100,7 +101,8 @@ public final class Options {
         replacements.putAll(LoadedLibrary.replaceable(build));
         for (Map.Entry<String, String> each : replaced.entrySet()) {
             if (!replacements.containsKey(each.getKey())) {
-                throw new IllegalArgumentException("--replace " + each.getKey() + ": Unrecognized script name among " + replacements.keySet());
+                throw new IllegalArgumentException(
+                        "--replace " + each.getKey() + ": Unrecognized script name among " + replacements.keySet());
             }
             replacements.put(each.getKey(), Files.readString(Path.of(each.getValue())));
         }
@@ -168,7 +170,8 @@ public final class Options {
     private static String value(List<String> arguments, int index) {
         if (index >= arguments.size()) {
             String option = arguments.get(index - 1);
-            throw new IllegalArgumentException(option.startsWith("--") ? option + " needs a value, or is no option" : "there is no option " + option);
+            throw new IllegalArgumentException(
+                    option.startsWith("--") ? option + " needs a value, or is no option" : "there is no option " + option);
         }
         return arguments.get(index);
     }

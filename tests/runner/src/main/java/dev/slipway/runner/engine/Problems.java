@@ -28,7 +28,8 @@ public final class Problems {
             ("Caused: " + (text.endsWith(twice) ? text.substring(0, text.length() - twice.length()) : text)).lines().forEach(lines::add);
         } else {
             // A class of a library's own, or of one that a plugin brings, does not exist for the rest of Jenkins.
-            boolean known = KNOWN.stream().anyMatch(problem.getClass().getName()::startsWith) && !(problem.getClass().getClassLoader() instanceof groovy.lang.GroovyClassLoader);
+            boolean known = KNOWN.stream().anyMatch(problem.getClass().getName()::startsWith)
+                    && !(problem.getClass().getClassLoader() instanceof groovy.lang.GroovyClassLoader);
             (known ? String.valueOf(problem) : "hudson.remoting.ProxyException: " + problem).lines().forEach(lines::add);
             for (StackTraceElement frame : problem.getStackTrace()) {
                 String file = frame.getFileName();

@@ -23,7 +23,9 @@ import org.jenkinsci.plugins.workflow.cps.CpsThread;
  * test ask in the same way, whichever process the build runs in.
  */
 public final class Requests {
-    /** How an approval may be answered: the page's form with all its fields, a form or JSON with only those given, the link without a form. */
+    /**
+     * How an approval may be answered: the page's form with all its fields, a form or JSON with only those given, the link without a form.
+     */
     static final List<String> ANSWERS = List.of("proceed", "submit", "wfapi-proceed", "proceedEmpty", "abort");
 
     private Requests() {}

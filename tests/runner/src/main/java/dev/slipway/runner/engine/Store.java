@@ -61,7 +61,9 @@ public final class Store {
     }
 
     static int lastUnfinished(Path root) throws IOException {
-        return numbers(root).stream().filter(each -> !Files.exists(root.resolve(each + "/" + RESULT)) && Files.exists(root.resolve(each + "/program"))).findFirst().orElse(0);
+        return numbers(root).stream()
+                .filter(each -> !Files.exists(root.resolve(each + "/" + RESULT)) && Files.exists(root.resolve(each + "/program")))
+                .findFirst().orElse(0);
     }
 
     /** The builds of a job, the newest first. */
@@ -70,7 +72,8 @@ public final class Store {
             return List.of();
         }
         try (Stream<Path> all = Files.list(root)) {
-            return all.map(each -> each.getFileName().toString()).filter(name -> name.matches("[0-9]+")).map(Integer::valueOf).sorted((a, b) -> b - a).toList();
+            return all.map(each -> each.getFileName().toString()).filter(name -> name.matches("[0-9]+")).map(Integer::valueOf)
+                    .sorted((a, b) -> b - a).toList();
         }
     }
 
@@ -151,7 +154,8 @@ public final class Store {
             about = String.valueOf(step.arguments().named().values().iterator().next());
         }
         about = about == null ? "" : about.lines().findFirst().orElse("").strip();
-        String line = String.join("\t", String.valueOf(step.number()), step.context().stage == null ? "" : step.context().stage, step.arguments().step(),
+        String line = String.join(
+                "\t", String.valueOf(step.number()), step.context().stage == null ? "" : step.context().stage, step.arguments().step(),
                 about.replace('\t', ' ').substring(0, Math.min(80, about.length()))) + "\n";
         try {
             Files.writeString(directory.resolve("steps"), line, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
@@ -169,7 +173,8 @@ public final class Store {
     void forgetStepsAfter(int last) throws IOException {
         Path file = directory.resolve("steps");
         if (Files.exists(file)) {
-            List<String> known = Files.readAllLines(file).stream().filter(line -> Integer.parseInt(line.substring(0, line.indexOf('\t'))) <= last).toList();
+            List<String> known = Files.readAllLines(file).stream()
+                    .filter(line -> Integer.parseInt(line.substring(0, line.indexOf('\t'))) <= last).toList();
             Files.write(file, known);
         }
     }
@@ -222,7 +227,8 @@ public final class Store {
 
     /** The commit of the last build, or of the last that succeeded; null where there is none. */
     public String previousCommit(boolean successful) {
-        return earlier(fullName, number).values().stream().filter(build -> build.getProperty("commit") != null && (!successful || "SUCCESS".equals(build.getProperty("result"))))
+        return earlier(fullName, number).values().stream()
+                .filter(build -> build.getProperty("commit") != null && (!successful || "SUCCESS".equals(build.getProperty("result"))))
                 .map(build -> build.getProperty("commit")).findFirst().orElse(null);
     }
 

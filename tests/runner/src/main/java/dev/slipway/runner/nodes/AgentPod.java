@@ -66,7 +66,8 @@ final class AgentPod {
 
     /** Where it is made: the YAML's own namespace is asked first. */
     static String namespace(PodTemplate template) {
-        String own = template.yamls().isEmpty() ? null : Pods.ofYaml(template.yamls(), Templates.merges(template.whole)).getMetadata().getNamespace();
+        String own = template.yamls().isEmpty() ? null
+                : Pods.ofYaml(template.yamls(), Templates.merges(template.whole)).getMetadata().getNamespace();
         return own == null ? template.namespace : own;
     }
 
@@ -94,7 +95,8 @@ final class AgentPod {
         Long group = id(whole, "runAsGroup");
         String groups = Templates.text(whole, "supplementalGroups");
         if (user != null || group != null || groups != null) {
-            pod.editSpec().withNewSecurityContext().withRunAsUser(user).withRunAsGroup(group).withSupplementalGroups(groups == null ? List.of()
+            pod.editSpec().withNewSecurityContext().withRunAsUser(user).withRunAsGroup(group)
+                    .withSupplementalGroups(groups == null ? List.of()
                     : Stream.of(groups.split(",")).map(String::strip).map(Long::valueOf).toList()).endSecurityContext().endSpec();
         }
         return pod.build();
@@ -119,7 +121,8 @@ final class AgentPod {
 
     private static Map<String, String> annotations(Map<String, Object> whole) {
         Map<String, String> all = new LinkedHashMap<>();
-        Templates.entries(whole, "annotations").forEach(each -> all.putIfAbsent(Templates.text(each, "key"), Templates.text(each, "value")));
+        Templates.entries(whole, "annotations")
+                .forEach(each -> all.putIfAbsent(Templates.text(each, "key"), Templates.text(each, "value")));
         return all;
     }
 
@@ -168,11 +171,13 @@ final class AgentPod {
         Long user = id(given, "runAsUser");
         Long group = id(given, "runAsGroup");
         if (Templates.flag(given, "privileged", false) || user != null || group != null) {
-            made.withNewSecurityContext().withPrivileged(Templates.flag(given, "privileged", false)).withRunAsUser(user).withRunAsGroup(group).endSecurityContext();
+            made.withNewSecurityContext().withPrivileged(Templates.flag(given, "privileged", false)).withRunAsUser(user)
+                    .withRunAsGroup(group).endSecurityContext();
         }
         for (Map<String, Object> port : Templates.entries(given, "ports")) {
             made.addNewPort().withName(Templates.text(port, "name")).withContainerPort(Templates.number(port, "containerPort", 0))
-                    .withHostPort(Templates.text(port, "hostPort") == null ? null : Integer.valueOf(Templates.text(port, "hostPort"))).endPort();
+                    .withHostPort(Templates.text(port, "hostPort") == null ? null : Integer.valueOf(Templates.text(port, "hostPort")))
+                            .endPort();
         }
         return made.build();
     }
@@ -198,7 +203,8 @@ final class AgentPod {
     private static void complete(Container agent, String name, String image, String jenkinsUrl, Map<String, EnvVar> ofTemplate) {
         Map<String, EnvVar> variables = new HashMap<>();
         String secret = (UUID.randomUUID() + "" + UUID.randomUUID()).replace("-", "");
-        for (String[] each : new String[][] {{SECRET, secret}, {"JENKINS_AGENT_NAME", name}, {"JENKINS_WEB_SOCKET", "true"}, {"JENKINS_NAME", name}, {"JENKINS_AGENT_WORKDIR", DIRECTORY}, {"JENKINS_URL", jenkinsUrl}}) {
+        for (String[] each : new String[][] {{SECRET, secret}, {"JENKINS_AGENT_NAME", name}, {"JENKINS_WEB_SOCKET", "true"},
+                {"JENKINS_NAME", name}, {"JENKINS_AGENT_WORKDIR", DIRECTORY}, {"JENKINS_URL", jenkinsUrl}}) {
             variables.put(each[0], new EnvVarBuilder().withName(each[0]).withValue(each[1]).build());
         }
         variables.putAll(ofTemplate);

@@ -50,7 +50,8 @@ public final class KubernetesCloud implements Cloud {
     static synchronized KubernetesClient client(String cloud) {
         String token = tokens.apply(cloud);
         if (token != null) {
-            return CLIENTS.computeIfAbsent(token, own -> new KubernetesClientBuilder().withConfig(new ConfigBuilder(Config.autoConfigure(null))
+            return CLIENTS.computeIfAbsent(
+                    token, own -> new KubernetesClientBuilder().withConfig(new ConfigBuilder(Config.autoConfigure(null))
                     .withOauthTokenProvider(() -> own).withClientCertData(null).withClientKeyData(null).build()).build());
         }
         if (client == null) {
@@ -80,9 +81,11 @@ public final class KubernetesCloud implements Cloud {
             String problem = cause.getMessage();
             String failed = "ERROR: Failed to launch " + agent + "\n" + refused.getClass().getName() + ": " + problem;
             if (refused.getCode() == 403 && problem.contains("exceeded quota")) {
-                throw new NoAgent(true, "WARNING: Unable to create pod: " + template.cloud + " " + in + "/" + agent + " because kubernetes resource quota exceeded.\n" + problem + "\nRetrying...\n\n" + failed);
+                throw new NoAgent(true, "WARNING: Unable to create pod: " + template.cloud + " " + in + "/" + agent
+                        + " because kubernetes resource quota exceeded.\n" + problem + "\nRetrying...\n\n" + failed);
             }
-            throw new NoAgent(refused.getCode() == UNAVAILABLE || refused.getCode() >= 500, "ERROR: Unable to create pod " + template.cloud + " " + in + "/" + agent + ".\n" + problem + "\n" + failed);
+            throw new NoAgent(refused.getCode() == UNAVAILABLE || refused.getCode() >= 500, "ERROR: Unable to create pod " + template.cloud
+                    + " " + in + "/" + agent + ".\n" + problem + "\n" + failed);
         }
         log.accept("Created Pod: " + template.cloud + " " + in + "/" + agent);
     }
@@ -111,14 +114,18 @@ public final class KubernetesCloud implements Cloud {
                         }
                     }
                     if (node != null) {
-                        log.accept("Agent " + agent + " is provisioned from template " + template.name + (template.showsYaml() ? "\n" + AgentPod.shown(AgentPod.of(agent, template, in, agentImage, jenkinsUrl)) : ""));
+                        log.accept("Agent " + agent + " is provisioned from template " + template.name
+                                + (template.showsYaml() ? "\n" + AgentPod.shown(AgentPod.of(agent, template, in, agentImage, jenkinsUrl))
+                                : ""));
                         return node;
                     }
                     pause(ended, Math.min(TimeUnit.SECONDS.toNanos(1), until - System.nanoTime()), until);
                 }
             } catch (TimeoutException late) {
                 Pod pod = client(template.cloud).pods().inNamespace(in).withName(agent).get();
-                throw new NoAgent(true, "ERROR: Failed to launch " + agent + "\njava.lang.IllegalStateException: Agent is not connected after " + template.connectTimeout() + " seconds, status: "
+                throw new NoAgent(true, "ERROR: Failed to launch " + agent
+                        + "\njava.lang.IllegalStateException: Agent is not connected after " + template.connectTimeout()
+                        + " seconds, status: "
                         + (pod == null ? "gone" : pod.getStatus().getPhase()));
             }
             if (stop.isDone()) {
@@ -131,7 +138,8 @@ public final class KubernetesCloud implements Cloud {
     }
 
     /** A moment, unless the waiting ends before; a time-out where it was the last. */
-    private static void pause(CompletableFuture<Object> ended, long nanoseconds, long until) throws InterruptedException, ExecutionException, TimeoutException {
+    private static void pause(CompletableFuture<Object> ended, long nanoseconds, long until) throws InterruptedException,
+            ExecutionException, TimeoutException {
         try {
             ended.get(nanoseconds, TimeUnit.NANOSECONDS);
         } catch (TimeoutException moment) {

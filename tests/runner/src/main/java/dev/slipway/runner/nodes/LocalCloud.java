@@ -29,7 +29,8 @@ public final class LocalCloud implements Cloud {
     public void create(String name, PodTemplate template, Consumer<String> log) {}
 
     @Override
-    public Node await(String name, PodTemplate template, String job, Consumer<String> log, CompletableFuture<Void> stop) throws IOException {
+    public Node await(String name, PodTemplate template, String job, Consumer<String> log,
+            CompletableFuture<Void> stop) throws IOException {
         return new LocalNode(name, folder.resolve("pods").resolve(name).resolve("workspace").resolve(job), path, true);
     }
 

@@ -56,10 +56,13 @@ public final class LocalNode implements Node {
     }
 
     @Override
-    public Execution start(Place place, String program, Map<String, String> environment, byte[] input, OutputStream out) throws IOException, ExecutionException {
+    public Execution start(
+            Place place, String program, Map<String, String> environment, byte[] input, OutputStream out) throws IOException,
+            ExecutionException {
         Files.createDirectories(Path.of(place.directory()));
         // In a session of its own: what stops this process, and those it started, is no business of a shell that goes on.
-        ProcessBuilder builder = new ProcessBuilder("setsid", "sh", "-c", program).directory(new File(place.directory())).redirectErrorStream(true);
+        ProcessBuilder builder = new ProcessBuilder("setsid", "sh", "-c", program).directory(new File(place.directory()))
+                .redirectErrorStream(true);
         Map<String, String> variables = builder.environment();
         if (path != null) {
             variables.merge("PATH", path, (old, own) -> own + ":" + old);

@@ -48,7 +48,10 @@ public interface Node extends Serializable {
 
     /** Answered with a no; the cause is what a step ends with. */
     final class Refused extends Exception {
-        /** So often in a row, a second apart, it has to be said: a pod that has just ended and an API server that has just started refuse, too. */
+        /**
+         * So often in a row, a second apart, it has to be said: a pod that has just ended and an API server that has just started refuse,
+         * too.
+         */
         public final int times;
 
         Refused(Exception why, int times) {

@@ -50,7 +50,8 @@ public final class PodNode implements Node {
         String workspace = AgentPod.DIRECTORY + "/workspace/" + job;
         PodNode node = new PodNode(name, cloud, namespace, workspace, new LinkedHashMap<>());
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        if (node.start(Place.agent(AgentPod.DIRECTORY), AGENT + " && mkdir -p " + quoted(workspace), Map.of(), new byte[0], out).await() != 0) {
+        if (node.start(Place.agent(AgentPod.DIRECTORY), AGENT + " && mkdir -p " + quoted(workspace), Map.of(), new byte[0], out)
+                .await() != 0) {
             return null;
         }
         for (String variable : out.toString(StandardCharsets.UTF_8).split("\0")) {
@@ -85,7 +86,8 @@ public final class PodNode implements Node {
     public boolean isGone() {
         try {
             var pod = client().pods().inNamespace(namespace).withName(name).get();
-            return pod == null || pod.getMetadata().getDeletionTimestamp() != null || List.of("Failed", "Succeeded").contains(pod.getStatus().getPhase())
+            return pod == null || pod.getMetadata().getDeletionTimestamp() != null
+                    || List.of("Failed", "Succeeded").contains(pod.getStatus().getPhase())
                     || pod.getStatus().getContainerStatuses().stream().anyMatch(each -> each.getState().getTerminated() != null);
         } catch (KubernetesClientException away) {
             return false;
@@ -119,7 +121,8 @@ public final class PodNode implements Node {
             }
         });
         // What is not there yet is the agent's, whoever uses it.
-        prologue.append(place.container() == null ? "mkdir -p " + quoted(place.directory()) + " && " : "").append("cd ").append(quoted(place.directory())).append(" || exit 126\n");
+        prologue.append(place.container() == null ? "mkdir -p " + quoted(place.directory()) + " && " : "").append("cd ")
+                .append(quoted(place.directory())).append(" || exit 126\n");
         prologue.append(program).append('\n');
         byte[] text = prologue.toString().getBytes(StandardCharsets.UTF_8);
         // The program is read from stdin by its length into a variable; what follows is the program's own input.
@@ -134,7 +137,10 @@ public final class PodNode implements Node {
                 throw new ExecutionException(new Refused(problem, 1));
             }
             if (problem.getCause() instanceof WebSocketHandshakeException handshake && REFUSALS.contains(handshake.getResponse().code())) {
-                throw new ExecutionException(new Refused(new AbortException("the API server answers HTTP " + handshake.getResponse().code() + " to an exec in pod " + namespace + "/" + name), PATIENCE));
+                throw new ExecutionException(
+                        new Refused(new AbortException(
+                        "the API server answers HTTP " + handshake.getResponse().code() + " to an exec in pod " + namespace + "/" + name),
+                        PATIENCE));
             }
             throw problem;
         }

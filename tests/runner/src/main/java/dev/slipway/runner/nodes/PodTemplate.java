@@ -61,7 +61,8 @@ public final class PodTemplate implements Serializable {
     }
 
     /** One of a cloud's own. */
-    public static PodTemplate ofCloud(String label, Place place, Map<String, Object> own, String defaults, Function<String, Map<String, Object>> known) {
+    public static PodTemplate ofCloud(
+            String label, Place place, Map<String, Object> own, String defaults, Function<String, Map<String, Object>> known) {
         return inside(null, label, Templates.text(own, "name"), place, own, defaults, known);
     }
 

@@ -82,10 +82,13 @@ final class Pods {
                 .withHostNetwork(own.getHostNetwork() != null ? own.getHostNetwork() : above.getHostNetwork())
                 .withContainers(containers(above.getContainers(), own.getContainers()))
                 .withInitContainers(containers(above.getInitContainers(), own.getInitContainers()))
-                .withVolumes(new ArrayList<>(volumes.values())).withTolerations(tolerations).withImagePullSecrets(new ArrayList<>(secrets)).endSpec();
+                .withVolumes(new ArrayList<>(volumes.values())).withTolerations(tolerations).withImagePullSecrets(new ArrayList<>(secrets))
+                        .endSpec();
         if (above.getSecurityContext() != null || own.getSecurityContext() != null) {
-            Long user = or(of(own.getSecurityContext(), PodSecurityContext::getRunAsUser), of(above.getSecurityContext(), PodSecurityContext::getRunAsUser));
-            Long group = or(of(own.getSecurityContext(), PodSecurityContext::getRunAsGroup), of(above.getSecurityContext(), PodSecurityContext::getRunAsGroup));
+            Long user = or(of(own.getSecurityContext(), PodSecurityContext::getRunAsUser),
+                    of(above.getSecurityContext(), PodSecurityContext::getRunAsUser));
+            Long group = or(of(own.getSecurityContext(), PodSecurityContext::getRunAsGroup),
+                    of(above.getSecurityContext(), PodSecurityContext::getRunAsGroup));
             pod.editSpec().editOrNewSecurityContext().withRunAsUser(user).withRunAsGroup(group).endSecurityContext().endSpec();
         }
         return pod.build();
@@ -121,9 +124,13 @@ final class Pods {
                 .withNewResources().withRequests(resources(parent, child, ResourceRequirements::getRequests))
                 .withLimits(resources(parent, child, ResourceRequirements::getLimits)).endResources()
                 .withEnv(new ArrayList<>(variables.values())).withEnvFrom(sources).withVolumeMounts(new ArrayList<>(mounts.values()));
-        Boolean privileged = or(of(child.getSecurityContext(), SecurityContext::getPrivileged), of(parent.getSecurityContext(), SecurityContext::getPrivileged));
-        Long user = or(of(child.getSecurityContext(), SecurityContext::getRunAsUser), of(parent.getSecurityContext(), SecurityContext::getRunAsUser));
-        Long group = or(of(child.getSecurityContext(), SecurityContext::getRunAsGroup), of(parent.getSecurityContext(), SecurityContext::getRunAsGroup));
+        Boolean privileged =
+                or(of(child.getSecurityContext(), SecurityContext::getPrivileged),
+                of(parent.getSecurityContext(), SecurityContext::getPrivileged));
+        Long user = or(of(child.getSecurityContext(), SecurityContext::getRunAsUser),
+                of(parent.getSecurityContext(), SecurityContext::getRunAsUser));
+        Long group = or(of(child.getSecurityContext(), SecurityContext::getRunAsGroup),
+                of(parent.getSecurityContext(), SecurityContext::getRunAsGroup));
         if (Boolean.TRUE.equals(privileged) || user != null || group != null) {
             // As in the plugin: what else the parent's security context says is lost.
             all.withNewSecurityContext().withPrivileged(privileged).withRunAsUser(user).withRunAsGroup(group).endSecurityContext();
@@ -131,7 +138,8 @@ final class Pods {
         return all.build();
     }
 
-    private static Map<String, Quantity> resources(Container parent, Container child, Function<ResourceRequirements, Map<String, Quantity>> kind) {
+    private static Map<String,
+            Quantity> resources(Container parent, Container child, Function<ResourceRequirements, Map<String, Quantity>> kind) {
         return merged(of(parent.getResources(), kind), of(child.getResources(), kind));
     }
 

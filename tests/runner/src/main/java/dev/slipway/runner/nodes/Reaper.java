@@ -65,12 +65,15 @@ final class Reaper implements ResourceEventHandler<Pod>, AutoCloseable {
             return;
         }
         for (ContainerStatus each : containers) {
-            if (each.getState().getWaiting() != null && List.of("ImagePullBackOff", "InvalidImageName").contains(each.getState().getWaiting().getReason())) {
-                lost.complete("ERROR: Unable to pull Docker image \"" + each.getImage() + "\". Check if image tag name is spelled correctly.");
+            if (each.getState().getWaiting() != null
+                    && List.of("ImagePullBackOff", "InvalidImageName").contains(each.getState().getWaiting().getReason())) {
+                lost.complete("ERROR: Unable to pull Docker image \"" + each.getImage()
+                        + "\". Check if image tag name is spelled correctly.");
                 return;
             }
         }
-        if (pod.getMetadata().getDeletionTimestamp() == null && !containers.isEmpty() && containers.size() == pod.getSpec().getContainers().size()
+        if (pod.getMetadata().getDeletionTimestamp() == null && !containers.isEmpty()
+                && containers.size() == pod.getSpec().getContainers().size()
                 && containers.stream().allMatch(each -> each.getState().getRunning() != null)) {
             running.complete(pod);
         }
@@ -80,12 +83,14 @@ final class Reaper implements ResourceEventHandler<Pod>, AutoCloseable {
     private void sayEnded(Pod pod, List<ContainerStatus> containers, boolean failed) {
         for (ContainerStatus each : containers) {
             if (each.getState().getTerminated() != null) {
-                log.accept(namespace + "/" + name + " Container " + each.getName() + " was terminated (Exit Code: " + each.getState().getTerminated().getExitCode()
+                log.accept(namespace + "/" + name + " Container " + each.getName() + " was terminated (Exit Code: "
+                        + each.getState().getTerminated().getExitCode()
                         + ", Reason: " + each.getState().getTerminated().getReason() + ")");
             }
         }
         if (failed && pod.getStatus().getReason() != null) {
-            log.accept(namespace + "/" + name + " Pod just failed (Reason: " + pod.getStatus().getReason() + ", Message: " + pod.getStatus().getMessage() + ")");
+            log.accept(namespace + "/" + name + " Pod just failed (Reason: " + pod.getStatus().getReason() + ", Message: "
+                    + pod.getStatus().getMessage() + ")");
         }
         for (ContainerStatus each : containers) {
             log.accept("\n- " + each.getName() + " -- " + how(each.getState()) + "\n-----Logs-------------\n" + lastWords(each.getName()));

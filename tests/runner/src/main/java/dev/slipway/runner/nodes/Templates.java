@@ -88,7 +88,8 @@ public final class Templates {
      * With all that it inherits: from the cloud's template of defaults, and then from those that inheritFrom names, separated by
      * blanks, each with its own parents. A name that nobody has is passed over.
      */
-    public static Map<String, Object> unwrapped(Map<String, Object> template, String defaults, Function<String, Map<String, Object>> known) {
+    public static Map<String,
+            Object> unwrapped(Map<String, Object> template, String defaults, Function<String, Map<String, Object>> known) {
         return unwrapped(template, defaults, known, new HashSet<>());
     }
 
@@ -122,9 +123,12 @@ public final class Templates {
         }
         int own = number(child, "slaveConnectTimeout", CONNECT_TIMEOUT);
         all.put("slaveConnectTimeout", own != CONNECT_TIMEOUT ? own : number(parent, "slaveConnectTimeout", CONNECT_TIMEOUT));
-        all.put("envVars", new ArrayList<>(byName(parent, child, "envVars", "key", new LinkedHashMap<>(), UnaryOperator.identity()).values()));
-        all.put("volumes", new ArrayList<>(byName(parent, child, "volumes", "mountPath", new HashMap<>(), UnaryOperator.identity()).values()));
-        Map<String, Map<String, Object>> parents = byName(parent, Map.of(), "containers", "name", new HashMap<>(), UnaryOperator.identity());
+        all.put("envVars", new ArrayList<>(
+                byName(parent, child, "envVars", "key", new LinkedHashMap<>(), UnaryOperator.identity()).values()));
+        all.put("volumes", new ArrayList<>(
+                byName(parent, child, "volumes", "mountPath", new HashMap<>(), UnaryOperator.identity()).values()));
+        Map<String, Map<String,
+                Object>> parents = byName(parent, Map.of(), "containers", "name", new HashMap<>(), UnaryOperator.identity());
         all.put("containers", new ArrayList<>(byName(parent, child, "containers", "name", new HashMap<>(),
                 each -> parents.containsKey(text(each, "name")) ? container(parents.get(text(each, "name")), each) : each).values()));
         all.put("annotations", both(child, parent, "annotations"));
@@ -149,7 +153,8 @@ public final class Templates {
     }
 
     private static boolean isDefault(Object volume) {
-        return volume instanceof Map<?, ?> map && "emptyDirWorkspaceVolume".equals(map.get(KIND)) && !Boolean.parseBoolean(String.valueOf(map.get("memory")));
+        return volume instanceof Map<?, ?> map && "emptyDirWorkspaceVolume".equals(map.get(KIND))
+                && !Boolean.parseBoolean(String.valueOf(map.get("memory")));
     }
 
     /** The parent's, and then the child's in place of what has the same name. */
@@ -171,7 +176,8 @@ public final class Templates {
         Map<String, Object> all = new LinkedHashMap<>(child);
         OF_A_CONTAINER.forEach(name -> inherit(all, parent, child, name));
         FLAGS_OF_A_CONTAINER.forEach(name -> all.put(name, flag(child, name, false) || flag(parent, name, false)));
-        all.put("envVars", new ArrayList<>(byName(parent, child, "envVars", "key", new LinkedHashMap<>(), UnaryOperator.identity()).values()));
+        all.put("envVars", new ArrayList<>(
+                byName(parent, child, "envVars", "key", new LinkedHashMap<>(), UnaryOperator.identity()).values()));
         all.put("ports", new ArrayList<>(byName(parent, child, "ports", "name", new HashMap<>(), UnaryOperator.identity()).values()));
         return all;
     }

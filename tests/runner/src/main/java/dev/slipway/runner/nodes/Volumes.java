@@ -18,14 +18,18 @@ final class Volumes {
         String kind = Templates.text(given, Templates.KIND);
         // Those for the workspace have the same values.
         return switch (kind.replaceFirst("WorkspaceVolume$", "Volume")) {
-            case "emptyDirVolume" -> made.withNewEmptyDir().withMedium(Templates.flag(given, "memory", false) ? "Memory" : "").endEmptyDir().build();
+            case "emptyDirVolume" -> made.withNewEmptyDir().withMedium(Templates.flag(given, "memory", false) ? "Memory" : "").endEmptyDir()
+                    .build();
             case "secretVolume" -> made.withNewSecret().withSecretName(Templates.text(given, "secretName")).withOptional(optional)
-                    .withDefaultMode(Templates.text(given, "defaultMode") == null ? null : Integer.valueOf(Templates.text(given, "defaultMode"))).endSecret().build();
-            case "configMapVolume" -> made.withNewConfigMap().withName(Templates.text(given, "configMapName")).withOptional(optional).endConfigMap().build();
+                    .withDefaultMode(Templates.text(given, "defaultMode") == null ? null
+                            : Integer.valueOf(Templates.text(given, "defaultMode"))).endSecret().build();
+            case "configMapVolume" -> made.withNewConfigMap().withName(Templates.text(given, "configMapName")).withOptional(optional)
+                    .endConfigMap().build();
             case "hostPathVolume" -> made.withNewHostPath().withPath(Templates.text(given, "hostPath")).endHostPath().build();
             case "persistentVolumeClaim", "persistentVolumeClaimVolume" -> made.withNewPersistentVolumeClaim()
                     .withClaimName(Templates.text(given, "claimName")).withReadOnly(readOnly).endPersistentVolumeClaim().build();
-            case "nfsVolume" -> made.withNewNfs(Templates.text(given, "serverPath"), readOnly, Templates.text(given, "serverAddress")).build();
+            case "nfsVolume" -> made.withNewNfs(Templates.text(given, "serverPath"), readOnly, Templates.text(given, "serverAddress"))
+                    .build();
             default -> throw new IllegalArgumentException("volumes of the kind " + kind + " are not known here");
         };
     }

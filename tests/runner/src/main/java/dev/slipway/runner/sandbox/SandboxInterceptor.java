@@ -67,9 +67,11 @@ final class SandboxInterceptor extends GroovyInterceptor {
         Method method = Signatures.method(receiver, name, arguments);
         if (method != null) {
             boolean ofScript = receiver instanceof CpsScript && SCRIPTS.contains(name);
-            if (!ofScript && name.equals("invokeMethod") && arguments.length == 2 && arguments[0] instanceof String && arguments[1] instanceof Object[] given
+            if (!ofScript && name.equals("invokeMethod") && arguments.length == 2 && arguments[0] instanceof String
+                    && arguments[1] instanceof Object[] given
                     && !permits(method)) {
-                throw refused("Scripts not permitted to use " + Signatures.of(method) + " (" + Signatures.name(receiver.getClass()) + " " + arguments[0]
+                throw refused("Scripts not permitted to use " + Signatures.of(method) + " (" + Signatures.name(receiver.getClass()) + " "
+                        + arguments[0]
                         + Signatures.namesOf(given) + ")", ownAllowed);
             }
             if (!ofScript) {
@@ -116,7 +118,8 @@ final class SandboxInterceptor extends GroovyInterceptor {
         // As in Jenkins: neither what a superclass has nor what Groovy adds to a class is found.
         Method method = Signatures.staticMethod(receiver, name, arguments);
         if (method == null) {
-            throw refused("No such static method found: staticMethod " + Signatures.name(receiver) + " " + name + Signatures.namesOf(arguments), false);
+            throw refused("No such static method found: staticMethod " + Signatures.name(receiver) + " " + name
+                    + Signatures.namesOf(arguments), false);
         }
         require(method);
         return super.onStaticCall(invoker, receiver, name, arguments);
@@ -136,7 +139,8 @@ final class SandboxInterceptor extends GroovyInterceptor {
     public Object onSuperCall(Invoker invoker, Class sender, Object receiver, String name, Object... arguments) throws Throwable {
         Method method = Signatures.method(receiver, name, arguments);
         if (method == null) {
-            throw refused("No such method found: super.method " + Signatures.name(receiver.getClass()) + " " + name + Signatures.namesOf(arguments), false);
+            throw refused("No such method found: super.method " + Signatures.name(receiver.getClass()) + " " + name
+                    + Signatures.namesOf(arguments), false);
         }
         require(method);
         return super.onSuperCall(invoker, sender, receiver, name, arguments);
@@ -229,7 +233,8 @@ final class SandboxInterceptor extends GroovyInterceptor {
     private void requireElement(Object receiver, String name, String kind, String assigned, Object... arguments) {
         Method method = Signatures.method(receiver, name, arguments);
         if (method == null) {
-            method = additions(receiver, name, arguments).stream().findFirst().orElseThrow(() -> refused("No such " + name + " method found: " + kind
+            method = additions(receiver, name, arguments).stream().findFirst()
+                    .orElseThrow(() -> refused("No such " + name + " method found: " + kind
                     + nameOf(receiver) + "[" + nameOf(arguments[0]) + "]" + assigned, false));
         }
         require(method);

@@ -10,10 +10,12 @@ public final class Credentials {
     public record Credential(String kind, String username, String secret, boolean usernameSecret) {}
 
     /** What Jenkins calls a kind, and the class that it wants where that kind is asked for. */
-    private static final Map<String, String> NAMES = Map.of("usernamePassword", "Username with password", "string", "Secret text", "file", "Secret file");
+    private static final Map<String,
+            String> NAMES = Map.of("usernamePassword", "Username with password", "string", "Secret text", "file", "Secret file");
     private static final Map<String, String> CLASSES = Map.of(
             "usernamePassword", "com.cloudbees.plugins.credentials.common.StandardUsernamePasswordCredentials",
-            "string", "org.jenkinsci.plugins.plaincredentials.StringCredentials", "file", "org.jenkinsci.plugins.plaincredentials.FileCredentials");
+            "string", "org.jenkinsci.plugins.plaincredentials.StringCredentials", "file",
+                    "org.jenkinsci.plugins.plaincredentials.FileCredentials");
 
     private final Levels<Credential> known;
     /** Those of the scope SYSTEM: Jenkins' own, and no job's. */
@@ -26,7 +28,8 @@ public final class Credentials {
     void read(int level, Object entry) {
         Yaml.map(entry).forEach((kind, given) -> {
             String secret = Yaml.text(given, kind.equals("usernamePassword") ? "password" : kind.equals("file") ? "secretBytes" : "secret");
-            Credential read = new Credential(String.valueOf(kind), Yaml.text(given, "username"), secret, Yaml.flag(given, "usernameSecret", false));
+            Credential read = new Credential(
+                    String.valueOf(kind), Yaml.text(given, "username"), secret, Yaml.flag(given, "usernameSecret", false));
             if (level == 0 && "SYSTEM".equals(Yaml.text(given, "scope"))) {
                 ofJenkins.put(Yaml.text(given, "id"), read);
             } else {

@@ -58,7 +58,8 @@ public final class Libraries {
 
     private static Library library(Object given, boolean trusted) {
         String remote = Yaml.text(Yaml.map(given, "retriever", "modernSCM", "scm", "git"), "remote");
-        return new Library(Yaml.text(given, "name"), remote, Yaml.text(given, "defaultVersion"), Yaml.flag(given, "allowVersionOverride", true),
+        return new Library(Yaml.text(given, "name"), remote, Yaml.text(given, "defaultVersion"),
+                Yaml.flag(given, "allowVersionOverride", true),
                 Yaml.flag(given, "implicit", false), trusted);
     }
 

@@ -30,7 +30,8 @@ public final class People {
             String id = Yaml.text(user, "id");
             ids.put(key(id), id);
             names.put(key(id), Yaml.text(user, "name"));
-            Yaml.list(user, "groups").forEach(group -> groups.computeIfAbsent(key(id), none -> new HashSet<>()).add(key(String.valueOf(group))));
+            Yaml.list(user, "groups")
+                    .forEach(group -> groups.computeIfAbsent(key(id), none -> new HashSet<>()).add(key(String.valueOf(group))));
         }
         Map<?, ?> strategy = Yaml.map(jenkins, "authorizationStrategy");
         anyoneMayAnything &= strategy.isEmpty();
@@ -42,7 +43,8 @@ public final class People {
 
     private static void grant(Map<String, Set<String>> to, Map<?, ?> entry) {
         if (!entry.isEmpty()) {
-            Yaml.list(entry, "permissions").forEach(each -> to.computeIfAbsent(key(Yaml.text(entry, "name")), none -> new HashSet<>()).add(String.valueOf(each)));
+            Yaml.list(entry, "permissions")
+                    .forEach(each -> to.computeIfAbsent(key(Yaml.text(entry, "name")), none -> new HashSet<>()).add(String.valueOf(each)));
         }
     }
 
@@ -87,6 +89,7 @@ public final class People {
     /** Whether one of these users or groups, separated by commas, is or has this user. */
     public boolean isAmong(String user, String usersAndGroups) {
         Set<String> groupsOf = groupsOf(user);
-        return Arrays.stream(usersAndGroups.split(",")).map(People::key).anyMatch(name -> name.equals(key(user)) || groupsOf.contains(name));
+        return Arrays.stream(usersAndGroups.split(",")).map(People::key)
+                .anyMatch(name -> name.equals(key(user)) || groupsOf.contains(name));
     }
 }

@@ -34,7 +34,9 @@ public final class Site {
      * A Kubernetes cloud; where its use is restricted, a folder has to permit it. The templates are by their names;
      * the one of the defaults is what every other one inherits from, or null. The credential is a token, or null.
      */
-    public record CloudOf(String name, String namespace, boolean restricted, String defaults, String credentialsId, Map<String, Map<String, Object>> templates) {}
+    public record CloudOf(
+            String name, String namespace, boolean restricted, String defaults, String credentialsId, Map<String, Map<String,
+            Object>> templates) {}
 
     /** Who starts the build, and the folder that the job is in, as outer/inner, or null. */
     public Site(String user, String folder) {
@@ -84,7 +86,8 @@ public final class Site {
         String name = Yaml.text(given, "name");
         String namespace = Yaml.text(given, "namespace");
         Map<String, Map<String, Object>> templates = new LinkedHashMap<>();
-        Yaml.list(given, "templates").forEach(each -> templates.putIfAbsent(Yaml.text(each, "name"), Templates.of(Yaml.plain(Yaml.map(each)))));
+        Yaml.list(given, "templates")
+                .forEach(each -> templates.putIfAbsent(Yaml.text(each, "name"), Templates.of(Yaml.plain(Yaml.map(each)))));
         return new CloudOf(name == null ? UNNAMED.name() : name, namespace == null ? UNNAMED.namespace() : namespace,
                 Yaml.flag(given, "usageRestricted", false), Yaml.text(given, "defaultsProviderTemplate"),
                 Yaml.text(given, "credentialsId"), templates);
@@ -113,7 +116,8 @@ public final class Site {
 
     /** The token with which that cloud asks the cluster; null where it has none of its own. */
     public String token(String cloud) {
-        return clouds().stream().filter(each -> each.name().equals(cloud)).findFirst().map(each -> credentials.ofJenkins(each.credentialsId())).orElse(null);
+        return clouds().stream().filter(each -> each.name().equals(cloud)).findFirst()
+                .map(each -> credentials.ofJenkins(each.credentialsId())).orElse(null);
     }
 
     private boolean permits(CloudOf cloud) {

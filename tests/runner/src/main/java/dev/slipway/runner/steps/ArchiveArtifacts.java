@@ -37,14 +37,17 @@ public final class ArchiveArtifacts extends OnNode {
         String patterns = patterns();
         boolean mayBeEmpty = arguments.flag(junit() ? "allowEmptyResults" : "allowEmptyArchive", false);
         String list = Patterns.list(patterns, arguments.text("excludes", false), arguments.flag("defaultExcludes", true));
-        String program = "l=$(" + list + "); if [ -z \"$l\" ]; then exit " + NONE + "; fi; if [ -n \"$(" + Patterns.unreadable() + ")\" ]; then echo \"$l\" | wc -l; exit " + UNREADABLE + "; fi; echo \"$l\" | tar czf - -T - | base64";
+        String program = "l=$(" + list + "); if [ -z \"$l\" ]; then exit " + NONE + "; fi; if [ -n \"$(" + Patterns.unreadable()
+                + ")\" ]; then echo \"$l\" | wc -l; exit " + UNREADABLE + "; fi; echo \"$l\" | tar czf - -T - | base64";
         capture(program, new byte[0], (code, out) -> {
             String none = "No artifacts found that match the file pattern \"" + patterns + "\". Configuration error?";
             if (code == NONE && mayBeEmpty) {
                 say(none);
                 success(null);
             } else if (code == UNREADABLE) {
-                failure(new IOException("Failed to extract " + context.directory + "/transfer of " + new String(out, StandardCharsets.UTF_8).strip() + " files"));
+                failure(new IOException(
+                        "Failed to extract " + context.directory + "/transfer of " + new String(out, StandardCharsets.UTF_8).strip()
+                        + " files"));
             } else if (code != 0) {
                 failure(new AbortException(code == NONE ? none : new String(out, StandardCharsets.UTF_8).strip()));
             } else {
@@ -65,7 +68,8 @@ public final class ArchiveArtifacts extends OnNode {
             in.write(packed);
         }
         if (tar.waitFor() != 0) {
-            throw new AbortException("keeping the artifacts failed: " + new String(tar.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
+            throw new AbortException(
+                    "keeping the artifacts failed: " + new String(tar.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
         }
     }
 }

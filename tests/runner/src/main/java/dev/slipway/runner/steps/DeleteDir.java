@@ -12,7 +12,9 @@ public final class DeleteDir extends OnNode {
             if (code == 0) {
                 success(null);
             } else {
-                failure(new CompositeIOException("Unable to delete '" + context.directory + "'. Tried 3 times (of a maximum of 3) waiting 0.1 sec between attempts."));
+                failure(new CompositeIOException(
+                        "Unable to delete '" + context.directory
+                        + "'. Tried 3 times (of a maximum of 3) waiting 0.1 sec between attempts."));
             }
         });
     }

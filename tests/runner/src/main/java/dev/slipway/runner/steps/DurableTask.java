@@ -34,7 +34,10 @@ final class DurableTask {
     private static final int NO_NOHUP = 95;
     private static final int KILLED = 128; // and above: by a signal, which may have been the end of the node
     private static final int TRIES = 180;
-    /** For so long a shell may take to start, and the one that started it to say that it is alive (it does so every 3 s). Jenkins waits for 300 s. */
+    /**
+     * For so long a shell may take to start, and the one that started it to say that it is alive (it does so every 3 s). Jenkins waits for
+     * 300 s.
+     */
     private static final int PATIENCE_SECONDS = 30;
 
     /** The agent is gone, and the shell with it. */
@@ -101,7 +104,8 @@ final class DurableTask {
     private String wrapper() {
         String interpreter = script.startsWith("#!") ? "" : "'sh' -xe ";
         String to = keepsOutput ? "> '%1$s/output.txt' 2> '%1$s/jenkins-log.txt'" : "> '%1$s/jenkins-log.txt' 2>&1";
-        return String.format("cp '%1$s/script.sh' '%1$s/script.sh.copy'; { while [ -d '%1$s' -a \\! -f '%1$s/jenkins-result.txt' ]; do touch '%1$s/jenkins-log.txt'; sleep 3; done } & "
+        return String.format(
+                "cp '%1$s/script.sh' '%1$s/script.sh.copy'; { while [ -d '%1$s' -a \\! -f '%1$s/jenkins-result.txt' ]; do touch '%1$s/jenkins-log.txt'; sleep 3; done } & "
                 + "jsc=" + cookie + "; JENKINS_SERVER_COOKIE=$jsc " + interpreter + "'%1$s/script.sh.copy' " + to
                 + "; echo $? > '%1$s/jenkins-result.txt.tmp'; mv '%1$s/jenkins-result.txt.tmp' '%1$s/jenkins-result.txt'; wait", folder);
     }

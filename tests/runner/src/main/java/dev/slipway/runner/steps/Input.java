@@ -147,7 +147,8 @@ public final class Input extends Step implements Requests.Asked {
     /** The form has a value for each parameter; what is sent without one has those that are given. */
     private Map<String, Object> values(String user, Map<String, String> given, boolean all) {
         List<Parameter> parameters = parameters();
-        given.keySet().stream().filter(name -> parameters.stream().noneMatch(each -> each.name().equals(name))).findFirst().ifPresent(unknown -> {
+        given.keySet().stream().filter(name -> parameters.stream().noneMatch(each -> each.name().equals(name))).findFirst()
+                .ifPresent(unknown -> {
             throw new Refused(500, "No such parameter definition: " + unknown);
         });
         Map<String, Object> values = new HashMap<>();

@@ -229,7 +229,8 @@ public final class NodeStep extends Step {
 
     /** The node around a step, or null. */
     static NodeStep around(Step step) {
-        return step.thread().around().stream().filter(each -> each instanceof NodeStep).map(each -> (NodeStep) each).findFirst().orElse(null);
+        return step.thread().around().stream().filter(each -> each instanceof NodeStep).map(each -> (NodeStep) each).findFirst()
+                .orElse(null);
     }
 
     /** Nothing can be started there any more, and everybody knows. */

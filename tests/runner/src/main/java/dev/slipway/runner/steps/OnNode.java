@@ -51,7 +51,8 @@ abstract class OnNode extends Step {
                 problem = lost;
             }
             int exit = code;
-            Throwable failed = (problem != null || code != 0) && context.node.isGone() ? new AgentLost("Unable to create live FilePath for " + context.node.name()) : problem;
+            Throwable failed = (problem != null || code != 0) && context.node.isGone()
+                    ? new AgentLost("Unable to create live FilePath for " + context.node.name()) : problem;
             build.post(() -> {
                 build.ended();
                 if (stopped != null) {

@@ -6,12 +6,16 @@ final class Patterns {
 
     /** Prints the files below the current folder, one a line; nothing where there is none, or of a folder that cannot be read. */
     static String list(String includes, String excludes, boolean defaultExcludes) {
-        StringBuilder program = new StringBuilder("find . -type f -o -type l 2> /dev/null | sed 's|^\\./||' | grep -E " + OnNode.quoted(regex(includes == null || includes.isBlank() ? "**" : includes)));
+        StringBuilder program =
+                new StringBuilder("find . -type f -o -type l 2> /dev/null | sed 's|^\\./||' | grep -E "
+                + OnNode.quoted(regex(includes == null || includes.isBlank() ? "**" : includes)));
         if (excludes != null && !excludes.isBlank()) {
             program.append(" | grep -vE ").append(OnNode.quoted(regex(excludes)));
         }
         if (defaultExcludes) {
-            program.append(" | grep -vE ").append(OnNode.quoted(regex("**/.git/**, **/.gitignore, **/.gitattributes, **/.gitmodules, **/.svn/**, **/CVS/**, **/*~, **/.DS_Store")));
+            program.append(" | grep -vE ")
+                    .append(OnNode.quoted(
+                    regex("**/.git/**, **/.gitignore, **/.gitattributes, **/.gitmodules, **/.svn/**, **/CVS/**, **/*~, **/.DS_Store")));
         }
         return program.append(" | sort").toString();
     }

@@ -68,7 +68,8 @@ public final class PodTemplateStep extends Step {
             throw new RuntimeException("Failed to parse yaml: \"" + yaml + "\"");
         }
         List<String> names = new ArrayList<>();
-        if (pod instanceof Map<?, ?> map && map.get("spec") instanceof Map<?, ?> spec && spec.get("containers") instanceof List<?> containers) {
+        if (pod instanceof Map<?, ?> map && map.get("spec") instanceof Map<?, ?> spec
+                && spec.get("containers") instanceof List<?> containers) {
             containers.forEach(each -> {
                 if (each instanceof Map<?, ?> container && container.get("name") != null) {
                     names.add(String.valueOf(container.get("name")));

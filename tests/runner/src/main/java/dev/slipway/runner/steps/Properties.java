@@ -21,7 +21,8 @@ public final class Properties extends Step {
                 properties.put(property.symbol, switch (property.symbol) {
                     case "parameters" -> parameters((List<?>) property.single);
                     case "disableConcurrentBuilds" -> Boolean.TRUE.equals(property.get("abortPrevious")) ? "abortPrevious" : "queue";
-                    case "pipelineTriggers" -> new ArrayList<>(((List<?>) property.single).stream().map(trigger -> ((Symbol) trigger).symbol).toList());
+                    case "pipelineTriggers" ->
+                            new ArrayList<>(((List<?>) property.single).stream().map(trigger -> ((Symbol) trigger).symbol).toList());
                     default -> true;
                 });
             }

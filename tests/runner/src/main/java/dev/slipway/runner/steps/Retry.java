@@ -52,7 +52,8 @@ public final class Retry extends Step {
 
     private static boolean lostAgent(Throwable problem) {
         return problem instanceof AgentLost || causes(problem).stream()
-                .anyMatch(cause -> cause instanceof CauseOfInterruption.RemovedNodeCause || cause instanceof CauseOfInterruption.QueueTaskCancelled);
+                .anyMatch(cause -> cause instanceof CauseOfInterruption.RemovedNodeCause
+                        || cause instanceof CauseOfInterruption.QueueTaskCancelled);
     }
 
     private static List<CauseOfInterruption> causes(Throwable problem) {
@@ -64,8 +65,10 @@ public final class Retry extends Step {
         for (CauseOfInterruption cause : causes(problem)) {
             if (cause instanceof CauseOfInterruption.QueueTaskCancelled) {
                 say("Could not find a node block associated with node (source of error) but inside podTemplate");
-            } else if (cause instanceof CauseOfInterruption.RemovedNodeCause removed && PodTemplate.labelled(removed.label(), context.template) == null) {
-                say(removed.node() + " did not look like a Kubernetes agent judging by [" + removed.label() + "]; make sure retry is inside podTemplate, not outside");
+            } else if (cause instanceof CauseOfInterruption.RemovedNodeCause removed
+                    && PodTemplate.labelled(removed.label(), context.template) == null) {
+                say(removed.node() + " did not look like a Kubernetes agent judging by [" + removed.label()
+                        + "]; make sure retry is inside podTemplate, not outside");
                 return false;
             }
         }

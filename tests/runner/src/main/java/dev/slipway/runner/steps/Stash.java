@@ -19,9 +19,12 @@ public final class Stash extends OnNode {
         String name = arguments.required("name");
         Path packed = build.store.directory().resolve("stashes").resolve(name + ".tar.gz");
         boolean mayBeEmpty = arguments.flag("allowEmpty", false);
-        String list = Patterns.list(arguments.text("includes", false), arguments.text("excludes", false), arguments.flag("useDefaultExcludes", true));
+        String list = Patterns.list(
+                arguments.text("includes", false), arguments.text("excludes", false), arguments.flag("useDefaultExcludes", true));
         // Base64, since what comes back through exec is text in the worst case.
-        String program = "l=$(" + list + "); if [ -z \"$l\" ]; then exit " + NONE + "; fi; u=$(" + Patterns.unreadable() + "); if [ -n \"$u\" ]; then echo \"$u\"; exit " + UNREADABLE + "; fi; echo \"$l\" | wc -l; echo \"$l\" | tar czf - -T - | base64";
+        String program = "l=$(" + list + "); if [ -z \"$l\" ]; then exit " + NONE + "; fi; u=$(" + Patterns.unreadable()
+                + "); if [ -n \"$u\" ]; then echo \"$u\"; exit " + UNREADABLE
+                + "; fi; echo \"$l\" | wc -l; echo \"$l\" | tar czf - -T - | base64";
         capture(program, new byte[0], (code, out) -> {
             String text = new String(out, StandardCharsets.UTF_8);
             int line = text.indexOf('\n');
@@ -30,7 +33,9 @@ public final class Stash extends OnNode {
             } else if (code == UNREADABLE) {
                 // How the packing of a file that cannot be read ends there.
                 List<String> file = text.lines().toList();
-                failure(new IOException("Entry '" + file.get(0) + "' closed at '0' before the '" + file.get(1) + "' bytes specified in the header were written"));
+                failure(new IOException(
+                        "Entry '" + file.get(0) + "' closed at '0' before the '" + file.get(1)
+                        + "' bytes specified in the header were written"));
             } else if (code != 0 && code != NONE) {
                 failure(new AbortException("stash " + name + ": " + text.strip()));
             } else {

@@ -26,7 +26,8 @@ public final class Timeout extends Step {
         String unit = arguments.text("unit", false);
         limit = TimeUnit.valueOf(unit == null ? "MINUTES" : unit).toMillis(arguments.number("time", true, 0));
         deadline = build.clock.now() + limit;
-        say(followsActivity() ? "Timeout set to expire after " + words(limit) + " without activity" : "Timeout set to expire in " + words(limit));
+        say(followsActivity() ? "Timeout set to expire after " + words(limit) + " without activity" : "Timeout set to expire in "
+                + words(limit));
         runBody(context);
     }
 
@@ -114,6 +115,7 @@ public final class Timeout extends Step {
         if (minutes > 0) {
             return minutes + " min " + seconds % 60 + " sec";
         }
-        return milliseconds < 1000 ? milliseconds + " ms" : seconds % 10 != seconds || milliseconds % 1000 == 0 ? seconds + " sec" : milliseconds / 100 / 10.0 + " sec";
+        return milliseconds < 1000 ? milliseconds + " ms" : seconds % 10 != seconds || milliseconds % 1000 == 0 ? seconds + " sec"
+                : milliseconds / 100 / 10.0 + " sec";
     }
 }

@@ -20,9 +20,11 @@ class TimeoutTest {
 
     @Test
     void theInnermostEndsFirst() throws Exception {
-        Played.Begun build = played("timeout(time: 2, unit: 'HOURS') { try { timeout(time: 1, unit: 'HOURS') { sleep time: 3, unit: 'HOURS' } } catch (e) { echo 'inner' }; sleep 60; echo 'after' }");
+        Played.Begun build =
+                played("timeout(time: 2, unit: 'HOURS') { try { timeout(time: 1, unit: 'HOURS') { sleep time: 3, unit: 'HOURS' } } catch (e) { echo 'inner' }; sleep 60; echo 'after' }");
         assertEquals(Result.SUCCESS, build.result());
-        assertTrue(build.console().indexOf("inner\n") > 0 && build.console().indexOf("after\n") > build.console().indexOf("inner\n"), build.console());
+        assertTrue(build.console().indexOf("inner\n") > 0 && build.console().indexOf("after\n") > build.console().indexOf("inner\n"),
+                build.console());
     }
 
     @Test
@@ -35,7 +37,8 @@ class TimeoutTest {
     /** A clean-up that lasts longer than the grace is left behind. */
     @Test
     void theBodyHasAMinute() throws Exception {
-        Played.Begun build = played("timeout(time: 1, unit: 'HOURS') { try { sleep time: 2, unit: 'HOURS' } finally { sleep 90; echo 'never' } }");
+        Played.Begun build =
+                played("timeout(time: 1, unit: 'HOURS') { try { sleep time: 2, unit: 'HOURS' } finally { sleep 90; echo 'never' } }");
         assertEquals(Result.ABORTED, build.result());
         assertTrue(build.console().contains("terminating with extreme prejudice"), build.console());
         assertTrue(!build.console().contains("never\n"), build.console());
@@ -43,7 +46,8 @@ class TimeoutTest {
 
     @Test
     void aShortCleanUpHasItsTime() throws Exception {
-        Played.Begun build = played("timeout(time: 1, unit: 'HOURS') { try { sleep time: 2, unit: 'HOURS' } finally { sleep 30; echo 'cleaned' } }");
+        Played.Begun build =
+                played("timeout(time: 1, unit: 'HOURS') { try { sleep time: 2, unit: 'HOURS' } finally { sleep 30; echo 'cleaned' } }");
         assertEquals(Result.ABORTED, build.result());
         assertTrue(build.console().contains("cleaned\n"), build.console());
     }

@@ -29,12 +29,14 @@ class AgentPodTest {
     }
 
     private static String shown(String name, PodTemplate template) {
-        return AgentPod.shown(AgentPod.of(name, template, "ci", AGENT, "http://HOST/")).replaceFirst("jenkins/label-digest: .*", "jenkins/label-digest: \"DIGEST\"").strip();
+        return AgentPod.shown(AgentPod.of(name, template, "ci", AGENT, "http://HOST/"))
+                .replaceFirst("jenkins/label-digest: .*", "jenkins/label-digest: \"DIGEST\"").strip();
     }
 
     /** The YAML in a case's answer, from the line that begins it to the empty one after it. */
     private static String recorded(String name, int which) throws IOException {
-        Matcher blocks = Pattern.compile("^---\n.*?(?=\n\n)", Pattern.MULTILINE | Pattern.DOTALL).matcher(Files.readString(PODS.resolve("expected").resolve(name + ".txt")));
+        Matcher blocks = Pattern.compile("^---\n.*?(?=\n\n)", Pattern.MULTILINE | Pattern.DOTALL)
+                .matcher(Files.readString(PODS.resolve("expected").resolve(name + ".txt")));
         for (int i = 0; i <= which; i++) {
             assertTrue(blocks.find(), name + " shows fewer pods");
         }
@@ -42,7 +44,8 @@ class AgentPodTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"pod-basic", "container-env", "container-exit", "container-other-user", "container-out-of-memory", "pod-deadline"})
+    @ValueSource(strings =
+            {"pod-basic", "container-env", "container-exit", "container-other-user", "container-out-of-memory", "pod-deadline"})
     void isThePlugins(String name) throws IOException {
         String script = Files.readString(PODS.resolve("cases").resolve(name + ".groovy"));
         Matcher yaml = Pattern.compile("yaml: '''\n(.*?)'''", Pattern.DOTALL).matcher(script);
@@ -59,7 +62,8 @@ class AgentPodTest {
     @Test
     void hasASecretThatTheConsoleDoesNotShow() {
         var pod = AgentPod.of("POD", template("LABEL", "job", "", List.of()), "ci", AGENT, "http://HOST/");
-        String secret = pod.getSpec().getContainers().get(0).getEnv().stream().filter(each -> each.getName().equals("JENKINS_SECRET")).findFirst().orElseThrow().getValue();
+        String secret = pod.getSpec().getContainers().get(0).getEnv().stream().filter(each -> each.getName().equals("JENKINS_SECRET"))
+                .findFirst().orElseThrow().getValue();
         assertEquals(64, secret.length());
         assertFalse(AgentPod.shown(pod).contains(secret));
     }

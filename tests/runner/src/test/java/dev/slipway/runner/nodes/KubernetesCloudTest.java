@@ -39,13 +39,15 @@ class KubernetesCloudTest {
     private static Pod pod(String phase) {
         return new PodBuilder().withNewMetadata().withName("p").withNamespace("ci").endMetadata()
                 .withNewSpec().addNewContainer().withName(AgentPod.AGENT).endContainer().endSpec()
-                .withNewStatus().withPhase(phase).addNewContainerStatus().withName(AgentPod.AGENT).withNewState().withNewRunning().endRunning().endState().endContainerStatus().endStatus().build();
+                .withNewStatus().withPhase(phase).addNewContainerStatus().withName(AgentPod.AGENT).withNewState().withNewRunning()
+                        .endRunning().endState().endContainerStatus().endStatus().build();
     }
 
     /** Waits for the agent, beside the test. */
     private CompletableFuture<Node> awaited() {
         client.pods().resource(pod("Running")).create();
-        PodTemplate template = PodTemplate.inside(null, "label", "name", new PodTemplate.Place("kubernetes", "ci", "http://HOST/", "job/1/"),
+        PodTemplate template =
+                PodTemplate.inside(null, "label", "name", new PodTemplate.Place("kubernetes", "ci", "http://HOST/", "job/1/"),
                 Templates.of(Map.of("showRawYaml", false)), null, none -> null);
         return CompletableFuture.supplyAsync(() -> {
             try {

@@ -5,7 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What a runtime that started nothing says of the container: the first three as containerd with runc answered, the others as it words a container that ends meanwhile. */
+/**
+ * What a runtime that started nothing says of the container: the first three as containerd with runc answered, the others as it words a
+ * container that ends meanwhile.
+ */
 class PodNodeTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {

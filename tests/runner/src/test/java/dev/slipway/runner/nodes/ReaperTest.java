@@ -24,7 +24,8 @@ class ReaperTest {
     private Pod pod(String phase, ContainerState tool) {
         return new PodBuilder().withNewMetadata().withName("p").withNamespace("ci").endMetadata()
                 .withNewSpec().addNewContainer().withName("tool").withImage("tool:1").endContainer().endSpec()
-                .withNewStatus().withPhase(phase).addNewContainerStatus().withName("tool").withImage("tool:1").withState(tool).endContainerStatus().endStatus().build();
+                .withNewStatus().withPhase(phase).addNewContainerStatus().withName("tool").withImage("tool:1").withState(tool)
+                        .endContainerStatus().endStatus().build();
     }
 
     private static ContainerState runs() {
@@ -70,14 +71,16 @@ class ReaperTest {
         try (Reaper reaper = reaper(pod("Pending", waits("ErrImagePull")))) {
             assertFalse(reaper.lost.isDone(), "it is tried again");
             now(pod("Pending", waits("ImagePullBackOff")));
-            assertEquals("ERROR: Unable to pull Docker image \"tool:1\". Check if image tag name is spelled correctly.", reaper.lost.get(10, TimeUnit.SECONDS));
+            assertEquals("ERROR: Unable to pull Docker image \"tool:1\". Check if image tag name is spelled correctly.",
+                    reaper.lost.get(10, TimeUnit.SECONDS));
         }
     }
 
     @Test
     void losesAContainer() throws Exception {
         try (Reaper reaper = reaper(pod("Running", runs()))) {
-            now(pod("Running", new ContainerStateBuilder().withNewTerminated().withExitCode(137).withReason("Error").endTerminated().build()));
+            now(pod("Running", new ContainerStateBuilder().withNewTerminated().withExitCode(137).withReason("Error").endTerminated()
+                    .build()));
             reaper.lost.get(10, TimeUnit.SECONDS);
         }
         assertEquals("ci/p Container tool was terminated (Exit Code: 137, Reason: Error)", said.get(0));

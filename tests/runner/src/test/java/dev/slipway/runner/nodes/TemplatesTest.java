@@ -12,7 +12,10 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** What a template inherits, by what the Kubernetes plugin documents: containers, volumes and variables by their names, YAML by its strategy. */
+/**
+ * What a template inherits, by what the Kubernetes plugin documents: containers, volumes and variables by their names, YAML by its
+ * strategy.
+ */
 class TemplatesTest {
     private final Map<String, Map<String, Object>> known = new LinkedHashMap<>();
 
@@ -63,8 +66,10 @@ class TemplatesTest {
     @Test
     void aContainerOfTheSameNameTakesWhatItDoesNotSay() {
         known("base", Map.of("containers", List.of(tool("tool:1", Map.of("command", "sleep", "args", "\"in finity\" x", "ttyEnabled", true,
-                "resourceRequestCpu", "100m", "envVars", List.of(variable("A", "base"), variable("B", "base")))), Map.of("name", "more", "image", "more:1"))));
-        Pod pod = pod(Map.of("inheritFrom", "base", "containers", List.of(tool("tool:2", Map.of("envVars", List.of(variable("A", "own")))))));
+                "resourceRequestCpu", "100m", "envVars", List.of(variable("A", "base"), variable("B", "base")))),
+                        Map.of("name", "more", "image", "more:1"))));
+        Pod pod = pod(Map.of(
+                "inheritFrom", "base", "containers", List.of(tool("tool:2", Map.of("envVars", List.of(variable("A", "own")))))));
         Container tool = container(pod, "tool");
         assertEquals("tool:2", tool.getImage());
         assertEquals(List.of("sleep"), tool.getCommand());
@@ -105,7 +110,8 @@ class TemplatesTest {
     void volumesAreByTheirPath() {
         known("base", Map.of("volumes", List.of(Map.of("kind", "emptyDirVolume", "mountPath", "/cache", "memory", true),
                 Map.of("kind", "secretVolume", "mountPath", "/keys", "secretName", "base"))));
-        Pod pod = pod(Map.of("inheritFrom", "base", "volumes", List.of(Map.of("kind", "configMapVolume", "mountPath", "/keys", "configMapName", "own")),
+        Pod pod = pod(Map.of(
+                "inheritFrom", "base", "volumes", List.of(Map.of("kind", "configMapVolume", "mountPath", "/keys", "configMapName", "own")),
                 "containers", List.of(tool("tool:1", Map.of()))));
         Map<String, String> paths = new LinkedHashMap<>();
         container(pod, "tool").getVolumeMounts().forEach(each -> paths.put(each.getMountPath(), each.getName()));
@@ -130,7 +136,8 @@ class TemplatesTest {
         Pod both = pod(Map.of("inheritFrom", "base", "yaml", yaml("own", "own:1"), "yamlMergeStrategy", Map.of("kind", "merge")));
         assertEquals("base:1", container(both, "base").getImage());
         assertEquals("own:1", container(both, "own").getImage());
-        Pod same = pod(Map.of("inheritFrom", "base", "yaml", yaml("base", "base:2") + "    command: [cat]\n", "yamlMergeStrategy", "merge"));
+        Pod same = pod(Map.of(
+                "inheritFrom", "base", "yaml", yaml("base", "base:2") + "    command: [cat]\n", "yamlMergeStrategy", "merge"));
         assertEquals("base:2", container(same, "base").getImage());
         assertEquals(List.of("cat"), container(same, "base").getCommand());
     }
@@ -144,7 +151,8 @@ class TemplatesTest {
 
     @Test
     void whatIsSaidBesideTheYamlWinsOverIt() {
-        Pod pod = pod(Map.of("yaml", yaml("tool", "yaml:1") + "  serviceAccountName: yaml\nmetadata:\n  namespace: elsewhere\n", "serviceAccount", "own",
+        Pod pod = pod(Map.of(
+                "yaml", yaml("tool", "yaml:1") + "  serviceAccountName: yaml\nmetadata:\n  namespace: elsewhere\n", "serviceAccount", "own",
                 "containers", List.of(tool("tool:1", Map.of()))));
         assertEquals("own", pod.getSpec().getServiceAccountName());
         assertEquals("tool:1", container(pod, "tool").getImage());
@@ -153,7 +161,8 @@ class TemplatesTest {
 
     @Test
     void theTemplateAroundIsInheritedUnlessAnotherIsNamed() {
-        PodTemplate outer = template(new LinkedHashMap<>(Map.of("serviceAccount", "outer", "containers", List.of(tool("tool:1", Map.of())))), null, null);
+        PodTemplate outer = template(
+                new LinkedHashMap<>(Map.of("serviceAccount", "outer", "containers", List.of(tool("tool:1", Map.of())))), null, null);
         assertEquals("tool:1", container(pod(template(new LinkedHashMap<>(), null, outer)), "tool").getImage());
         assertNull(container(pod(template(Map.of("inheritFrom", ""), null, outer)), "tool"));
         known("base", Map.of("serviceAccount", "base"));
@@ -187,9 +196,14 @@ class TemplatesTest {
 
     @Test
     void secretsAnnotationsAndGroupsAreAllThere() {
-        known("base", Map.of("annotations", new ArrayList<>(List.of(variable("a", "base"), variable("b", "base"))), "imagePullSecrets", List.of("base")));
-        Pod pod = pod(Map.of("inheritFrom", "base", "annotations", List.of(variable("a", "own")), "imagePullSecrets", List.of("own"), "runAsUser", "1000",
-                "supplementalGroups", "1,2", "hostNetwork", true, "envVars", List.of(Map.of("kind", "secretEnvVar", "key", "K", "secretName", "s", "secretKey", "k"))));
+        known("base", Map.of(
+                "annotations", new ArrayList<>(List.of(variable("a", "base"), variable("b", "base"))), "imagePullSecrets",
+                List.of("base")));
+        Pod pod = pod(Map.of(
+                "inheritFrom", "base", "annotations", List.of(variable("a", "own")), "imagePullSecrets", List.of("own"), "runAsUser",
+                "1000",
+                "supplementalGroups", "1,2", "hostNetwork", true, "envVars",
+                        List.of(Map.of("kind", "secretEnvVar", "key", "K", "secretName", "s", "secretKey", "k"))));
         assertEquals("own", pod.getMetadata().getAnnotations().get("a"));
         assertEquals("base", pod.getMetadata().getAnnotations().get("b"));
         assertEquals(List.of("own", "base"), pod.getSpec().getImagePullSecrets().stream().map(each -> each.getName()).toList());

@@ -65,16 +65,21 @@ class SandboxTest {
 
     static {
         String groovy = "org.codehaus.groovy.runtime.DefaultGroovyMethods";
-        SENTENCES.put("Date.parse('yyyy', '2020')", "No such static method found: staticMethod java.util.Date parse java.lang.String java.lang.String");
+        SENTENCES.put("Date.parse('yyyy', '2020')",
+                "No such static method found: staticMethod java.util.Date parse java.lang.String java.lang.String");
         SENTENCES.put("new Above().nothing(1, 'a')",
                 "Scripts not permitted to use method groovy.lang.GroovyObject invokeMethod java.lang.String java.lang.Object (Above nothing java.lang.Integer java.lang.String)");
         SENTENCES.put("new Date(1, 'a')", "No such constructor found: new java.util.Date java.lang.Integer java.lang.String");
-        SENTENCES.put("new Date()['a']", "Scripts not permitted to use staticMethod " + groovy + " getAt java.lang.Object java.lang.String");
-        SENTENCES.put("new Above()['name']", "Scripts not permitted to use staticMethod " + groovy + " getAt java.lang.Object java.lang.String");
-        SENTENCES.put("new Date()['a'] = 1", "Scripts not permitted to use staticMethod " + groovy + " putAt java.lang.Object java.lang.String java.lang.Object");
+        SENTENCES.put("new Date()['a']", "Scripts not permitted to use staticMethod " + groovy
+                + " getAt java.lang.Object java.lang.String");
+        SENTENCES.put("new Above()['name']", "Scripts not permitted to use staticMethod " + groovy
+                + " getAt java.lang.Object java.lang.String");
+        SENTENCES.put("new Date()['a'] = 1", "Scripts not permitted to use staticMethod " + groovy
+                + " putAt java.lang.Object java.lang.String java.lang.Object");
         SENTENCES.put("System.exit(1)", "Scripts not permitted to use staticMethod java.lang.System exit int");
         SENTENCES.put("'a'.nothing", "No such field found: field java.lang.String nothing");
-        SENTENCES.put("'a'.nothing()", "No signature of method: java.lang.String.nothing() is applicable for argument types: () values: []");
+        SENTENCES.put("'a'.nothing()",
+                "No signature of method: java.lang.String.nothing() is applicable for argument types: () values: []");
         SENTENCES.put("'a'.metaClass", "Scripts not permitted to use staticMethod " + groovy + " getMetaClass java.lang.Object");
         SENTENCES.put("'abc'.execute()", "Scripts not permitted to use staticMethod " + groovy + " execute java.lang.String");
         SENTENCES.put("1.0.setScale(2, java.math.RoundingMode.UP)", "Scripts not permitted to use staticField java.math.RoundingMode UP");
@@ -89,7 +94,8 @@ class SandboxTest {
     private List<String> others(List<String> calls, String answer) throws Exception {
         StringBuilder script = new StringBuilder();
         for (int i = 0; i < calls.size(); i++) {
-            script.append("try { ").append(calls.get(i)).append("; echo 'call ").append(i).append(" allowed' } catch (e) { echo \"call ").append(i).append(" ${e}\" }\n");
+            script.append("try { ").append(calls.get(i)).append("; echo 'call ").append(i).append(" allowed' } catch (e) { echo \"call ")
+                    .append(i).append(" ${e}\" }\n");
         }
         Played.Begun build = new Played(folder, script.toString()).begin("--sandbox");
         assertEquals(Result.SUCCESS, build.result(), build.console());
@@ -123,7 +129,8 @@ class SandboxTest {
             }
         }
         assertEquals(List.of(), others);
-        long noted = build.console().lines().filter(line -> line.endsWith(". Administrators can decide whether to approve or reject this signature.")).count();
+        long noted = build.console().lines()
+                .filter(line -> line.endsWith(". Administrators can decide whether to approve or reject this signature.")).count();
         assertEquals(said.stream().filter(line -> line.contains("not permitted")).count(), noted, "only a signature can be approved");
     }
 

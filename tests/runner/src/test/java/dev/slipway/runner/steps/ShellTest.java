@@ -29,7 +29,9 @@ class ShellTest {
 
     @Test
     void whatWasPrintedIsShownOnceAndWhole() throws Exception {
-        Played.Begun build = new Played(folder, "node { sh 'set +x; i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; printf end' }").begin();
+        Played.Begun build =
+                new Played(folder, "node { sh 'set +x; i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; printf end' }")
+                .begin();
         assertEquals(Result.SUCCESS, build.result());
         assertEquals(2000, build.console().lines().filter(line -> line.startsWith("line ")).count());
         assertTrue(build.console().contains("line 1999\nend\n"), "the last line needs no end");
@@ -39,7 +41,8 @@ class ShellTest {
     void masksASecretWhereverItIsPrinted() throws Exception {
         Path config = folder.resolve("site.yaml");
         Files.writeString(config, "credentials: {system: {domainCredentials: [{credentials: [{string: {id: token, secret: t0k3n}}]}]}}");
-        Played job = new Played(folder, "node { withCredentials([string(credentialsId: 'token', variable: 'T')]) { sh 'echo begin-$T-end; echo $T >&2'; echo \"echo ${env.T}\" } }");
+        Played job = new Played(
+                folder, "node { withCredentials([string(credentialsId: 'token', variable: 'T')]) { sh 'echo begin-$T-end; echo $T >&2'; echo \"echo ${env.T}\" } }");
         Played.Begun build = job.begin("--config", config.toString());
         assertEquals(Result.SUCCESS, build.result());
         assertFalse(build.console().contains("t0k3n"), build.console());

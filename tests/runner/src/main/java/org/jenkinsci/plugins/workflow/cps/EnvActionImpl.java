@@ -20,7 +20,8 @@ public final class EnvActionImpl extends GroovyObjectSupport implements Environm
         Map<String, String> all = getEnvironment();
         // As in Jenkins, in any case of letters.
         return all.containsKey(name) ? all.get(name)
-                : all.entrySet().stream().filter(each -> each.getKey().equalsIgnoreCase(name)).map(Map.Entry::getValue).findFirst().orElse(null);
+                : all.entrySet().stream().filter(each -> each.getKey().equalsIgnoreCase(name)).map(Map.Entry::getValue).findFirst()
+                        .orElse(null);
     }
 
     @Override

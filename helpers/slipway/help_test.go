@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,8 @@ import (
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 )
+
+var update = flag.Bool("update", false, "write the help of each command to testdata/help")
 
 // each calls do for slipway, for each of its names and for each of their commands.
 func each(t *testing.T, do func(t *testing.T, name string, app *cli.App, command *cli.Command)) {
@@ -43,6 +46,34 @@ func examples(name string, app *cli.App, command *cli.Command) []string {
 		return slipway.Examples(name, app.Description)
 	}
 	return slipway.Examples(name+" "+command.Name, command.Description)
+}
+
+// A change of words is a decision: go test ./helpers/slipway -run TestHelp -update writes the files anew.
+func TestHelpIsAsItWasDecided(t *testing.T) {
+	var written []string
+	each(t, func(t *testing.T, name string, app *cli.App, command *cli.Command) {
+		var out bytes.Buffer
+		require.NoError(t, slipway.WriteHelp(&out, app, command))
+		file := filepath.Join("testdata/help", strings.ReplaceAll(called(name, command), " ", "-")+".txt")
+		written = append(written, file)
+		if *update {
+			require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+			require.NoError(t, os.WriteFile(file, out.Bytes(), 0o644))
+		}
+		decided, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, string(decided), out.String(), "if this is meant: go test ./helpers/slipway -run TestHelp -update")
+	})
+	kept, err := filepath.Glob("testdata/help/*")
+	require.NoError(t, err)
+	assert.ElementsMatch(t, written, kept, "a file of a command that is gone")
+}
+
+func called(name string, command *cli.Command) string {
+	if command == nil {
+		return name
+	}
+	return name + " " + command.Name
 }
 
 // What --help prints is that help: for an app, and for a command of it.

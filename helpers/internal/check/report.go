@@ -47,7 +47,8 @@ func NewReport(results []Result) Report {
 	return report
 }
 
-// Err is nil where nothing is missing. A server that does not answer is no "no": what could not be asked is exit code 3.
+// Err is nil where nothing is missing. A server that does not answer is no "no": what could not be asked is exit code 3, and
+// so is a report in which nothing was asked.
 func (r Report) Err() error {
 	var lacking, silent []string
 	for _, result := range r.Checks {
@@ -65,6 +66,8 @@ func (r Report) Err() error {
 	case len(silent) > 0:
 		return slipway.Errorf(slipway.Unknown, "%s could not be asked: %s", counted(len(silent), "check"), strings.Join(silent, ", ")).
 			Next("see why above, then run slipway check again")
+	case r.Counts[Skipped] == len(r.Checks):
+		return slipway.Errorf(slipway.Unknown, "nothing was checked").Next("give what the lines above name, such as KUBECONFIG")
 	}
 	return nil
 }

@@ -69,6 +69,7 @@ func TestTheExitCodeOfAReport(t *testing.T) {
 	}{
 		{map[string]Finding{"namespaces": ok("all")}, slipway.Done},
 		{map[string]Finding{"namespaces": warning("one"), "accounts": skipped("not allowed")}, slipway.Done},
+		{map[string]Finding{"namespaces": skipped("no cluster"), "accounts": skipped("no cluster")}, slipway.Unknown},
 		{map[string]Finding{"namespaces": ok("all"), "registry-reachable": lost}, slipway.Unknown},
 		{map[string]Finding{"namespaces": ok("all"), "registry-tags": silent(errors.New("no answer"))}, slipway.Unknown},
 		{map[string]Finding{"namespaces": missing("one"), "registry-reachable": lost}, slipway.No},

@@ -67,7 +67,7 @@ class Approvals implements Serializable {
     /** Who may approve, for people. */
     String who(String what) {
         Map<String, Object> rule = Text.answer(rule(what))
-        return rule.from || required(rule) > 1 ? rule.who : 'whoever may build'
+        return rule.from || required(rule) > 1 ? rule.who : 'every user who may build'
     }
 
     private static int required(Map<String, Object> rule) {

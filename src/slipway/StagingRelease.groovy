@@ -267,7 +267,7 @@ class StagingRelease extends Release {
 
     private void push() {
         if (!settings.value('signingCredentialsId')) {
-            steps.echo('WARNING: the evidence is not signed, and whoever may push could write it: set signingCredentialsId')
+            steps.echo('WARNING: the evidence is not signed: every login that may push can write it. Set signingCredentialsId')
         }
         helpers.withRegistry {
             helpers.withSigningKey {

@@ -116,7 +116,7 @@ func (s *Site) Missing() []string {
 		{p.Approvals[Promotion].Required == 0, "production.approvals.promotion", "one approval is enough for a promotion"},
 		{len(p.Windows) == 0, "production.windows", "production may be changed at any time"},
 		{len(p.Evidence.Keys) == 0, "production.evidence.keys",
-			"evidence counts without a signature: whoever may push to the registry can write it"},
+			"evidence counts without a signature: every login that may push to the registry can write it"},
 		{p.Evidence.ScanMaxAge == 0, "production.evidence.scanMaxAge", "a scan of any age is accepted"},
 		{p.Canary == Canary{}, "production.canary", "the call decides how a canary is tried"},
 		{p.Breaking == "", "production.breaking", "the call decides by allowBreaking whether a breaking migration may be approved"},

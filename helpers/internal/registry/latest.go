@@ -100,7 +100,7 @@ func (s Search) warn(found Found) {
 // warnUnsigned says what evidence is worth where no key is given to check it.
 func warnUnsigned(key *PublicKey, repository string) {
 	if key == nil {
-		logrus.Warnf("no --key is given, so the evidence is not checked: whoever may push to %s could have written it", repository)
+		logrus.Warnf("no --key is given, so the evidence is not checked: every login that may push to %s could have written it", repository)
 	}
 }
 

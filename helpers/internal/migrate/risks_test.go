@@ -95,6 +95,9 @@ var risks = []struct{ sql, want, lint string }{
 	{"CREATE OR REPLACE FUNCTION steady(n int) RETURNS int LANGUAGE sql STABLE AS 'SELECT 2'", "", ""},
 	{"CREATE FUNCTION old.steady(n int, m int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT 1'", "", ""},
 	{"DROP FUNCTION steady(int); CREATE FUNCTION steady(n int, m int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT 1'", "drop-object*", ""},
+	{"CREATE FUNCTION fresh() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER TABLE users ADD x int DEFAULT fresh()",
+		"unseen volatile-default", ""},
+	{"CREATE FUNCTION same() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'; ALTER TABLE users ADD x int DEFAULT same()", "", ""},
 	{"DELETE FROM users WHERE true", "delete-all", ""},
 	{"DELETE FROM users WHERE 1 = 1", "delete-all", ""},
 	{"DELETE FROM users WHERE id = 1", "", ""},
@@ -247,5 +250,15 @@ func TestRisksAreSaid(t *testing.T) {
 			}
 			assert.Equal(t, want, ofPlan(found.Files), "lint")
 		})
+	}
+}
+
+// Without a database too it is known which functions of a server, of whatever version, compute each row's own value.
+func TestADefaultThatIsComputedForEachRowIsKnownWithoutADatabase(t *testing.T) {
+	for call, want := range map[string]string{"uuidv7()": "volatile-default", "uuidv4()": "volatile-default",
+		"random_normal()": "volatile-default", "gen_random_uuid()": "volatile-default", "now()": "", "current_date": "", "'{}'": ""} {
+		found, err := LintFiles(t.Context(), folder(t, map[string]string{"1_x.sql": "ALTER TABLE users ADD COLUMN x text DEFAULT " + call}))
+		require.NoError(t, err)
+		assert.Equal(t, want, ofPlan(found.Files), call)
 	}
 }

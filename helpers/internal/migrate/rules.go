@@ -57,7 +57,7 @@ var Rules = []Rule{
 	},
 	{
 		Name: "reindex", Level: Danger, users: true,
-		Message: "nobody can write until the index is built",
+		Message: "reads and writes block until the index is built: it takes ACCESS EXCLUSIVE on the index, which each query of the table opens",
 		Instead: "REINDEX CONCURRENTLY" + apart,
 		Example: `REINDEX TABLE users`,
 	},

@@ -93,8 +93,8 @@ test-faults: $(READY) ## both pipelines with faults, a second service, secrets, 
 test-attacks: $(READY) ## attacks on production, by kubectl and by Jenkins, each of which has to be refused, on the lab
 	@$(LAB) run $(SITE) -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 40m -v ./attacks
 
-test-adoption: $(READY) ## the README's commands of adoption, in their order, on an empty cluster
-	@$(LAB) run --with registry -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 20m -v ./adoption
+test-adoption: $(READY) ## the README's commands of adoption, in their order, and a new service from slipway init to production, on the lab
+	@$(LAB) run --with registry,git -- go test -C tests/e2e -count=1 -tags lab,$(TAGS) -timeout 20m -v ./adoption
 
 test-scenes: routers ## of the two long suites what takes a minute: each way a rollout fails, and canaries that are judged
 	@$(LAB) run --with registry,gateway,prometheus -- bash -ec '

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/urfave/cli/v2"
+	"sigs.k8s.io/yaml"
 
 	slipway "slipway.dev/slipway/helpers/internal/cli"
 	"slipway.dev/slipway/helpers/internal/policy"
@@ -117,6 +118,51 @@ func TestWithoutADatabaseNothingSpeaksOfOne(t *testing.T) {
 		assert.NotContains(t, text, "PGHOST", name)
 		assert.NotContains(t, text, "5432", name)
 	}
+}
+
+// The service logs in as the role and by the Secret of the reference service, and not as the superuser or as the migrations' role.
+func TestTheServiceLogsInAsTheReferenceServiceDoes(t *testing.T) {
+	reference, err := os.ReadFile("../../k8s/base/app/app-deployment.yaml")
+	require.NoError(t, err)
+	folder := repo(t, map[string]string{"Dockerfile": python})
+	code, a, _ := initialise(t, folder, append(given, "--database", "mydb")...)
+	require.Equal(t, slipway.Done, code)
+	login := environment(t, string(reference))
+	require.Equal(t, "mydb_service", login["PGUSER"]["value"])
+	own := environment(t, tree(t, folder)["k8s/base/deployment.yaml"])
+	for _, variable := range []string{"PGDATABASE", "PGUSER", "PGPASSWORD"} {
+		assert.Equal(t, login[variable], own[variable])
+	}
+	assert.Contains(t, strings.Join(a.Next, "\n"), "kubectl create secret generic postgres-roles -n prod --from-env-file=/dev/stdin  "+
+		"# service=..., the password of mydb_service")
+
+	folder = repo(t, map[string]string{"Dockerfile": python})
+	code, _, _ = initialise(t, folder, append(given, "--database", "mydb", "--db-user", "app", "--db-secret", "orders-login")...)
+	require.Equal(t, slipway.Done, code)
+	own = environment(t, tree(t, folder)["k8s/base/deployment.yaml"])
+	assert.Equal(t, "app", own["PGUSER"]["value"])
+	assert.Equal(t, map[string]any{"secretKeyRef": map[string]any{"name": "orders-login", "key": "service"}}, own["PGPASSWORD"]["valueFrom"])
+}
+
+// environment are the variables of a Deployment's first container, by their names.
+func environment(t *testing.T, manifest string) map[string]map[string]any {
+	t.Helper()
+	var deployment struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Containers []struct{ Env []map[string]any }
+				}
+			}
+		}
+	}
+	text, _, _ := strings.Cut(manifest, "\n---\n")
+	require.NoError(t, yaml.Unmarshal([]byte(text), &deployment))
+	variables := map[string]map[string]any{}
+	for _, variable := range deployment.Spec.Template.Spec.Containers[0].Env {
+		variables[variable["name"].(string)] = variable
+	}
+	return variables
 }
 
 func TestADryRunPrintsAndWritesNothing(t *testing.T) {
@@ -253,9 +299,9 @@ func TestMistakesAndMissingValuesAreSaidAtOnceAndNothingIsWritten(t *testing.T) 
 		"nothing is known": {nil, nil, []string{"--registry", "--port", "--health", "--git-url", "give the values by these flags"}},
 		"two ports":        {map[string]string{"Dockerfile": "FROM x\nEXPOSE 80 443\n"}, given, []string{"--port", "[80 443]"}},
 		"mistakes": {map[string]string{"Dockerfile": python}, []string{"--registry", "https://nexus.example", "--app", "A'; evil()",
-			"--port", "70000",
+			"--port", "70000", "--db-user", "app}, {name: x",
 			"--health", "healthz\n- x", "--branch", "'x", "--user", "0", "--approver", "a]b", "--git-url", "https://x/y"},
-			[]string{"--registry", "--app", "--port", "--health", "--branch", "--user", "--approver"}},
+			[]string{"--registry", "--app", "--port", "--health", "--branch", "--user", "--db-user", "--approver"}},
 		"a login in the URL": {map[string]string{"Dockerfile": python}, []string{"--registry", "r", "--git-url", "https://ada:s3cret@x/y.git"},
 			[]string{"--git-url holds a login"}},
 		"one namespace": {map[string]string{"Dockerfile": python}, append(given, "--production-namespace", "staging"), []string{"are the same"}},

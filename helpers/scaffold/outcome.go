@@ -24,14 +24,8 @@ func (o outcome) next() []string {
 	lines := []string{"git add Jenkinsfile Jenkinsfile.prod k8s slipway && git commit -m 'Deliver by Slipway'"}
 	if v.Database != "" {
 		for _, namespace := range []string{v.StagingNamespace, v.ProductionNamespace} {
-			lines = append(
-				lines,
-				fmt.Sprintf(
-					"kubectl create secret generic %s -n %s --from-env-file=/dev/stdin  # username=..., password=...; if it does not exist",
-					v.DatabaseSecret,
-					namespace,
-				),
-			)
+			lines = append(lines, fmt.Sprintf("kubectl create secret generic %s -n %s --from-env-file=/dev/stdin  "+
+				"# service=..., the password of %s; if it does not exist", v.DatabaseSecret, namespace, v.DatabaseUser))
 		}
 	}
 	if o.writes("k8s/first/staging/kustomization.yaml") {

@@ -21,7 +21,8 @@ type values struct {
 	Remote, GitCredentials, Branch              string
 	StagingNamespace, ProductionNamespace       string
 	StagingAgents, ProductionAgents             string
-	Database, DatabaseSecret, Migrations        string
+	Database, DatabaseUser, DatabaseSecret      string
+	Migrations                                  string
 	StagingDatabaseHost, ProductionDatabaseHost string
 	StagingReplicas, ProductionReplicas         int
 	Approvers                                   string // a list of YAML
@@ -44,6 +45,7 @@ var (
 	remote     = form{`[A-Za-z0-9@./:+_~-]+`, "the URL of a Git repository"}
 	identity   = form{`[A-Za-z0-9._@-]+`, "an id: letters, digits, ., _, @ and -"}
 	database   = form{`[A-Za-z_][A-Za-z0-9_-]{0,62}`, "the name of a database: letters, digits, _ and -"}
+	role       = form{`[A-Za-z_][A-Za-z0-9_-]*`, "the name of a role: letters, digits, _ and -"}
 	folder     = form{`[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*`, "a folder inside the repository"}
 	host       = form{`[A-Za-z0-9.-]+`, "the name of a host"}
 )
@@ -147,6 +149,7 @@ func resolve(c *cli.Context, s *seen, ask func(context.Context, string) (string,
 	v.ProductionNamespace = r.value("production-namespace", "", "", name)
 	v.StagingAgents = r.value("staging-agents", "", "", name)
 	v.ProductionAgents = r.value("production-agents", "", "", name)
+	v.DatabaseUser = r.value("db-user", "", v.Database+"_service", role)
 	v.DatabaseSecret = r.value("db-secret", "", "", name)
 	v.StagingDatabaseHost = r.value("staging-db-host", "", bundled(v.StagingNamespace), host)
 	v.ProductionDatabaseHost = r.value("production-db-host", "", bundled(v.ProductionNamespace), host)

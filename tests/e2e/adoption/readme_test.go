@@ -29,12 +29,13 @@ func commands(t *testing.T) []string {
 	for _, match := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$").FindAllStringSubmatch(chapter, -1) {
 		blocks = append(blocks, match[1])
 	}
-	require.Len(t, blocks, 5)
+	require.Len(t, blocks, 6)
 	return blocks
 }
 
-// follow runs the blocks in one shell, in a copy of the repository, as a person would. What a person types is on its
-// stdin. The lab can pull no base image: in the place of make image it has its own agents' image already.
+// follow runs the blocks in one shell, in a copy of the repository, as a person would. What a person types (the registry's
+// login, then the superuser's passwords) is on its stdin. The lab can pull no base image: in the place of make image it has its own
+// agents' image already.
 func follow(t *testing.T, blocks ...string) string {
 	t.Helper()
 	copied, err := site.CreateRepository(t.Context(), root, t.TempDir(), "file:///nowhere")
@@ -43,7 +44,7 @@ func follow(t *testing.T, blocks ...string) string {
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink(helpers, filepath.Join(copied.Dir, "bin")))
 	script := "set -euo pipefail\nmake() { [ \"$*\" = image ] && [ -s bin/slipway-agent.tar ]; }\n" + strings.Join(blocks, "\n")
-	typed := os.Getenv("LAB_REGISTRY_USER") + "\n" + os.Getenv("LAB_REGISTRY_PASSWORD") + "\n"
+	typed := strings.Join([]string{os.Getenv("LAB_REGISTRY_USER"), os.Getenv("LAB_REGISTRY_PASSWORD"), superuser, superuser, ""}, "\n")
 	shell := site.Command{Dir: copied.Dir, Env: []string{"SSL_CERT_FILE=" + os.Getenv("LAB_CA")}, Stdin: []byte(typed)}
 	out, err := shell.Run(t.Context(), "bash", "-c", script)
 	require.NoError(t, err, out)
@@ -57,19 +58,24 @@ func kubectl(t *testing.T, arguments ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// One test: the first half on an empty cluster, the second where the namespaces are in use.
+const superuser = "password-of-the-servers-that-were-there"
+
+// One lab: first the PostgreSQL of k8s/base, on an empty cluster and in a namespace that is in use. Then, from the beginning, servers
+// that were there, and a new service.
 func TestTheCommandsOfTheReadmeWorkInTheirOrder(t *testing.T) {
 	require.NotContains(t, kubectl(t, "get", "namespaces", "-o", "name"), "jenkins", "an empty cluster")
 	require.NoError(t, buildAgent(t))
 	blocks := commands(t)
+	steps, bundled, own := strings.Join(blocks[:4], "\n"), blocks[4], blocks[5]
 	kubectl(t, "create", "namespace", "prod")
 	inUse(t, "prod")
 	before := others(t, "prod")
 
-	follow(t, blocks...)
+	follow(t, steps, bundled)
 
 	identities(t)
-	for _, namespace := range []string{"staging", "prod"} {
+	delivered := []string{"staging", "prod"}
+	for _, namespace := range delivered {
 		assert.Equal(t, "1", kubectl(t, "get", "statefulset/postgres", "-n", namespace, "-o", "jsonpath={.status.readyReplicas}"))
 		kubectl(t, "create", "job", "reaped", "-n", namespace, "--from=cronjob/canary-reaper")
 		kubectl(t, "wait", "job/reaped", "-n", namespace, "--for=condition=complete", "--timeout=2m")
@@ -78,6 +84,68 @@ func TestTheCommandsOfTheReadmeWorkInTheirOrder(t *testing.T) {
 	reachable(t, "prod")
 	appliedAgain(t, "prod")
 	lastingToken(t)
+	kubectl(t, append([]string{"delete", "namespace", "--wait=true"}, append(delivered, site.Agents...)...)...)
+	onServersThatWereThere(t, steps, own)
+}
+
+// onServersThatWereThere adopts two namespaces that are in use, with a PostgreSQL server each, and delivers a new service to them.
+func onServersThatWereThere(t *testing.T, steps, own string) {
+	t.Helper()
+	before, authorities := map[string]string{}, ""
+	for namespace, host := range map[string]string{"staging": "db1.example", "prod": "db2.example"} {
+		kubectl(t, "create", "namespace", namespace)
+		inUse(t, namespace)
+		require.Contains(t, own, namespace+":"+host)
+		own = strings.ReplaceAll(own, host, database(t, "db-"+namespace))
+		authorities += kubectl(t, "get", "secret/postgres-tls", "-n", "db-"+namespace, "-o",
+			`go-template={{index .data "tls.crt" | base64decode}}`) + "\n"
+		before[namespace] = others(t, namespace)
+	}
+	follow(t, steps, "cat >authority.crt <<'END'\n"+authorities+"END\n"+own)
+	for namespace := range before {
+		reachable(t, namespace)
+		assert.Empty(t, kubectl(t, "get", "statefulsets", "-n", namespace, "-o", "name"), "no PostgreSQL of ours")
+		connects(t, namespace)
+	}
+	newService(t)
+	for namespace, was := range before {
+		assert.Equal(t, was, others(t, namespace), "what was in the namespace %s is as it was", namespace)
+	}
+}
+
+// database starts a server as a company has one already, with a table that is in use and none of our roles, and gives its host.
+func database(t *testing.T, namespace string) string {
+	t.Helper()
+	host := "postgres-0.postgres." + namespace + ".svc.cluster.local"
+	follow(t, strings.NewReplacer("NAMESPACE", namespace, "HOST", host, "PASSWORD", superuser).Replace(`
+kubectl create namespace NAMESPACE
+openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=postgres -addext subjectAltName=DNS:HOST -keyout tls.key -out tls.crt
+kubectl create secret tls postgres-tls -n NAMESPACE --cert=tls.crt --key=tls.key
+kubectl create secret generic postgres-credentials -n NAMESPACE --from-literal=username=postgres --from-literal=password=PASSWORD
+kubectl create secret generic postgres-roles -n NAMESPACE --from-literal=owner= --from-literal=service= --from-literal=exporter=
+kubectl create configmap postgres -n NAMESPACE --from-file=k8s/base/postgres/pg_hba.conf \
+  --from-literal=roles.sql='CREATE TABLE customers (id int)' --from-literal=passwords.sql='INSERT INTO customers VALUES (1)'
+kubectl apply -n NAMESPACE -f k8s/postgres-statefulset.yaml`))
+	kubectl(t, "rollout", "status", "statefulset/postgres", "-n", namespace, "--timeout=5m")
+	return host
+}
+
+// connects says that what the service's pods get from Deployment and Secrets opens the database, as the role that reads and writes
+// rows and nothing more.
+func connects(t *testing.T, namespace string) {
+	t.Helper()
+	answer := follow(t, "namespace="+namespace+`
+secret() { kubectl get secret $1 -n $namespace -o jsonpath="{.data.$2}" | base64 -d; }
+secret postgres-tls 'ca\.crt' >ca.crt
+export PGPASSWORD=$(secret postgres-roles service) PGSSLROOTCERT=ca.crt
+for name in PGHOST PGDATABASE PGSSLMODE PGUSER; do
+  export $name="$(kubectl get deployment/fastapi-app -n $namespace \
+    -o jsonpath="{.spec.template.spec.containers[0].env[?(@.name=='$name')].value}")"
+done
+psql -AXtc 'SELECT current_user, id FROM customers'
+! psql -Xc 'DROP TABLE customers' 2>refused
+grep -F 'must be owner of table customers' refused`)
+	assert.Equal(t, "mydb_service|1\nERROR:  must be owner of table customers", strings.TrimSpace(answer))
 }
 
 // identities says that each account may do its own, and nothing of another's.

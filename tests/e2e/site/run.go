@@ -99,7 +99,7 @@ func (s *Site) arguments(p *Pipeline) []string {
 	}
 	arguments := []string{
 		"--scm", s.GitURL(p.Repository), "--branch", "Staging", "--path", p.Jenkinsfile, "--home", s.home(p.Home), "--job", p.Job,
-		"--folder", p.folder(), "--library", "slipway=" + s.GitURL("slipway"), "--cloud", "--agent-image", s.Registry + "/" + Agent,
+		"--folder", p.folder(), "--library", "slipway=" + s.GitURL("slipway"), "--cloud", "--agent-image", s.agent(),
 	}
 	arguments = append(arguments, s.configuration()...)
 	if p.Resume {
@@ -108,7 +108,7 @@ func (s *Site) arguments(p *Pipeline) []string {
 	settings := map[string]string{
 		"SLIPWAY_NAMESPACE": p.Namespace,
 		"SLIPWAY_REGISTRY":  s.Registry, "SLIPWAY_REGISTRY_CA": "registry-ca", "SLIPWAY_BASE_IMAGES": "docker.io=" + os.Getenv("LAB_MIRROR"),
-		"SLIPWAY_AGENT_IMAGE":   s.Registry + "/" + Agent,
+		"SLIPWAY_AGENT_IMAGE":   s.agent(),
 		"SLIPWAY_PACKAGE_INDEX": os.Getenv("LAB_PIP_INDEX_URL"),
 	}
 	for name, value := range p.Settings {
@@ -125,6 +125,8 @@ func (s *Site) arguments(p *Pipeline) []string {
 	}
 	return arguments
 }
+
+func (s *Site) agent() string { return cmp.Or(s.AgentImage, s.Registry+"/"+Agent) }
 
 // environment is the runner's, with the credentials that a Jenkins would hold.
 func (s *Site) environment(p Pipeline) []string {

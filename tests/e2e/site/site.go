@@ -34,6 +34,7 @@ type Site struct {
 	Dir        string // the site's own folder
 	Service    *Repository
 	Registry   string
+	AgentImage string                       // without it the lab's own in the registry
 	Recording  bool                         // the agents tell what every helper was asked and answered
 	passwords  map[string]map[string]string // of the databases' roles, by namespace
 	signingKey string                       // staging's, in base64; none where nothing is signed
@@ -263,7 +264,7 @@ func (s *Site) helper(ctx context.Context, env []string, name string, arguments 
 	return Command{Env: env, Dir: s.Root}.Run(ctx, filepath.Join(s.Root, "bin", name), arguments...)
 }
 
-func (s *Site) repositories(ctx context.Context) error {
+func (s *Site) library(ctx context.Context) error {
 	library, err := CreateRepository(ctx, s.Root, filepath.Join(s.Dir, "library"), s.GitURL("slipway"))
 	if err != nil {
 		return err
@@ -271,9 +272,14 @@ func (s *Site) repositories(ctx context.Context) error {
 	if _, err := library.Commit(ctx, "The library"); err != nil {
 		return err
 	}
-	if err := library.Tag(ctx, "v1"); err != nil {
+	return library.Tag(ctx, "v1")
+}
+
+func (s *Site) repositories(ctx context.Context) error {
+	if err := s.library(ctx); err != nil {
 		return err
 	}
+	var err error
 	s.Service, err = CreateRepository(ctx, s.Root, filepath.Join(s.Dir, "service"), s.GitURL(App))
 	if err == nil && s.Light {
 		err = s.lighten(ctx)

@@ -164,3 +164,17 @@ func TestWhatRefersToAPartitionIsRead(t *testing.T) {
 		assert.Equal(t, strings.Contains(want, "detach-referenced") || strings.Contains(want, "foreign-key"), statement.Scans, sql)
 	}
 }
+
+// TestANotNullThatIsNotValidIsNoProof: SET NOT NULL over one reads the table, since PostgreSQL 18.
+func TestANotNullThatIsNotValidIsNoProof(t *testing.T) {
+	onVersions(t, func(t *testing.T, s *server, major int) {
+		d := differential{database: open(t, s.create(t)), server: major, undo: true}
+		execute(t, d.database, "CREATE TABLE t (a int); INSERT INTO t VALUES (1); ALTER TABLE t ADD CONSTRAINT later NOT NULL a NOT VALID")
+		require.NoError(t, d.compare(t.Context(), "ALTER TABLE t ALTER a SET NOT NULL"))
+		assert.Empty(t, d.differs)
+		assert.Equal(t, 1, d.compared)
+		found, err := d.database.Plan(t.Context(), folder(t, map[string]string{"1_x.sql": "ALTER TABLE t ALTER a SET NOT NULL"}), Allow{})
+		require.NoError(t, err)
+		assert.Contains(t, ofPlan(found.Pending), "set-not-null")
+	}, 18)
+}

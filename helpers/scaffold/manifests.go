@@ -173,7 +173,7 @@ func (m *manifests) lacks(deployments []deployment) []existing {
 			lack(container.Image != "" && len(spec.Containers) == 1, "%s.image: take it out, or each kubectl apply deploys that image", at)
 			lack(container.ReadinessProbe == nil, "%s.readinessProbe: add one, or a pod counts as ready before it can answer", at)
 			lack(container.Lifecycle == nil || container.Lifecycle.PreStop == nil,
-				"%s.lifecycle.preStop: add {sleep: {seconds: 3}}, or requests reach pods that have ended", at)
+				"%s.lifecycle.preStop: add {sleep: {seconds: 5}}, or requests reach pods that have ended", at)
 		}
 		lack(!m.selected(each), "no Service in the repository selects its pods")
 		lack(!m.budget, "no PodDisruptionBudget is in the repository")

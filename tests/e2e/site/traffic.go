@@ -17,6 +17,7 @@ type Traffic struct {
 	lock     sync.Mutex
 	versions map[string]int
 	failed   int
+	why      string
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
 }
@@ -25,6 +26,7 @@ type Traffic struct {
 type Counts struct {
 	Versions map[string]int
 	Failed   int
+	Why      string // how the last one failed
 }
 
 // Total is how many requests were sent.
@@ -78,21 +80,20 @@ func (t *Traffic) one(ctx context.Context, client *http.Client, url string) {
 		return
 	}
 	response, err := client.Do(request)
-	ok := err == nil && response.StatusCode < 500
 	version := ""
 	if err == nil {
 		version = response.Header.Get("X-Version")
-		if _, err := io.Copy(io.Discard, response.Body); err != nil {
-			ok = false
+		if _, err = io.Copy(io.Discard, response.Body); err == nil && response.StatusCode >= 500 {
+			err = fmt.Errorf("%s of %s", response.Status, version)
 		}
 		response.Body.Close()
 	}
 	t.lock.Lock()
 	defer t.lock.Unlock()
-	if ok {
+	if err == nil {
 		t.versions[version]++
 	} else {
-		t.failed++
+		t.failed, t.why = t.failed+1, time.Now().Format("15:04:05.000 ")+err.Error()
 	}
 }
 
@@ -100,15 +101,15 @@ func (t *Traffic) one(ctx context.Context, client *http.Client, url string) {
 func (t *Traffic) Counts() Counts {
 	t.lock.Lock()
 	defer t.lock.Unlock()
-	return Counts{Versions: maps.Clone(t.versions), Failed: t.failed}
+	return Counts{Versions: maps.Clone(t.versions), Failed: t.failed, Why: t.why}
 }
 
 // Reset gives the counts and begins anew.
 func (t *Traffic) Reset() Counts {
 	t.lock.Lock()
 	defer t.lock.Unlock()
-	counts := Counts{Versions: t.versions, Failed: t.failed}
-	t.versions, t.failed = map[string]int{}, 0
+	counts := Counts{Versions: t.versions, Failed: t.failed, Why: t.why}
+	t.versions, t.failed, t.why = map[string]int{}, 0, ""
 	return counts
 }
 

@@ -33,7 +33,7 @@ func (t *teller) healthy(ctx context.Context) error {
 	}
 	t.check(staged == promoted && strings.Contains(promoted, "@sha256:"), "production runs the digest that staging verified: %s",
 		short(promoted))
-	t.check(counts.Failed == 0, "no request of %d failed meanwhile (%d)", counts.Total(), counts.Failed)
+	t.check(counts.Failed == 0, "no request of %d failed meanwhile (%d %s)", counts.Total(), counts.Failed, counts.Why)
 	t.check(counts.Versions["latest-1"] > 0 && counts.Versions["day-0"] > 0, "both versions answered meanwhile: %v", counts.Versions)
 	t.check(!strings.Contains(staging.Console, "the evidence is not signed"), "staging signed its evidence, and production takes no other")
 	good, err := site.Kubectl(ctx, "get", "deployment/"+site.App, "-n", "prod", "-o",
@@ -166,7 +166,7 @@ func (t *teller) refused(ctx context.Context) error {
 		return err
 	}
 	t.check(before == after, "stable was not touched: %s", short(after))
-	t.check(counts.Failed == 0, "no request of %d failed meanwhile (%d)", counts.Total(), counts.Failed)
+	t.check(counts.Failed == 0, "no request of %d failed meanwhile (%d %s)", counts.Total(), counts.Failed, counts.Why)
 	if err := t.quiet(ctx); err != nil {
 		return err
 	}
